@@ -1,0 +1,5 @@
+"""`press-deploy`: parse, call, print, exit code. Needs neither Frappe nor a database."""
+
+from press_deploy.cli.commands import main
+
+__all__ = ["main"]

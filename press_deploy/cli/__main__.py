@@ -1,0 +1,5 @@
+"""`python -m press_deploy.cli`, as the helper starts the runner."""
+
+from press_deploy.cli.commands import main
+
+main()

@@ -1,0 +1,170 @@
+"""The commands of `press-deploy`."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from press_deploy import __version__
+from press_deploy.cli.helper import helper
+from press_deploy.cli.terminal import TerminalListener, show_summary
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import DeployError, InputError, LockHeld, Refused
+from press_deploy.engine.lock import is_alive
+from press_deploy.engine.plan import PLAN_SIZE_LIMIT, parse_plan
+from press_deploy.engine.report import write_report
+from press_deploy.engine.requests import put_request
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.runner import execute, roll_back
+from press_deploy.engine.state import EXIT_CODES, State, load_state
+from press_deploy.engine.summary import summarise
+
+FAILED, BAD_USAGE = 1, 2
+bench_option = click.option(
+	"--bench", "bench_path", default=".", show_default="this directory", help="The bench's directory."
+)
+
+
+def translate_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+	"""Print an error of ours as what it says, and exit with the code of its kind."""
+
+	@wraps(command)
+	def guarded(*arguments: Any, **options: Any) -> Any:
+		try:
+			return command(*arguments, **options)
+		except DeployError as error:
+			click.echo(str(error), err=True)
+			sys.exit(BAD_USAGE if isinstance(error, InputError | Refused | LockHeld) else FAILED)
+
+	return guarded
+
+
+@click.group()
+@click.version_option(__version__)
+def main() -> None:
+	"""Deploys releases to a Frappe bench: back up, switch, validate, open, monitor, roll back."""
+
+
+@main.command()
+@click.argument("plan", type=click.Path(exists=True, dir_okay=False))
+@bench_option
+@click.option("--dry-run", is_flag=True, help="Only look: stop after preflight, change nothing.")
+@translate_errors
+def run(plan: str, bench_path: str, dry_run: bool) -> None:
+	"""Start a run from the plan spec in the JSON file PLAN."""
+	bench = Bench.open(bench_path)
+	with Path(plan).open("rb") as file:
+		spec = parse_plan(file.read(PLAN_SIZE_LIMIT + 1))
+	_finish(bench, RunDirectory.create(bench.path, spec), dry_run=dry_run)
+
+
+@main.command()
+@click.argument("run")
+@bench_option
+@click.option("--dry-run", is_flag=True, help="Only look: stop after preflight, change nothing.")
+@translate_errors
+def resume(run: str, bench_path: str, dry_run: bool) -> None:
+	"""Start a run that was only planned, or go on with one that stopped half-way."""
+	bench = Bench.open(bench_path)
+	_finish(bench, RunDirectory.open(bench.path, run), dry_run=dry_run)
+
+
+@main.command()
+@click.argument("run")
+@bench_option
+@click.option("--by", default=getpass.getuser, show_default="your user name", help="Who asks for it.")
+@click.option("--reason", default="asked for on the command line", help="Why; it stands in the report.")
+@translate_errors
+def rollback(run: str, bench_path: str, by: str, reason: str) -> None:
+	"""Roll a run back: one at work, waiting, dead, or over."""
+	bench = Bench.open(bench_path)
+	directory = RunDirectory.open(bench.path, run)
+	if load_state(directory).is_unfinished and is_alive(bench.deployments):
+		put_request(directory, "rollback", by, reason)
+		click.echo(f"The runner at work was asked to roll back; watch it: press-deploy status {run}")
+		return
+	sys.exit(_exit_code(roll_back(bench, directory, by, reason, [TerminalListener()])))
+
+
+@main.command()
+@click.argument("run")
+@click.argument("decision", type=click.Choice(["go", "no-go", "abort"]))
+@bench_option
+@click.option("--by", default=getpass.getuser, show_default="your user name", help="Who decides.")
+@click.option("--reason", default="decided on the command line", help="Why; it stands in the report.")
+@translate_errors
+def decide(run: str, decision: str, bench_path: str, by: str, reason: str) -> None:
+	"""Decide for a run that waits, or abort one at work."""
+	bench = Bench.open(bench_path)
+	directory = RunDirectory.open(bench.path, run)
+	if not load_state(directory).is_unfinished:
+		raise Refused("Deciding for", f"run {run}", "it is over", f"see: press-deploy status {run}")
+	put_request(directory, decision, by, reason)
+	if is_alive(bench.deployments):
+		click.echo(f"The runner at work was told; watch it: press-deploy status {run}")
+		return
+	_finish(bench, directory)
+
+
+@main.command()
+@click.argument("run")
+@bench_option
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@translate_errors
+def status(run: str, bench_path: str, as_json: bool) -> None:
+	"""Show how a run is doing, or how it ended."""
+	bench = Bench.open(bench_path)
+	summary = summarise(bench, RunDirectory.open(bench.path, run))
+	if as_json:
+		click.echo(json.dumps(summary, indent=1, ensure_ascii=False))
+	else:
+		show_summary(Console(highlight=False), summary)
+
+
+@main.command()
+@click.argument("run")
+@bench_option
+@translate_errors
+def report(run: str, bench_path: str) -> None:
+	"""Write the report of a run again, and print where it is."""
+	bench = Bench.open(bench_path)
+	directory = RunDirectory.open(bench.path, run)
+	write_report(bench, directory)
+	click.echo(f"{directory.report_html}\n{directory.report_json}")
+
+
+@main.command()
+@click.option(
+	"--release", help="One release only: good, failing-tests, http-errors, slow, broken-import, log-errors."
+)
+@click.option(
+	"--directory", type=click.Path(file_okay=False), help="Build the practice bench here, and keep it."
+)
+@click.option("--monitor", default=10.0, show_default=True, help="Seconds to monitor the opened site.")
+@translate_errors
+def demo(release: str | None, directory: str | None, monitor: float) -> None:
+	"""Deploy on a practice bench of real parts: git, supervisor, gunicorn, SQLite."""
+	from press_deploy.demo.command import demo as show
+
+	sys.exit(show(release, directory, monitor))
+
+
+main.add_command(helper)
+
+
+def _finish(bench: Bench, directory: RunDirectory, *, dry_run: bool = False) -> None:
+	state = execute(bench, directory, [TerminalListener()], dry_run=dry_run)
+	click.echo(f"report: {directory.report_html}")
+	sys.exit(_exit_code(state))
+
+
+def _exit_code(state: State) -> int:
+	return EXIT_CODES.get(state, FAILED)

@@ -1,0 +1,138 @@
+"""What a terminal shows of a run while it is executed."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from press_deploy.engine.journal import Record
+from press_deploy.engine.state import RunState, State
+from press_deploy.engine.steps import Step
+
+_COLOURS = {
+	State.SUCCEEDED: "green",
+	State.CHECKED: "green",
+	State.ROLLED_BACK: "yellow",
+	State.WAITING: "yellow",
+	State.ABORTED: "yellow",
+	State.REFUSED: "red",
+	State.FATAL: "bold red",
+}
+_OUTCOMES = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
+
+
+class TerminalListener:
+	"""Prints each record of the journal as it is written: one line a step, one line a check."""
+
+	def __init__(self, console: Console | None = None):
+		self.console = console or Console(highlight=False)
+		self._phase = ""
+		self._begun: dict[str, float] = {}
+
+	def journal_appended(self, record: Record, state: RunState) -> None:
+		printer = getattr(self, f"_{record.event.replace('-', '_')}", None)
+		if printer:
+			printer(record.data, state)
+
+	def effect_made(self, step: Step) -> None:
+		"""What a step did is shown when it was observed."""
+
+	def _run_created(self, data: dict, state: RunState) -> None:
+		self.console.print(f"run: {data['run']}")
+
+	def _runner_started(self, data: dict, state: RunState) -> None:
+		if data["resumed"]:
+			self.console.print(f"resuming: {state.run}")
+
+	def _check(self, data: dict, state: RunState) -> None:
+		self.console.print(
+			f"   {_OUTCOMES[data['outcome']]} {escape(data['name'])}: [dim]{escape(data['found'])}[/]"
+		)
+		if data["outcome"] != "ok" and data["remedy"]:
+			self.console.print(f"     → {escape(data['remedy'])}")
+
+	def _step_announced(self, data: dict, state: RunState) -> None:
+		self._begun[data["step"]] = time.monotonic()
+		self._show_phase(data["phase"])
+		if self.console.is_terminal:
+			self.console.print(f" … {escape(data['title'])}", end="\r")
+
+	def _step_observed(self, data: dict, state: RunState) -> None:
+		self._show_phase(data["phase"])
+		seconds = time.monotonic() - self._begun.get(data["step"], time.monotonic())
+		self.console.print(
+			f" [green]✓[/] {escape(data['title'])} [dim]({seconds:.1f} s)[/] {escape(data['found'])}"
+		)
+
+	def _step_failed(self, data: dict, state: RunState) -> None:
+		self._show_phase(data["phase"])
+		error = data["error"]
+		self.console.print(f" [red]✗[/] {escape(data['title'])}: {escape(error['why'])}")
+		if error["remedy"]:
+			self.console.print(f"   → {escape(error['remedy'])}")
+
+	def _note(self, data: dict, state: RunState) -> None:
+		self.console.print(f"   [yellow]note[/] {escape(data['text'])}")
+
+	def _verdict(self, data: dict, state: RunState) -> None:
+		for condition in data["conditions"]:
+			sign = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}[condition["holds"]]
+			evidence = f" — {condition['evidence']}" if condition["evidence"] else ""
+			text = f"{condition['name']}: {condition['value']} (wanted {condition['threshold']}){evidence}"
+			self.console.print(f"   {sign} {escape(text)}")
+		self.console.print(f"   verdict {data['stage']}: [bold]{data['verdict']}[/]")
+
+	def _trigger(self, data: dict, state: RunState) -> None:
+		self.console.print(
+			f"   [red]trigger[/] {escape(data['name'])}: {escape(data['value'])} → {data['action']}"
+		)
+
+	def _waiting(self, data: dict, state: RunState) -> None:
+		self.console.print(f"[yellow]waiting for a person[/]: {escape(data['reason'])}")
+		if data["accepts_go"]:
+			self.console.print(f"  → press-deploy decide {state.run} go|no-go")
+		else:
+			self.console.print(f"  → press-deploy rollback {state.run}")
+
+	def _rollback_started(self, data: dict, state: RunState) -> None:
+		self.console.print(f"[yellow]rolling back[/]: {escape(data['cause'])}")
+
+	def _run_ended(self, data: dict, state: RunState) -> None:
+		colour = _COLOURS.get(State(data["state"]), "white")
+		self.console.print(f"[{colour}]{data['state']}[/]: {escape(data['reason'])}")
+
+	def _show_phase(self, phase: str) -> None:
+		if phase != self._phase:
+			self._phase = phase
+			self.console.print(f"[bold]{phase}[/]")
+
+
+def show_summary(console: Console, summary: dict) -> None:
+	"""A run as `press-deploy status` shows it."""
+	state = State(summary["state"])
+	console.print(f"run: {summary['run']}  ({escape(summary['title'])})")
+	alive = "" if not summary["alive"] else ", a runner is at work"
+	console.print(
+		f"state: [{_COLOURS.get(state, 'white')}]{state.value}[/]{alive}   verdict: {summary['verdict'] or '–'}"
+	)
+	if summary["reason"]:
+		console.print(f"reason: {escape(summary['reason'])}")
+	console.print(f"downtime: {summary['downtime_seconds']:g} s")
+	table = Table(box=None, pad_edge=False)
+	for column in ("phase", "step", "status", "found"):
+		table.add_column(column)
+	for step in summary["steps"]:
+		found = step["error"]["why"] if step["error"] else step["found"]
+		table.add_row(step["phase"], escape(step["title"]), step["status"], escape(found))
+	console.print(table)
+	for app in summary["apps"]:
+		console.print(
+			f"{app['name']}: before {_short(app['before'])}, wanted {_short(app['wanted'])}, now {_short(app['now'])}"
+		)
+
+
+def _short(commit: str | None) -> str:
+	return commit[:12] if commit else "–"

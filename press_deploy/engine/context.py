@@ -1,0 +1,218 @@
+"""What a step is handed: the run, its plan, and the ports through which it may touch the world."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.database import Database
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.git import Repository
+from press_deploy.engine.interrupts import RollbackNeeded
+from press_deploy.engine.journal import Journal
+from press_deploy.engine.maintenance import LEASE_SECONDS, Lease, MaintenanceObserver
+from press_deploy.engine.plan import App, PlanSpec
+from press_deploy.engine.prober import Probe, Prober
+from press_deploy.engine.programs import Programs
+from press_deploy.engine.report import write_report
+from press_deploy.engine.requests import Request, read_requests
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.services import Services
+from press_deploy.engine.site_processes import SiteProcesses
+from press_deploy.engine.state import RunState
+from press_deploy.engine.step_log import StepLog
+from press_deploy.engine.web import GOOD, Web
+
+
+@dataclass
+class Context:
+	"""One run, opened for execution."""
+
+	bench: Bench
+	run: RunDirectory
+	spec: PlanSpec
+	journal: Journal
+	state: RunState
+	programs: Programs
+	services: Services
+	web: Web
+	site_processes: SiteProcesses
+	lease: Lease = field(init=False)
+	prober: Prober = field(init=False)
+
+	@classmethod
+	def build(
+		cls, bench: Bench, run: RunDirectory, spec: PlanSpec, journal: Journal, state: RunState
+	) -> Context:
+		programs = Programs(run.name)
+		return cls(
+			bench,
+			run,
+			spec,
+			journal,
+			state,
+			programs,
+			Services(bench),
+			Web(bench, spec),
+			SiteProcesses(bench, run, programs),
+		)
+
+	def __post_init__(self) -> None:
+		self.lease = Lease(self.services, self.run.name, self.log)
+		self.prober = Prober(self.web, self.spec.site_names, self.spec.monitor.path, self.run.probes)
+
+	# --- what is where -------------------------------------------------------------------------
+
+	@cached_property
+	def databases(self) -> dict[str, Database]:
+		return {site: Database(self.bench, site) for site in self.spec.site_names}
+
+	def repository(self, app: App | str) -> Repository:
+		return Repository(self.bench.app(app if isinstance(app, str) else app.name), self.programs)
+
+	def git_apps(self) -> list[App]:
+		return [app for app in self.spec.apps if app.method == "git"]
+
+	def copied_apps(self) -> list[App]:
+		return [app for app in self.spec.apps if app.method == "copy"]
+
+	# --- maintenance ---------------------------------------------------------------------------
+
+	@property
+	def maintenance(self) -> MaintenanceObserver:
+		return MaintenanceObserver(self.bench, self.services, self.web)
+
+	@property
+	def holds_maintenance(self) -> bool:
+		"""Whether this run has closed the sites and not opened them again."""
+		closed = max(
+			(self.state.step(name).started for name in CLOSING if self.state.was_announced(name)), default=""
+		)
+		opened = max(
+			(self.state.step(name).ended for name in OPENING if self.state.is_done(name)), default=""
+		)
+		return closed > opened
+
+	def hold_maintenance(self) -> None:
+		"""Close the sites, or go on holding them closed. Safe to repeat."""
+		self.services.maintenance_on(self.run.name, self.spec.site_names, LEASE_SECONDS)
+		self.lease.keep()
+
+	def keep_what_is_held(self) -> None:
+		"""After a resume: the lease and the prober belong to the process, and it is a new one."""
+		if self.holds_maintenance:
+			self.hold_maintenance()
+			self.prober.ensure_started()
+
+	def hand_maintenance_over(self, seconds: float) -> None:
+		"""Nobody renews any more: the helper resumes the run when these seconds are over, or earlier."""
+		if self.holds_maintenance:
+			self.lease.hand_over(int(min(max(seconds, SHORTEST_LEASE_SECONDS), LONGEST_LEASE_SECONDS)))
+
+	def leave_maintenance_to_a_person(self) -> None:
+		"""The run ends Fatal with the sites closed: nothing is to resume it by itself."""
+		if self.holds_maintenance:
+			self.lease.close()
+			self.services.maintenance_off(self.run.name, {site: CLOSED for site in self.spec.site_names})
+			self.note("The sites stay in maintenance mode until a person opens them or rolls back again.")
+
+	def check_maintenance_holds(self) -> None:
+		"""Raise when a visitor got through while the sites were meant to be closed."""
+		step = self.state.step("maintenance")
+		if not (step and step.status == "done" and self.holds_maintenance):
+			return
+		since = self.state.moment_of("maintenance")
+		leaks = [probe for probe in self._take_probes() if probe.kind == GOOD and probe.time > since]
+		if leaks:
+			raise StepFailed(
+				"Watching",
+				leaks[0].site,
+				f"{len(leaks)} visitor(s) were served while the site was meant to be in maintenance mode",
+				"see whether another web server or a cache answers for this site",
+			)
+
+	def _take_probes(self) -> list[Probe]:
+		return self.prober.take()
+
+	# --- people --------------------------------------------------------------------------------
+
+	def take_request(self) -> Request | None:
+		"""The next thing somebody asks of this run, noted in the journal as taken."""
+		for request in read_requests(self.run, self.state.taken_requests):
+			self.journal.append(
+				"request-taken",
+				{"name": request.name, "action": request.action, "by": request.by, "reason": request.reason},
+			)
+			return request
+		return None
+
+	def stop_if_asked(self) -> None:
+		"""For steps that take long: raise `RollbackNeeded` when somebody wants the run to stop."""
+		request = self.take_request()
+		if request and request.action in ("abort", "rollback", "no-go"):
+			raise RollbackNeeded(f"{request.action} by {request.by}: {request.reason}", by=request.by)
+
+	# --- words ---------------------------------------------------------------------------------
+
+	def note(self, text: str) -> None:
+		"""Something an admin should read in the report."""
+		self.journal.append("note", {"text": text})
+		self.log(text)
+
+	def log(self, text: str) -> None:
+		"""A line in the log of the step at work."""
+		self.programs.log.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+
+	def log_exception(self) -> None:
+		self.log(traceback.format_exc())
+
+	@contextmanager
+	def log_of(self, step) -> Iterator[None]:
+		"""Everything that is said within goes to the log of this step."""
+		outer, self.programs.log = self.programs.log, StepLog(self.run.step_log(step.name))
+		try:
+			yield
+		finally:
+			self.programs.log.close()
+			self.programs.log = outer
+
+	# --- the end -------------------------------------------------------------------------------
+
+	def finish(self) -> None:
+		"""Write the report, and let the records in the site follow. Neither may change how the run ended."""
+		self.prober.close()
+		for tell in (self._write_report, self._project):
+			try:
+				tell()
+			except Exception as error:
+				self.run.step_log("report").open("a").write(f"{type(error).__name__}: {error}\n")
+
+	def _write_report(self) -> None:
+		write_report(self.bench, self.run)
+
+	def _project(self) -> None:
+		if self.spec.control_site:
+			self.site_processes.call(
+				"project", self.spec.control_site, timeout=120, run_path=str(self.run.path)
+			)
+
+	def close(self) -> None:
+		"""End every thread and connection of this process. The run itself may go on later."""
+		self.lease.close()
+		self.prober.close()
+		self.services.close()
+		for database in self.databases.values():
+			database.close()
+
+
+# What the helper grants at the least and at the most.
+SHORTEST_LEASE_SECONDS, LONGEST_LEASE_SECONDS = 10, 3600
+CLOSED = {"present": True, "value": 1}
+# The steps after which sites are closed, and those after which they are as before.
+CLOSING = ("maintenance", "rollback-maintenance")
+OPENING = ("open", "rollback-open")

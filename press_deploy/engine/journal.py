@@ -1,0 +1,179 @@
+"""The journal: the append-only record of a run, and the truth about it.
+
+Invariant: a record is on the disk before `append` returns, and each carries the hash of the one before
+it, so an edited history shows. A torn last line (the writer died) is cut off and noted; anything else
+that does not add up is refused, not guessed at.
+
+One record a line: {"v", "seq", "time" (UTC, ISO 8601), "previous", "event", "data", "hash"}; `hash` is the
+SHA-256 of the canonical JSON of the others, and the next record's `previous`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from press_deploy.engine import durable
+from press_deploy.engine.errors import JournalDamaged, JournalError
+from press_deploy.engine.plan import canonical_json
+
+SCHEMA_VERSION = 1
+FIRST_PREVIOUS = "0" * 64
+# Kept on disk so that a full disk can't stop the journal, and with it the rollback.
+RESERVE_BYTES = 1_000_000
+_FIELDS = {"v", "seq", "time", "previous", "event", "data", "hash"}
+
+
+@dataclass(frozen=True)
+class Record:
+	seq: int
+	time: str
+	event: str
+	data: dict[str, Any]
+	hash: str
+
+	@property
+	def moment(self) -> datetime:
+		"""When the record was written, as an aware UTC time."""
+		return datetime.fromisoformat(self.time)
+
+
+class Journal:
+	"""The writer. There is one at a time, held together by the bench lock."""
+
+	def __init__(self, path: Path, on_append: Callable[[Record], None] | None = None):
+		self.path = path
+		self._on_append = on_append
+		self._reserve = path.with_name(f".{path.name}.reserve")
+		self._last_seq, self._last_hash = 0, FIRST_PREVIOUS
+		cut = self._cut_torn_line()
+		self.records = list(read_journal(path)) if path.exists() else []
+		if self.records:
+			self._last_seq, self._last_hash = self.records[-1].seq, self.records[-1].hash
+		self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+		durable.sync_directory(path.parent)
+		self._fill_reserve()
+		if cut:
+			self.append(
+				"journal-repaired", {"cut_bytes": len(cut), "cut_sha256": hashlib.sha256(cut).hexdigest()}
+			)
+
+	def append(self, event: str, data: dict[str, Any] | None = None) -> Record:
+		"""Write one record and wait until it is on the disk. Raises `JournalError`."""
+		fields = {
+			"v": SCHEMA_VERSION,
+			"seq": self._last_seq + 1,
+			"time": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+			"previous": self._last_hash,
+			"event": event,
+			"data": data or {},
+		}
+		digest = hash_fields(fields)
+		self._write(canonical_json({**fields, "hash": digest}).encode() + b"\n")
+		self._last_seq, self._last_hash = fields["seq"], digest
+		record = Record(fields["seq"], fields["time"], event, fields["data"], digest)
+		self.records.append(record)
+		if self._on_append:
+			self._on_append(record)
+		return record
+
+	def close(self) -> None:
+		os.close(self._file)
+		self._reserve.unlink(missing_ok=True)
+
+	def _write(self, line: bytes) -> None:
+		length = os.fstat(self._file).st_size
+		try:
+			self._write_and_sync(line)
+		except OSError:
+			os.ftruncate(self._file, length)
+			self._reserve.unlink(missing_ok=True)
+			try:
+				self._write_and_sync(line)
+			except OSError as error:
+				os.ftruncate(self._file, length)
+				raise JournalError(
+					"Writing",
+					f"the journal {self.path}",
+					str(error),
+					"free space on this disk, then resume the run",
+				) from error
+
+	def _write_and_sync(self, line: bytes) -> None:
+		while line:
+			line = line[os.write(self._file, line) :]
+		os.fsync(self._file)
+
+	def _fill_reserve(self) -> None:
+		try:
+			descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+			try:
+				os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
+			finally:
+				os.close(descriptor)
+		except OSError:
+			# No room for a reserve: preflight reports the disk, and the journal still tries.
+			self._reserve.unlink(missing_ok=True)
+
+	def _cut_torn_line(self) -> bytes:
+		if not self.path.exists():
+			return b""
+		content = self.path.read_bytes()
+		whole, newline, torn = content.rpartition(b"\n")
+		if torn:
+			with self.path.open("r+b") as file:
+				file.truncate(len(whole) + len(newline))
+				os.fsync(file.fileno())
+		return torn
+
+
+def read_journal(path: Path) -> Iterator[Record]:
+	"""The records of a journal, each verified. A torn last line is left out. Raises `JournalDamaged`."""
+	previous = FIRST_PREVIOUS
+	for number, line in enumerate(_whole_lines(path), start=1):
+		record, said_previous = _parse(path, number, line)
+		if record.seq != number:
+			raise _damaged(path, number, f"its sequence number is {record.seq}")
+		if said_previous != previous:
+			raise _damaged(path, number, "it does not follow the record before it")
+		previous = record.hash
+		yield record
+
+
+def hash_fields(fields: dict[str, Any]) -> str:
+	"""SHA-256 of a record's fields without its hash."""
+	return hashlib.sha256(canonical_json(fields).encode()).hexdigest()
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+	return path.read_bytes().split(b"\n")[:-1]
+
+
+def _parse(path: Path, number: int, line: bytes) -> tuple[Record, str]:
+	try:
+		fields = json.loads(line)
+		if not isinstance(fields, dict) or set(fields) != _FIELDS:
+			raise ValueError("it has other fields than a record")
+	except ValueError as error:
+		raise _damaged(path, number, f"it is not a record ({error})") from None
+	if fields["v"] != SCHEMA_VERSION:
+		raise _damaged(path, number, f"its schema version {fields['v']!r} is not {SCHEMA_VERSION}")
+	digest = fields.pop("hash")
+	if hash_fields(fields) != digest:
+		raise _damaged(path, number, "its content was changed after it was written")
+	return Record(fields["seq"], fields["time"], fields["event"], fields["data"], digest), fields["previous"]
+
+
+def _damaged(path: Path, number: int, why: str) -> JournalDamaged:
+	return JournalDamaged(
+		"Reading",
+		f"record {number} of {path}",
+		why,
+		"do not resume this run by machine; compare the bench with the report and the steps' logs by hand",
+	)

@@ -1,0 +1,121 @@
+"""One run per bench at a time.
+
+Invariant: the kernel's lock on the file says whether an owner is alive; what stands in the file says
+who, why and since when. A run that died keeps the bench for itself until it is resumed or rolled back.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from press_deploy.engine.errors import LockHeld
+
+FILE_NAME = "lock.json"
+
+
+@dataclass(frozen=True)
+class Owner:
+	run: str
+	reason: str
+	pid: int
+	since: str
+
+
+class BenchLock:
+	"""The lock of a bench's deployments directory, to be used as a context manager."""
+
+	def __init__(self, deployments: Path, run: str, reason: str, is_unfinished: Callable[[str], bool]):
+		self._path = deployments / FILE_NAME
+		self._owner = Owner(
+			run, reason, os.getpid(), datetime.now(timezone.utc).isoformat(timespec="seconds")
+		)
+		self._is_unfinished = is_unfinished
+		self._file: int | None = None
+
+	def __enter__(self) -> BenchLock:
+		"""Take the lock. Raises `LockHeld` when another run is alive, or died and isn't finished."""
+		self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+		self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+		if not self._try_to_lock():
+			owner = read_owner(self._path.parent)
+			self._release()
+			raise _held(owner, alive=True)
+		owner = read_owner(self._path.parent)
+		if owner and owner.run != self._owner.run and self._is_unfinished(owner.run):
+			self._release()
+			raise _held(owner, alive=False)
+		self._write(json.dumps(asdict(self._owner)))
+		return self
+
+	def __exit__(self, *_exception: object) -> None:
+		self._release()
+
+	def forget(self) -> None:
+		"""The run is over: leave no owner behind."""
+		self._write("")
+
+	def _try_to_lock(self) -> bool:
+		# Whoever only asks whether the lock is held (`is_alive`) has it for an instant.
+		for _attempt in range(20):
+			try:
+				fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+				return True
+			except OSError:
+				time.sleep(0.02)
+		return False
+
+	def _write(self, text: str) -> None:
+		os.ftruncate(self._file, 0)
+		os.pwrite(self._file, text.encode(), 0)
+		os.fsync(self._file)
+
+	def _release(self) -> None:
+		if self._file is not None:
+			os.close(self._file)
+			self._file = None
+
+
+def read_owner(deployments: Path) -> Owner | None:
+	"""Who wrote the lock last, alive or not; None when the last run ended in order."""
+	try:
+		return Owner(**json.loads((deployments / FILE_NAME).read_text()))
+	except (FileNotFoundError, ValueError, TypeError):
+		return None
+
+
+def is_alive(deployments: Path) -> bool:
+	"""Whether a living process holds the lock now."""
+	try:
+		descriptor = os.open(deployments / FILE_NAME, os.O_RDWR | os.O_CLOEXEC)
+	except FileNotFoundError:
+		return False
+	try:
+		fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+		return False
+	except OSError:
+		return True
+	finally:
+		os.close(descriptor)
+
+
+def _held(owner: Owner | None, alive: bool) -> LockHeld:
+	if owner is None:
+		return LockHeld("Locking", "the bench", "another run is just starting", "wait, then try again")
+	who = f"run {owner.run} (process {owner.pid}, {owner.reason}, since {owner.since})"
+	if alive:
+		return LockHeld(
+			"Locking", "the bench", f"{who} is at work", f"watch it: press-deploy status {owner.run}"
+		)
+	return LockHeld(
+		"Locking",
+		"the bench",
+		f"{who} died before it was finished",
+		f"finish it first: press-deploy resume {owner.run}, or press-deploy rollback {owner.run}",
+	)

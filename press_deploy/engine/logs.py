@@ -1,0 +1,125 @@
+"""New errors in log files: only what was written after a mark, rotation included.
+
+Invariant: a file that vanished or shrank is never read as “no errors”: it is read from its beginning,
+and its rotated predecessor from the mark on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CHUNK_BYTES = 1 << 20
+READ_LIMIT_BYTES = 64 << 20
+LINE_LIMIT = 500
+FINGERPRINT_LIMIT = 200
+
+_ERROR = re.compile(
+	rb"\b(ERROR|CRITICAL|FATAL)\b|^Traceback \(most recent call last\)|^\w*(\.\w+)*(Error|Exception)\b(:|$)"
+)
+# What maintenance itself makes the web server say.
+_OWN = re.compile(rb"SessionStopped|Session Stopped|\b503\b")
+_VARIABLE = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+|'[^']*'|\"[^\"]*\"")
+# The runner's own output, and what only a developer's bench writes.
+_NOT_WATCHED = re.compile(r"press_deploy|\.gz$")
+
+Mark = dict[str, dict[str, int]]
+
+
+@dataclass
+class Finding:
+	"""Errors that differ only in numbers, addresses and names."""
+
+	fingerprint: str
+	example: str
+	files: set[str] = field(default_factory=set)
+	count: int = 0
+
+	def as_data(self) -> dict[str, Any]:
+		return {
+			"fingerprint": self.fingerprint,
+			"example": self.example,
+			"files": sorted(self.files),
+			"count": self.count,
+		}
+
+
+def log_files(directories: Iterable[Path]) -> list[Path]:
+	"""The current log files of these directories."""
+	files = [file for directory in directories for file in sorted(directory.glob("*.log"))]
+	return [file for file in files if file.is_file() and not _NOT_WATCHED.search(file.name)]
+
+
+def mark(files: Iterable[Path]) -> Mark:
+	"""Where each file ends now, as {path: {"inode", "size"}}."""
+	marks: Mark = {}
+	for file in files:
+		try:
+			status = file.stat()
+		except FileNotFoundError:
+			continue
+		marks[str(file)] = {"inode": status.st_ino, "size": status.st_size}
+	return marks
+
+
+def errors_since(marks: Mark, files: Iterable[Path]) -> list[Finding]:
+	"""The errors written to `files` after `marks`, most frequent first. A file without a mark is new."""
+	found: dict[str, Finding] = {}
+	for file in files:
+		for line in _lines_since(file, marks.get(str(file))):
+			if _ERROR.search(line) and not _OWN.search(line):
+				text = line.decode("utf-8", "replace")[:LINE_LIMIT].strip()
+				key = fingerprint(text)
+				finding = found.setdefault(key, Finding(key, text))
+				finding.files.add(file.name)
+				finding.count += 1
+	return sorted(found.values(), key=lambda finding: -finding.count)
+
+
+def fingerprint(line: str) -> str:
+	"""A short name for all lines that differ only in numbers, addresses and quoted names."""
+	shape = _VARIABLE.sub("#", line)[:FINGERPRINT_LIMIT]
+	return hashlib.sha256(shape.encode()).hexdigest()[:12]
+
+
+def _lines_since(file: Path, place: dict[str, int] | None) -> Iterable[bytes]:
+	try:
+		with file.open("rb") as source:
+			status = os.fstat(source.fileno())
+			if place is None:
+				yield from _lines(source, 0)
+			elif status.st_ino == place["inode"] and status.st_size >= place["size"]:
+				yield from _lines(source, place["size"])
+			else:
+				yield from _rotated_lines(file, place)
+				yield from _lines(source, 0)
+	except FileNotFoundError:
+		if place:
+			yield from _rotated_lines(file, place)
+
+
+def _rotated_lines(file: Path, place: dict[str, int]) -> Iterable[bytes]:
+	"""What stood behind the mark before the file was rotated away, and the rotations since."""
+	for predecessor in sorted(file.parent.glob(f"{file.name}.*"), key=lambda path: path.stat().st_mtime):
+		if predecessor.suffix == ".gz":
+			continue
+		with predecessor.open("rb") as source:
+			status = os.fstat(source.fileno())
+			if status.st_ino == place["inode"]:
+				yield from _lines(source, place["size"])
+
+
+def _lines(source, offset: int) -> Iterable[bytes]:
+	source.seek(offset)
+	budget, rest = READ_LIMIT_BYTES, b""
+	while budget > 0 and (chunk := source.read(CHUNK_BYTES)):
+		budget -= len(chunk)
+		*lines, rest = (rest + chunk).split(b"\n")
+		yield from lines
+	if rest:
+		yield rest

@@ -1,0 +1,108 @@
+"""Holding sites in maintenance mode: under a lease that dies with the runner, and observed in reality.
+
+Invariant: maintenance counts as on when every web worker that could have the old configuration is gone
+and fresh connections get nothing but 503; reading the file back proves nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import DeployError
+from press_deploy.engine.processes import started_at
+from press_deploy.engine.services import WEB, Services
+from press_deploy.engine.steps.base import Observation
+from press_deploy.engine.web import GOOD, MAINTENANCE, Web
+
+LEASE_SECONDS = 60
+RENEW_SECONDS = 15
+# Requests at work may end; gunicorn itself cuts them off after its graceful timeout of 30 s.
+OBSERVE_SECONDS = 45
+ANSWERS_PER_WORKER = 4
+MINIMUM_ANSWERS = 10
+
+
+class Lease:
+	"""Renews the lease of a run from a thread, as long as the runner lives."""
+
+	def __init__(self, services: Services, run: str, note: Callable[[str], None]):
+		self._services, self._run, self._note = services, run, note
+		self._stop = threading.Event()
+		self._thread: threading.Thread | None = None
+
+	def keep(self) -> None:
+		if self._thread is None:
+			self._stop.clear()
+			self._thread = threading.Thread(target=self._renew_steadily, name="lease", daemon=True)
+			self._thread.start()
+
+	def hand_over(self, seconds: int) -> None:
+		"""Stop renewing; the helper resumes the run when these `seconds` are over."""
+		self.close()
+		try:
+			self._services.maintenance_renew(self._run, seconds)
+		except DeployError as error:
+			self._note(f"The maintenance lease could not be extended: {error}")
+
+	def close(self) -> None:
+		if self._thread:
+			self._stop.set()
+			self._thread.join()
+			self._thread = None
+
+	def _renew_steadily(self) -> None:
+		while not self._stop.wait(RENEW_SECONDS):
+			try:
+				self._services.maintenance_renew(self._run, LEASE_SECONDS)
+			except DeployError as error:
+				self._note(f"The maintenance lease could not be renewed: {error}")
+
+
+class MaintenanceObserver:
+	"""Asks the web server whether sites are in maintenance, or open."""
+
+	def __init__(self, bench: Bench, services: Services, web: Web):
+		self._bench, self._services, self._web = bench, services, web
+
+	def wait_until(self, sites: list[str], *, closed: bool) -> Observation:
+		"""Let the web workers read their configuration again, until all of them answer as wanted."""
+		deadline = time.monotonic() + OBSERVE_SECONDS
+		self._services.reload(WEB)
+		while not (observation := self.observe(sites, closed=closed)).done and time.monotonic() < deadline:
+			time.sleep(0.1)
+		return observation
+
+	def observe(self, sites: list[str], *, closed: bool) -> Observation:
+		"""One look: are all workers newer than the configuration, and does every answer say the same?"""
+		workers = self.workers()
+		changed = max(self._bench.site_config(site).stat().st_mtime for site in sites)
+		old = [pid for pid in workers if (started_at(pid) or 0) < changed]
+		if old:
+			return Observation(False, f"web workers {old} are older than the change of the configuration")
+		wanted = max(MINIMUM_ANSWERS, ANSWERS_PER_WORKER * len(workers))
+		for site in sites:
+			for _answer in range(wanted):
+				answer = self._web.ask(site)
+				if answer.kind != (MAINTENANCE if closed else GOOD):
+					return Observation(False, f"{site} answered {answer.status or answer.kind}")
+		said = "503 and nothing else" if closed else "without an error"
+		return Observation(
+			True,
+			f"{len(sites)} site(s) answered {said}, {wanted} times each on fresh connections, by {len(workers)} web workers",
+			{"answers": wanted, "workers": len(workers)},
+		)
+
+	def workers(self) -> list[int]:
+		"""Process ids of the web workers: the children of the web server's master."""
+		found = []
+		for program in self._services.programs(WEB):
+			try:
+				found += [child.pid for child in psutil.Process(program["pid"]).children()]
+			except (psutil.Error, TypeError, ValueError):
+				continue
+		return found

@@ -1,0 +1,343 @@
+"""The plan spec: what a run executes, as plain data, validated, frozen and hashed.
+
+Invariant: a spec that exists is valid; its SHA-256 is over the canonical JSON, so two equal plans have
+equal hashes and a changed plan never passes for the approved one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+	AfterValidator,
+	AwareDatetime,
+	BaseModel,
+	ConfigDict,
+	Field,
+	ValidationError,
+	model_validator,
+)
+
+from press_deploy.engine import inputs
+from press_deploy.engine.errors import InputError
+
+SCHEMA_VERSION = 1
+PLAN_SIZE_LIMIT = 1_000_000
+
+Line = Annotated[str, AfterValidator(inputs.line)]
+Text = Annotated[str, AfterValidator(inputs.text)]
+SiteName = Annotated[str, AfterValidator(inputs.site)]
+AppName = Annotated[str, AfterValidator(inputs.app)]
+RelativePath = Annotated[str, AfterValidator(inputs.relative_path)]
+AbsolutePath = Annotated[str, AfterValidator(inputs.absolute_path)]
+When = Literal["auto", "always", "never"]
+Action = Literal["roll_back", "ask"]
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+class Frozen(BaseModel):
+	"""Unknown fields are refused, types are not guessed, and nothing changes after validation."""
+
+	model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Site(Frozen):
+	name: SiteName
+	public_url: Annotated[str, AfterValidator(inputs.base_url)] | None = None
+
+
+class CopiedFile(Frozen):
+	path: RelativePath
+	sha256: Annotated[str, AfterValidator(inputs.sha256)]
+
+
+class App(Frozen):
+	"""One app of the release: by git (`ref`), or by a copy of single files (`source`, `files`)."""
+
+	name: AppName
+	method: Literal["git", "copy"] = "git"
+	remote: Annotated[str, AfterValidator(inputs.app)] = "upstream"
+	ref: Annotated[str, AfterValidator(inputs.ref)] | None = None
+	expected_commit: Annotated[str, AfterValidator(inputs.commit)] | None = None
+	source: AbsolutePath | None = None
+	ssh_host: Annotated[str, AfterValidator(inputs.ssh_host)] | None = None
+	files: Annotated[list[CopiedFile], Field(max_length=1000)] = []
+
+	@model_validator(mode="after")
+	def _has_what_its_method_needs(self) -> App:
+		if self.method == "git" and (not self.ref or self.source or self.files or self.ssh_host):
+			raise ValueError("method git takes a ref, and neither source, ssh_host nor files; correct it")
+		if self.method == "copy" and (not self.source or not self.files or self.ref or self.expected_commit):
+			raise ValueError(
+				"method copy takes a source and files, and neither ref nor expected_commit; correct it"
+			)
+		paths = [file.path for file in self.files]
+		if len(paths) != len(set(paths)):
+			raise ValueError("a path stands twice in files; keep one of them")
+		return self
+
+
+class ConfigChange(Frozen):
+	key: Annotated[str, AfterValidator(inputs.config_key)]
+	value: Any
+	scope: Literal["site", "common"] = "site"
+
+	@model_validator(mode="after")
+	def _value_is_json(self) -> ConfigChange:
+		try:
+			encoded = json.dumps(self.value, allow_nan=False)
+		except (TypeError, ValueError):
+			raise ValueError("value is not JSON; write a JSON value") from None
+		if len(encoded) > inputs.TEXT_LIMIT:
+			raise ValueError(f"value is longer than {inputs.TEXT_LIMIT} characters of JSON; shorten it")
+		if inputs.is_secret_name(self.key):
+			raise ValueError(
+				"key usually holds a secret, and a plan is no place for one; set it with bench set-config"
+			)
+		return self
+
+
+class Backup(Frozen):
+	with_files: bool = True
+	safe_directory: AbsolutePath | None = None
+	minimum_free_percent: Percent = 20.0
+
+
+class CriticalTest(Frozen):
+	"""One test target: an app, a module or a DocType. `expected_tests` counts tests that really ran."""
+
+	app: AppName | None = None
+	module: Annotated[str, AfterValidator(inputs.module)] | None = None
+	doctype: Line | None = None
+	expected_tests: Annotated[int, Field(ge=1, le=100_000)] | None = None
+	failfast: bool = False
+	timeout_seconds: Annotated[int, Field(ge=1, le=7200)] = 900
+
+	@model_validator(mode="after")
+	def _has_one_target(self) -> CriticalTest:
+		if sum(target is not None for target in (self.app, self.module, self.doctype)) != 1:
+			raise ValueError("exactly one of app, module and doctype is needed; set one")
+		return self
+
+	@property
+	def target(self) -> str:
+		return self.module or self.doctype or self.app or ""
+
+
+class HttpCheck(Frozen):
+	kind: Literal["http"] = "http"
+	name: Line
+	method: Literal["GET", "HEAD", "POST"] = "GET"
+	path: Annotated[str, AfterValidator(inputs.url_path)]
+	headers: dict[Annotated[str, AfterValidator(inputs.header_name)], Line] = {}
+	expected_status: Annotated[int, Field(ge=100, le=599)] = 200
+	expected_text: Text | None = None
+	expected_json: Any = None
+	maximum_latency_ms: Annotated[float, Field(gt=0, le=120_000)] | None = None
+
+	@model_validator(mode="after")
+	def _holds_no_secret(self) -> HttpCheck:
+		for name in self.headers:
+			if inputs.is_secret_name(name) or name.lower() in {"host", "x-frappe-site-name"}:
+				raise ValueError(f"header {name} is not for a plan; take it out")
+		return self
+
+
+class ConsoleCheck(Frozen):
+	kind: Literal["console"] = "console"
+	name: Line
+	code: Annotated[str, AfterValidator(inputs.text), Field(min_length=1)]
+	timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 60
+
+
+SmokeTest = Annotated[HttpCheck | ConsoleCheck, Field(discriminator="kind")]
+
+
+class ChecklistItem(Frozen):
+	phase: Literal["before", "during", "after"] = "before"
+	item: Line
+	mandatory: bool = True
+	done: bool = False
+	done_by: Line | None = None
+
+
+class Window(Frozen):
+	"""The maintenance window, as two instants with a time zone."""
+
+	start: Annotated[AwareDatetime, Field(strict=False)]
+	end: Annotated[AwareDatetime, Field(strict=False)]
+
+	@model_validator(mode="after")
+	def _is_in_order(self) -> Window:
+		if self.end <= self.start:
+			raise ValueError("end is not after start; correct the window")
+		return self
+
+
+class Thresholds(Frozen):
+	"""What GO needs (runbook, “Critères GO/NO-GO”). Percent are 0 to 100, latencies milliseconds."""
+
+	error_rate_percent: Percent = 5.0
+	latency_ms: Annotated[float, Field(gt=0, le=120_000)] = 500.0
+	latency_degraded_percent: Annotated[float, Field(gt=0, le=10_000)] = 50.0
+	new_log_errors: Annotated[int, Field(ge=0)] = 0
+	cpu_percent: Percent = 95.0
+	memory_percent: Percent = 95.0
+	database_connections: Annotated[int, Field(ge=1)] | None = None
+
+
+class Triggers(Frozen):
+	"""What follows when a trigger of the runbook fires: automatic rollback, or a person decides."""
+
+	error_rate: Action = "roll_back"
+	critical_tests: Action = "roll_back"
+	latency: Action = "roll_back"
+	log_errors: Action = "roll_back"
+
+
+class Monitor(Frozen):
+	seconds: Annotated[float, Field(ge=0, le=86_400)] = 1800.0
+	interval_seconds: Annotated[float, Field(ge=0.1, le=60)] = 1.0
+	path: Annotated[str, AfterValidator(inputs.url_path)] = "/api/method/ping"
+	baseline_seconds: Annotated[float, Field(ge=1, le=600)] = 10.0
+	minimum_samples: Annotated[int, Field(ge=1)] = 5
+
+
+class Drain(Frozen):
+	"""How long workers may finish their jobs, and what follows when they don't."""
+
+	seconds: Annotated[float, Field(ge=0, le=7200)] = 120.0
+	when_exceeded: Literal["wait", "go_on"] = "go_on"
+
+
+class Stabilise(Frozen):
+	seconds: Annotated[float, Field(ge=0, le=600)] = 30.0
+	healthy_probes: Annotated[int, Field(ge=0, le=1000)] = 0
+
+
+class Milestone(Frozen):
+	"""One line of the planned timeline; minutes relative to maintenance on (T-0 of the deployment)."""
+
+	minute: int
+	phase: Line
+	action: Line
+	duration_minutes: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Person(Frozen):
+	role: Line
+	name: Line = ""
+	contact: Line = ""
+
+
+class PlanSpec(Frozen):
+	schema_version: Literal[1] = SCHEMA_VERSION
+	title: Annotated[Line, Field(min_length=1)]
+	objective: Text = ""
+	approved_by: Line | None = None
+	sites: Annotated[list[Site], Field(min_length=1, max_length=500)]
+	control_site: SiteName | None = None
+	apps: Annotated[list[App], Field(max_length=100)] = []
+	config: Annotated[list[ConfigChange], Field(max_length=200)] = []
+	requirements: When = "auto"
+	build: When = "auto"
+	migrate: When = "auto"
+	backup: Backup = Backup()
+	critical_tests: Annotated[list[CriticalTest], Field(max_length=200)] = []
+	test_site: SiteName | None = None
+	production_test_consent: Line | None = None
+	smoke_tests: Annotated[list[SmokeTest], Field(max_length=200)] = []
+	checklist: Annotated[list[ChecklistItem], Field(max_length=200)] = []
+	window: Window | None = None
+	thresholds: Thresholds = Thresholds()
+	triggers: Triggers = Triggers()
+	monitor: Monitor = Monitor()
+	drain: Drain = Drain()
+	stabilise: Stabilise = Stabilise()
+	inconclusive: Literal["ask", "roll_back"] = "ask"
+	decision_seconds: Annotated[int, Field(ge=10, le=86_400)] = 1800
+	timeline: Annotated[list[Milestone], Field(max_length=100)] = []
+	people: Annotated[list[Person], Field(max_length=100)] = []
+	notify: Annotated[list[Line], Field(max_length=100)] = []
+
+	@model_validator(mode="after")
+	def _fits_together(self) -> PlanSpec:
+		for field, names in (("sites", self.site_names), ("apps", [app.name for app in self.apps])):
+			if len(names) != len(set(names)):
+				raise ValueError(f"a name stands twice in {field}; keep one of them")
+		if not self.apps and not self.config:
+			raise ValueError("there is neither an app nor a config change; add what is to be deployed")
+		if self.critical_tests and not self.test_site:
+			raise ValueError("there are critical tests but no test_site; name the site they run on")
+		if self.critical_tests and self.tests_run_on_production and self.production_test_consent != CONSENT:
+			raise ValueError(
+				f"test_site is a production site; name another one, or set production_test_consent to “{CONSENT}”"
+			)
+		return self
+
+	@property
+	def site_names(self) -> list[str]:
+		return [site.name for site in self.sites]
+
+	@property
+	def tests_run_on_production(self) -> bool:
+		return self.test_site in self.site_names
+
+	@property
+	def sha256(self) -> str:
+		return hashlib.sha256(canonical_json(self.as_data()).encode()).hexdigest()
+
+	def as_data(self) -> dict[str, Any]:
+		"""The spec as plain JSON data, every field written out."""
+		return self.model_dump(mode="json")
+
+	def is_open_at(self, moment: datetime) -> bool:
+		"""Whether the maintenance window, if there is one, is open at an aware `moment`."""
+		return self.window is None or self.window.start <= moment < self.window.end
+
+
+# The sentence an admin has to type (or tick in Desk) to let critical tests run on production.
+CONSENT = "tests may create and change records on the production site"
+
+
+def canonical_json(data: Any) -> str:
+	"""One text for equal data: sorted keys, no spaces, no NaN."""
+	return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def read_plan(data: object) -> PlanSpec:
+	"""Validate plain data. Raises `InputError` for the first field that is wrong."""
+	try:
+		# Through JSON, so that strict types mean JSON's types and not Python's.
+		encoded = canonical_json(data)
+	except (TypeError, ValueError) as error:
+		raise InputError(
+			"plan", type(data).__name__, f"it is not JSON ({error})", "pass a JSON object"
+		) from None
+	return parse_plan(encoded)
+
+
+def parse_plan(encoded: str | bytes) -> PlanSpec:
+	"""Validate the JSON text of a plan. Raises `InputError` for the first field that is wrong."""
+	if len(encoded) > PLAN_SIZE_LIMIT:
+		raise InputError(
+			"plan", encoded[:40], f"it is larger than {PLAN_SIZE_LIMIT} bytes", "make it smaller"
+		)
+	try:
+		return PlanSpec.model_validate_json(encoded)
+	except ValidationError as error:
+		raise _first_error(error) from None
+
+
+def _first_error(error: ValidationError) -> InputError:
+	found = error.errors(include_url=False)[0]
+	field = ".".join(str(part) for part in found["loc"]) or "plan"
+	message = found["msg"].removeprefix("Value error, ")
+	why, _, remedy = message.partition("; ")
+	value = "(not shown)" if inputs.is_secret_name(field) else found["input"]
+	if isinstance(value, dict):
+		value = f"an object with {', '.join(list(value)[:5])}"
+	return InputError(field, value, why, remedy or "correct this field")

@@ -1,0 +1,46 @@
+"""Preflight: everything that is looked at before anything is changed. Each check is a line of its own.
+
+A new check is a function `(context) -> Iterator[Check]` in the module of its subject and a line in CHECKS.
+"""
+
+from press_deploy.engine.preflight.base import FAILED, OK, WARNING, Check
+from press_deploy.engine.preflight.code import check_copy_sources, check_repositories
+from press_deploy.engine.preflight.machine import (
+	check_disk,
+	check_helper,
+	check_other_runs,
+	check_recent_log_errors,
+	check_safe_place,
+	check_services,
+)
+from press_deploy.engine.preflight.plan import check_approval, check_checklist, check_window
+from press_deploy.engine.preflight.sites import (
+	check_databases,
+	check_neighbours,
+	check_site_processes,
+	check_sites,
+	check_test_targets,
+	check_web,
+)
+
+CHECKS = [
+	check_approval,
+	check_checklist,
+	check_window,
+	check_other_runs,
+	check_sites,
+	check_neighbours,
+	check_disk,
+	check_safe_place,
+	check_helper,
+	check_services,
+	check_web,
+	check_databases,
+	check_site_processes,
+	check_repositories,
+	check_copy_sources,
+	check_test_targets,
+	check_recent_log_errors,
+]
+
+__all__ = ["CHECKS", "FAILED", "OK", "WARNING", "Check"]

@@ -1,0 +1,33 @@
+"""What a check says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+OK, WARNING, FAILED = "ok", "warning", "failed"
+
+
+@dataclass(frozen=True)
+class Check:
+	"""One line of preflight: what was looked at, what was found, and what to do about it."""
+
+	name: str
+	outcome: str
+	found: str
+	remedy: str = ""
+
+	def as_data(self) -> dict[str, Any]:
+		return asdict(self)
+
+
+def ok(name: str, found: str) -> Check:
+	return Check(name, OK, found)
+
+
+def warn(name: str, found: str, remedy: str) -> Check:
+	return Check(name, WARNING, found, remedy)
+
+
+def fail(name: str, found: str, remedy: str) -> Check:
+	return Check(name, FAILED, found, remedy)

@@ -1,0 +1,96 @@
+"""Is the code ready: clean trees, reachable remotes, the commit that the plan expects, files to copy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from press_deploy.engine.errors import DeployError
+from press_deploy.engine.file_copy import FileCopy
+from press_deploy.engine.git import is_full_commit, matches_expected
+from press_deploy.engine.preflight.base import Check, fail, ok, warn
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+	from press_deploy.engine.plan import App
+
+
+def check_repositories(context: Context) -> Iterator[Check]:
+	for app in context.git_apps():
+		name = f"Code of {app.name}"
+		if app.name not in context.bench.apps() or not context.repository(app).exists():
+			yield fail(
+				name,
+				"there is no such app with a git repository",
+				f"use one of: {', '.join(context.bench.apps())}",
+			)
+			continue
+		try:
+			yield _check_tree(context, app)
+			yield _check_target(context, app)
+		except DeployError as error:
+			yield fail(name, error.why, "see whether git works in the app's directory")
+
+
+def check_copy_sources(context: Context) -> Iterator[Check]:
+	for app in context.copied_apps():
+		name = f"Files of {app.name}"
+		if app.name not in context.bench.apps():
+			yield fail(
+				name, "there is no such app on this bench", f"use one of: {', '.join(context.bench.apps())}"
+			)
+			continue
+		try:
+			FileCopy(context, app).check_targets()
+			yield ok(
+				name,
+				f"{len(app.files)} file(s) to copy from {app.ssh_host or ''}{':' if app.ssh_host else ''}{app.source}",
+			)
+		except DeployError as error:
+			yield fail(name, f"{error.what}: {error.why}", error.remedy)
+
+
+def _check_tree(context: Context, app: App) -> Check:
+	repository = context.repository(app)
+	changes, position = repository.changes(), repository.position()
+	if changes:
+		shown = "; ".join(changes[:5])
+		return fail(
+			f"Work tree of {app.name}",
+			f"{len(changes)} change(s) that are in no commit: {shown}",
+			f"commit, stash or remove them in {repository.path}",
+		)
+	return ok(
+		f"Work tree of {app.name}", f"clean, at {position.commit[:12]} on {position.branch or 'no branch'}"
+	)
+
+
+def _check_target(context: Context, app: App) -> Check:
+	repository, name = context.repository(app), f"Target of {app.name}"
+	remote = repository.choose_remote(app.remote)
+	try:
+		commit, kind = repository.ask_remote(remote, app.ref)
+	except DeployError as error:
+		return fail(
+			name, f"remote {remote} does not answer: {error.why}", "see whether `git fetch` works there"
+		)
+	if commit is None and is_full_commit(app.ref):
+		return warn(
+			name,
+			f"remote {remote} answers; whether it gives out commit {app.ref[:12]} shows when it is fetched",
+			"",
+		)
+	if commit is None and not repository.has_commit(app.ref):
+		return fail(name, f"remote {remote} has no branch or tag {app.ref}", "correct the ref")
+	commit = commit or app.ref
+	if not matches_expected(commit, app.expected_commit):
+		return fail(
+			name,
+			f"{kind} {app.ref} is at {commit[:12]}, the plan expects {app.expected_commit}",
+			"correct expected_commit in the plan, or have the remote corrected",
+		)
+	if app.expected_commit is None:
+		return warn(
+			name, f"{kind} {app.ref} is at {commit[:12]}, the plan expects no commit", "set expected_commit"
+		)
+	return ok(name, f"{kind} {app.ref} is at {commit[:12]}, as expected")

@@ -1,0 +1,143 @@
+"""Is the machine ready: disk, safe place, helper, services, logs, and no other run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from press_deploy.engine import logs
+from press_deploy.engine.database import DatabaseUnavailable
+from press_deploy.engine.errors import DeployError
+from press_deploy.engine.preflight.base import Check, fail, ok, warn
+from press_deploy.engine.services import ROLES, WEB, WORKERS
+from press_deploy.engine.state import unfinished_runs
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+
+# A dump is seldom larger than the data; while it is copied to the safe place there are two of it.
+BACKUPS_THAT_MUST_FIT = 2
+RECENT_BYTES = 20_000
+
+
+def check_other_runs(context: Context) -> Iterator[Check]:
+	others = [state.run for state in unfinished_runs(context.bench.path) if state.run != context.run.name]
+	if others:
+		yield fail("No other run", f"{', '.join(others)} not finished", f"press-deploy resume {others[0]}")
+	else:
+		yield ok("No other run", "the bench is locked for this run")
+
+
+def check_disk(context: Context) -> Iterator[Check]:
+	usage = shutil.disk_usage(context.bench.path)
+	percent, wanted = 100 * usage.free / usage.total, context.spec.backup.minimum_free_percent
+	found = f"{percent:.0f} % free ({_gigabytes(usage.free)})"
+	if percent <= wanted:
+		yield fail(
+			"Disk space", f"{found}, more than {wanted:g} % is needed", "free space on the bench's disk"
+		)
+	else:
+		yield ok("Disk space", found)
+	needed = BACKUPS_THAT_MUST_FIT * sum(_size_of(context, site) for site in context.spec.site_names)
+	if needed > usage.free:
+		yield fail("Room for the backup", f"{_gigabytes(needed)} may be needed, {found}", "free space first")
+	else:
+		yield ok("Room for the backup", f"at most {_gigabytes(needed)} of {_gigabytes(usage.free)}")
+
+
+def check_safe_place(context: Context) -> Iterator[Check]:
+	path = context.spec.backup.safe_directory
+	if path is None:
+		yield warn("Safe place", "the plan names none: the backup stays on this disk", "set a safe directory")
+		return
+	directory = Path(path)
+	if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
+		yield fail(
+			"Safe place", f"{path} is no directory this user may write to", f"create it: mkdir -p {path}"
+		)
+	elif directory.stat().st_dev == context.bench.path.stat().st_dev:
+		yield warn(
+			"Safe place", f"{path} is on the bench's own disk", "use another disk: one failure takes both"
+		)
+	else:
+		yield ok("Safe place", f"{path}, {_gigabytes(shutil.disk_usage(directory).free)} free")
+
+
+def check_helper(context: Context) -> Iterator[Check]:
+	if context.services.has_helper:
+		yield ok("Helper", "answers; maintenance is held under a lease")
+	else:
+		yield warn(
+			"Helper",
+			"there is none: if this process dies, nobody resumes the run and the sites stay in maintenance",
+			f"sudo press-deploy helper install --bench {context.bench.path}",
+		)
+
+
+def check_services(context: Context) -> Iterator[Check]:
+	try:
+		programs = context.services.programs()
+	except DeployError as error:
+		yield fail("Services", error.why, error.remedy)
+		return
+	for role in ROLES:
+		of_role = [program for program in programs if program["role"] == role]
+		down = [
+			f"{program['name']} ({program['state']})" for program in of_role if program["state"] != "RUNNING"
+		]
+		if down:
+			yield fail(
+				f"Services: {role}",
+				f"not running: {', '.join(down)}",
+				"start them, and find out why they stopped",
+			)
+		elif of_role:
+			yield ok(f"Services: {role}", f"running: {', '.join(program['name'] for program in of_role)}")
+		elif role in (WEB, WORKERS):
+			yield fail(
+				f"Services: {role}",
+				"none that can be restarted is known",
+				"bench setup supervisor, then: sudo press-deploy helper install --bench "
+				+ str(context.bench.path),
+			)
+
+
+def check_recent_log_errors(context: Context) -> Iterator[Check]:
+	files = logs.log_files(
+		[context.bench.logs, *(context.bench.site(site) / "logs" for site in context.spec.site_names)]
+	)
+	marks = {
+		place: {**where, "size": max(0, where["size"] - RECENT_BYTES)}
+		for place, where in logs.mark(files).items()
+	}
+	findings = logs.errors_since(marks, files)
+	if findings:
+		count = sum(finding.count for finding in findings)
+		yield warn(
+			"Recent log errors",
+			f"{count} in the newest lines, e.g. {findings[0].example[:120]}",
+			"look at them first",
+		)
+	else:
+		yield ok("Recent log errors", f"none in the newest lines of {len(files)} files")
+
+
+def _size_of(context: Context, site: str) -> int:
+	files = sum(
+		file.stat().st_size
+		for folder in ("public", "private")
+		for file in (context.bench.site(site) / folder / "files").rglob("*")
+		if file.is_file() and not file.is_symlink()
+	)
+	try:
+		return files + (context.databases[site].size_bytes() or 0)
+	except (DatabaseUnavailable, OSError):
+		# check_databases says so; here it only means that the figure is too low.
+		return files
+
+
+def _gigabytes(size: int) -> str:
+	return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

@@ -1,0 +1,50 @@
+"""Is the plan itself ready: approved, its checklist done, its window open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from press_deploy.engine.preflight.base import Check, fail, ok, warn
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+
+
+def check_approval(context: Context) -> Iterator[Check]:
+	spec = context.spec
+	if not spec.approved_by:
+		yield fail(
+			"Plan approved", "nobody has approved this plan", "submit the plan in Desk, or set approved_by"
+		)
+	elif spec.sha256 != context.state.plan_sha256:
+		yield fail("Plan approved", "the plan was changed after the run began", "start a new run")
+	else:
+		yield ok("Plan approved", f"by {spec.approved_by}, unchanged (SHA-256 {spec.sha256[:12]})")
+
+
+def check_checklist(context: Context) -> Iterator[Check]:
+	items = [item for item in context.spec.checklist if item.phase == "before"]
+	missing = [item.item for item in items if item.mandatory and not item.done]
+	skipped = [item.item for item in items if not item.mandatory and not item.done]
+	if missing:
+		yield fail("Checklist", f"not done: {'; '.join(missing)}", "do these, then tick them in the plan")
+	elif skipped:
+		yield warn("Checklist", f"optional, not done: {'; '.join(skipped)}", "decide whether you want these")
+	else:
+		yield ok("Checklist", f"{len(items)} item(s) before the deployment, all done")
+
+
+def check_window(context: Context) -> Iterator[Check]:
+	window, now = context.spec.window, datetime.now(timezone.utc)
+	if window is None:
+		yield ok("Maintenance window", "the plan sets none")
+	elif context.spec.is_open_at(now):
+		yield ok("Maintenance window", f"open until {window.end.isoformat()}")
+	else:
+		yield fail(
+			"Maintenance window",
+			f"it is {now.isoformat(timespec='minutes')}, the window is {window.start.isoformat()} to {window.end.isoformat()}",
+			"wait for the window, or change it in the plan",
+		)

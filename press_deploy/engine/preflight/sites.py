@@ -1,0 +1,151 @@
+"""Are the sites ready: there, open, answering, with a database that is reachable and calm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from press_deploy.engine.database import DatabaseUnavailable
+from press_deploy.engine.errors import DeployError
+from press_deploy.engine.preflight.base import Check, fail, ok, warn
+from press_deploy.engine.web import GOOD
+from press_deploy.helper.errors import HelperError
+from press_deploy.helper.site_config import read_config
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+
+LONG_SECONDS = 60
+CONNECTIONS_PERCENT = 80
+DESCRIBE_SECONDS = 60
+
+
+def check_sites(context: Context) -> Iterator[Check]:
+	existing = context.bench.sites()
+	for site in context.spec.site_names:
+		name = f"Site {site}"
+		if site not in existing:
+			yield fail(name, "there is no such site on this bench", f"use one of: {', '.join(existing)}")
+			continue
+		try:
+			# Read as the run will change it: no link is followed, JSON must be an object.
+			read_config(str(context.bench.site_config(site)))
+			read_config(str(context.bench.common_config))
+		except HelperError as error:
+			yield fail(name, str(error), "mend the configuration file")
+			continue
+		if context.bench.read_config(site).get("maintenance_mode"):
+			yield fail(
+				name,
+				"it is in maintenance mode already",
+				f"bench --site {site} set-maintenance-mode off: the run closes and opens it by itself",
+			)
+		else:
+			yield ok(name, "exists and is open")
+
+
+def check_neighbours(context: Context) -> Iterator[Check]:
+	others = [site for site in context.bench.sites() if site not in context.spec.site_names]
+	others = [site for site in others if site != context.spec.test_site]
+	if others and (context.spec.apps or any(change.scope == "common" for change in context.spec.config)):
+		yield warn(
+			"Other sites of the bench",
+			f"{', '.join(others)} share code and common configuration, and stay open during the switch",
+			"add them to the plan's sites if they matter",
+		)
+	else:
+		yield ok("Other sites of the bench", "none that the plan leaves out")
+
+
+def check_web(context: Context) -> Iterator[Check]:
+	for site in _known_sites(context):
+		answer = context.web.ask(site, context.spec.monitor.path, public=True)
+		if answer.kind == GOOD:
+			yield ok(
+				f"Web: {site}",
+				f"{context.spec.monitor.path} answers {answer.status} in {answer.latency_ms:.0f} ms",
+			)
+		else:
+			yield fail(
+				f"Web: {site}",
+				f"{context.spec.monitor.path} answers {answer.status or answer.kind}",
+				"mend the site first: a deployment could not be told from what is broken now",
+			)
+
+
+def check_databases(context: Context) -> Iterator[Check]:
+	for site in _known_sites(context):
+		database, name = context.databases[site], f"Database: {site}"
+		try:
+			database.rows("SELECT 1")
+			connections, maximum = database.connections(), database.maximum_connections()
+			statements = database.long_statements(LONG_SECONDS)
+		except DatabaseUnavailable as error:
+			yield fail(name, f"it can't be reached: {error}", "start it, or mend the site's configuration")
+			continue
+		if connections and maximum and connections > maximum * CONNECTIONS_PERCENT / 100:
+			yield warn(
+				name, f"{connections} of {maximum} connections in use", "see who holds them: SHOW PROCESSLIST"
+			)
+		if statements:
+			yield warn(name, f"long at work: {'; '.join(statements[:3])}", "wait for them: a migration would")
+		elif connections is None:
+			yield ok(name, f"{database.kind}, reachable")
+		else:
+			yield ok(name, f"{database.kind}, reachable, {connections} of {maximum} connections in use")
+
+
+def check_site_processes(context: Context) -> Iterator[Check]:
+	for site in _known_sites(context):
+		name = f"Frappe: {site}"
+		try:
+			about = context.site_processes.call("describe", site, timeout=DESCRIBE_SECONDS)
+		except DeployError as error:
+			yield fail(name, error.why, "see whether `bench --site SITE console` works")
+			continue
+		missing = [app.name for app in context.spec.apps if app.name not in about["apps"]]
+		if missing:
+			yield warn(name, f"{', '.join(missing)} not installed on this site", "is it the right site?")
+		else:
+			yield ok(name, f"{about['framework']}; {', '.join(about['apps'])}")
+
+
+def check_test_targets(context: Context) -> Iterator[Check]:
+	site, tests = context.spec.test_site, context.spec.critical_tests
+	if not tests:
+		yield warn("Critical tests", "the plan has none", "add at least the tests of what you deploy")
+		return
+	if site not in context.bench.sites():
+		yield fail(
+			"Critical tests",
+			f"test site {site} is not on this bench",
+			f"use one of: {', '.join(context.bench.sites())}",
+		)
+		return
+	for test in tests:
+		yield _check_test(context, test, site)
+
+
+def _check_test(context: Context, test, site: str) -> Check:
+	name = f"Critical tests: {test.target}"
+	try:
+		problem = context.site_processes.call(
+			"check_tests",
+			site,
+			timeout=DESCRIBE_SECONDS,
+			app=test.app,
+			module=test.module,
+			doctype=test.doctype,
+		)["problem"]
+	except DeployError as error:
+		return fail(name, error.why, "see whether `bench --site SITE console` works")
+	if problem is None:
+		return ok(name, f"found, to run on {site}")
+	deployed = {app.name for app in context.spec.apps}
+	if (test.module or test.app or "").split(".")[0] in deployed:
+		return warn(name, problem, "fine if the release brings it; else the critical tests will fail")
+	return fail(name, problem, "correct the test's app, module or DocType")
+
+
+def _known_sites(context: Context) -> list[str]:
+	return [site for site in context.spec.site_names if site in context.bench.sites()]

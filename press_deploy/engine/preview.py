@@ -1,0 +1,118 @@
+"""The preview instance: a private web server on loopback that serves sites while the public gets 503.
+
+It sees the bench through a second sites directory: links to everything, and copies of the configuration
+without the maintenance key. Same code, same database.
+
+Invariant: nothing of it outlives the `with` block; a killed runner's instance is ended on resume.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.programs import Programs, end_group
+from press_deploy.engine.web import Web
+
+START_SECONDS = 60
+LEFT_OUT = ("maintenance_mode",)
+
+
+@contextmanager
+def open_preview(
+	bench: Bench, sites: list[str], directory: Path, programs: Programs, web: Web
+) -> Iterator[str]:
+	"""Serve `sites` from below `directory`; yields the address. Raises `StepFailed` when it doesn't come up."""
+	shutil.rmtree(directory, ignore_errors=True)
+	try:
+		sites_directory = _build_sites(bench, sites, directory)
+		port = _free_port()
+		process = _start(bench, sites_directory, port, directory / "preview.log", programs)
+		try:
+			address = f"http://127.0.0.1:{port}"
+			_wait_until_up(process, web, sites[0], address, directory / "preview.log")
+			yield address
+		finally:
+			end_group(process)
+			process.wait()
+	finally:
+		shutil.rmtree(directory, ignore_errors=True)
+
+
+def _build_sites(bench: Bench, sites: list[str], directory: Path) -> Path:
+	root = directory / "sites"
+	root.mkdir(parents=True, mode=0o700)
+	(directory / "logs").mkdir()
+	for name in ("apps", "env", "config"):
+		_link(bench.path / name, directory / name)
+	for entry in bench.sites_directory.iterdir():
+		if not (entry / "site_config.json").is_file() and entry != bench.common_config:
+			_link(entry, root / entry.name)
+	_copy_config(bench.common_config, root / bench.common_config.name)
+	for site in sites:
+		(root / site).mkdir()
+		for entry in bench.site(site).iterdir():
+			if entry != bench.site_config(site):
+				_link(entry, root / site / entry.name)
+		_copy_config(bench.site_config(site), root / site / "site_config.json")
+	return root
+
+
+def _link(target: Path, link: Path) -> None:
+	if target.exists():
+		link.symlink_to(target)
+
+
+def _copy_config(source: Path, copy: Path) -> None:
+	config = json.loads(source.read_text())
+	kept = {key: value for key, value in config.items() if key not in LEFT_OUT}
+	descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+	with os.fdopen(descriptor, "w") as file:
+		json.dump(kept, file)
+
+
+def _start(bench: Bench, sites: Path, port: int, log: Path, programs: Programs) -> subprocess.Popen:
+	command = [
+		*(bench.python, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", "4"),
+		*("--timeout", "120", "--graceful-timeout", "1", bench.web_application),
+	]
+	with log.open("ab") as output:
+		return subprocess.Popen(
+			command,
+			cwd=sites,
+			env=programs.environment({"SITES_PATH": str(sites)}),
+			stdin=subprocess.DEVNULL,
+			stdout=output,
+			stderr=output,
+			start_new_session=True,
+		)
+
+
+def _wait_until_up(process: subprocess.Popen, web: Web, site: str, address: str, log: Path) -> None:
+	deadline = time.monotonic() + START_SECONDS
+	while time.monotonic() < deadline:
+		# Any answer means that it serves; what it answers is the smoke tests' affair.
+		if web.ask(site, address=address).status is not None:
+			return
+		if process.poll() is not None:
+			break
+		time.sleep(0.1)
+	last = " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
+	raise StepFailed(
+		"Starting", "the preview instance", last or "it did not answer", "see whether the code imports"
+	)
+
+
+def _free_port() -> int:
+	with socket.socket() as listener:
+		listener.bind(("127.0.0.1", 0))
+		return listener.getsockname()[1]

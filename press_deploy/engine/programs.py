@@ -1,0 +1,106 @@
+"""The one place that executes other programs.
+
+Invariant: constant argument lists, never a shell; no secret among the arguments; every process started
+for a run carries the run's name in its environment, so that a resumed run finds what the dead one left.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from press_deploy.engine.errors import CommandFailed, CommandTimedOut
+from press_deploy.engine.step_log import StepLog
+
+RUN_VARIABLE = "PRESS_DEPLOY_RUN"
+# Ask for nothing: no password, no host key, no editor.
+_UNATTENDED = {
+	"GIT_TERMINAL_PROMPT": "0",
+	"GIT_ASKPASS": "/bin/false",
+	"SSH_ASKPASS": "/bin/false",
+	"GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=15",
+	"LC_ALL": "C.UTF-8",
+}
+
+
+class Programs:
+	"""Executes programs for one run, with their output in the log of the step at work."""
+
+	def __init__(self, run: str | None = None):
+		self._run = run
+		self.log = StepLog()
+
+	def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
+		own = {RUN_VARIABLE: self._run} if self._run else {}
+		return {**os.environ, **_UNATTENDED, **own, **(extra or {})}
+
+	def execute(
+		self,
+		arguments: Sequence[str],
+		*,
+		timeout: float,
+		doing: str,
+		cwd: Path | None = None,
+		stdin: str | None = None,
+		environment: dict[str, str] | None = None,
+	) -> str:
+		"""Run a program to its end; past `timeout` seconds it is ended with all its children.
+
+		Returns its standard output; both outputs also go to the step's log.
+		"""
+		self._write(f"$ {' '.join(arguments)}\n")
+		process = self._start(arguments, cwd, stdin, environment)
+		try:
+			output, errors = process.communicate(stdin, timeout=timeout)
+		except subprocess.TimeoutExpired:
+			end_group(process)
+			output, errors = process.communicate()
+			self._write(output + errors)
+			raise CommandTimedOut(
+				doing,
+				arguments[0],
+				f"it was not finished after {timeout:g} s and was ended",
+				"see the step's log",
+			) from None
+		except BaseException:
+			end_group(process)
+			raise
+		self._write(output + errors)
+		if process.returncode:
+			reason = (errors.strip() or output.strip()).splitlines()[-3:]
+			why = f"exit status {process.returncode}" + (f": {' | '.join(reason)}" if reason else "")
+			raise CommandFailed(doing, Path(arguments[0]).name, why, "see the step's log")
+		return output
+
+	def _start(self, arguments, cwd, stdin, environment) -> subprocess.Popen:
+		try:
+			return subprocess.Popen(
+				list(arguments),
+				cwd=cwd,
+				env=self.environment(environment),
+				stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+				stdout=subprocess.PIPE,
+				stderr=subprocess.PIPE,
+				text=True,
+				errors="replace",
+				start_new_session=True,
+			)
+		except OSError as error:
+			raise CommandFailed(
+				"Starting", arguments[0], error.strerror or str(error), "install it"
+			) from None
+
+	def _write(self, text: str) -> None:
+		if text:
+			self.log.write(text if text.endswith("\n") else text + "\n")
+
+
+def end_group(process: subprocess.Popen) -> None:
+	"""End a process that leads its own group, with everything it started in that group."""
+	try:
+		os.killpg(process.pid, signal.SIGKILL)
+	except ProcessLookupError:
+		pass

@@ -1,0 +1,59 @@
+"""What people ask of a run: abort, roll back, GO, NO-GO. Each is a file in the run's directory.
+
+Invariant: a request is taken once. The runner notes its name in the journal before it acts on it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from typing import Literal, get_args
+
+from press_deploy.engine import durable, inputs
+from press_deploy.engine.errors import InputError
+from press_deploy.engine.run_directory import RunDirectory
+
+Action = Literal["abort", "rollback", "go", "no-go"]
+
+
+@dataclass(frozen=True)
+class Request:
+	name: str
+	action: Action
+	by: str
+	reason: str
+	time: str
+
+
+def put_request(run: RunDirectory, action: Action, by: str, reason: str) -> Request:
+	"""Leave a request for the runner, alive now or resumed later."""
+	if action not in get_args(Action):
+		raise InputError("action", action, "it is unknown", f"use one of {', '.join(get_args(Action))}")
+	for field, value in (("by", by), ("reason", reason)):
+		try:
+			inputs.line(value, 500)
+		except ValueError as error:
+			why, _, remedy = str(error).partition("; ")
+			raise InputError(field, value, why, remedy) from None
+	now = datetime.now(timezone.utc)
+	name = f"{now.strftime('%Y%m%d-%H%M%S-%f')}-{secrets.token_hex(2)}"
+	request = Request(name, action, by, reason, now.isoformat(timespec="seconds"))
+	durable.write_json(run.requests / f"{name}.json", asdict(request))
+	return request
+
+
+def read_requests(run: RunDirectory, taken: set[str]) -> list[Request]:
+	"""The requests nobody took yet, oldest first. A file that is not a request is passed over."""
+	requests = []
+	for path in sorted(run.requests.glob("[0-9]*.json")):
+		if path.stem in taken:
+			continue
+		try:
+			request = Request(**json.loads(path.read_text()))
+		except (ValueError, TypeError):
+			continue
+		if request.name == path.stem and request.action in get_args(Action):
+			requests.append(request)
+	return requests

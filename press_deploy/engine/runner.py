@@ -1,0 +1,333 @@
+"""The runner: executes the steps of a run, one after the other, and survives its own death.
+
+Invariant: every effect is announced in the journal before it is made and recorded after it was observed.
+A resumed run asks reality, not the journal, whether a half-done step is done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from press_deploy.engine import processes, steps
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.context import Context
+from press_deploy.engine.errors import DeployError, JournalError, Refused, StepFailed, Stopped
+from press_deploy.engine.interrupts import RollbackNeeded, WaitForPerson
+from press_deploy.engine.journal import Journal, Record
+from press_deploy.engine.lock import BenchLock
+from press_deploy.engine.requests import put_request
+from press_deploy.engine.run_directory import RunDirectory, list_runs
+from press_deploy.engine.state import Phase, RunState, State, load_state
+from press_deploy.engine.steps.base import Observation, Step
+
+# In these phases, stopping means rolling back what was changed.
+CHANGING_PHASES = {Phase.DEPLOY, Phase.VALIDATE, Phase.OPEN, Phase.MONITOR}
+# In these, no visitor may get through.
+CLOSED_PHASES = {Phase.DEPLOY, Phase.VALIDATE}
+
+
+class Listener(Protocol):
+	"""Who watches a run: the terminal, the records in Desk, a test that kills it."""
+
+	def journal_appended(self, record: Record, state: RunState) -> None:
+		"""A record is on the disk, and `state` has taken it into account."""
+
+	def effect_made(self, step: Step) -> None:
+		"""A step was applied; it is not observed yet and not recorded."""
+
+
+class Runner:
+	"""Executes or resumes the run that stands in a context."""
+
+	def __init__(self, context: Context, listeners: Iterable[Listener] = ()):
+		self.context = context
+		self.listeners = list(listeners)
+
+	@property
+	def state(self) -> RunState:
+		return self.context.state
+
+	def run(self) -> State:
+		"""Go on from wherever the journal says the run is; return the state it reached."""
+		facts = {"pid": os.getpid(), "resumed": bool(self.state.steps), "python": sys.version.split()[0]}
+		self.context.journal.append("runner-started", facts)
+		try:
+			if self.state.state is State.WAITING and not self._is_decided():
+				self.context.hand_maintenance_over(self.state.waiting["deadline"] - time.time())
+				return State.WAITING
+			self.context.keep_what_is_held()
+			if self.state.state is State.ROLLING_BACK:
+				return self._roll_back()
+			return self._walk()
+		except RollbackNeeded as cause:
+			return self._start_rollback(cause)
+		finally:
+			self.context.close()
+
+	def _walk(self) -> State:
+		for step in steps.FORWARD:
+			try:
+				self._take_requests(step)
+				if step.phase in CLOSED_PHASES:
+					self.context.check_maintenance_holds()
+				self._perform(step)
+			except WaitForPerson as wait:
+				return self._wait(step, wait)
+			except JournalError:
+				raise
+			except DeployError as error:
+				return self._stop(step, error)
+			if self.state.dry_run and step.phase is Phase.PREFLIGHT:
+				return self._end(State.CHECKED, "the dry run found nothing against this deployment")
+		return self._end(State.SUCCEEDED, "the release is live and healthy")
+
+	def _perform(self, step: Step) -> None:
+		"""Make a step's effect unless it is there, and let every failure of it be one of ours."""
+		with self.context.log_of(step):
+			try:
+				self._attempt(step)
+			except (JournalError, WaitForPerson):
+				raise
+			except RollbackNeeded as cause:
+				self._journal(
+					"step-failed", step, error=StepFailed("Judging", "the release", cause.cause).as_data()
+				)
+				raise
+			except DeployError as error:
+				self._note_failure(step, error)
+				raise
+			except Exception as error:
+				# A defect in a step must end in a rollback like any other failure, not in a traceback.
+				self.context.log_exception()
+				log = self.context.run.step_log(step.name)
+				failure = StepFailed(
+					"Executing", step.title, f"{type(error).__name__}: {error}", f"see {log}"
+				)
+				self._note_failure(step, failure)
+				raise failure from error
+
+	def _attempt(self, step: Step) -> None:
+		"""Announce, apply, observe, record; after a crash, first ask what is there already."""
+		context, known = self.context, self.state.step(step.name)
+		if known and known.is_over:
+			return
+		if known and known.status == "failed":
+			# The runner died between a failure and what follows from it.
+			raise StepFailed(**{key: known.error[key] for key in ("doing", "what", "why", "remedy")})
+		if known:
+			before = known.before
+			observation = step.observe(context, before, None)
+			if observation.done:
+				return self._record(step, {}, observation)
+			context.log(f"{step.title}: not done yet ({observation.found}); doing it again")
+		elif reason := step.skip_reason(context):
+			return self._journal("step-skipped", step, reason=reason)
+		else:
+			before = step.prepare(context)
+			self._journal("step-announced", step, before=before)
+		result = step.apply(context, before) or {}
+		for listener in self.listeners:
+			listener.effect_made(step)
+		observation = step.observe(context, before, result)
+		if not observation.done:
+			raise StepFailed(
+				"Observing", step.title, observation.found, f"see {context.run.step_log(step.name)}"
+			)
+		self._record(step, result, observation)
+
+	def _note_failure(self, step: Step, error: DeployError) -> None:
+		known = self.state.step(step.name)
+		if known is None:
+			self._journal("step-announced", step, before={})
+		if known is None or known.status != "failed":
+			self._journal("step-failed", step, error=error.as_data())
+
+	def _record(self, step: Step, result: dict, observation: Observation) -> None:
+		result = {**result, **({"evidence": observation.evidence} if observation.evidence else {})}
+		self._journal("step-observed", step, result=result, found=observation.found)
+
+	def _take_requests(self, step: Step) -> None:
+		"""Between two steps: does somebody want the run to stop?"""
+		request = self.context.take_request()
+		if request is None or request.action == "go":
+			return
+		if step.phase in CHANGING_PHASES and self.state.was_announced(steps.FIRST_CHANGE):
+			raise RollbackNeeded(f"{request.action} by {request.by}: {request.reason}", by=request.by)
+		if step.phase is not Phase.CLOSE:
+			raise Stopped("Stopping", f"run {self.context.run.name}", f"{request.by}: {request.reason}")
+
+	def _stop(self, step: Step, error: DeployError) -> State:
+		"""What follows when a step can't be done: roll back, or end where nothing was changed yet."""
+		if isinstance(error, Refused):
+			return self._end(State.REFUSED, error.why, error)
+		if step.phase in CHANGING_PHASES and self.state.was_announced(steps.FIRST_CHANGE):
+			return self._start_rollback(RollbackNeeded(f"{step.title}: {error.why}", error=error))
+		if step.phase is Phase.CLOSE:
+			self.context.note(f"{step.title} failed: {error}")
+			return self._end(
+				State.SUCCEEDED, f"the release is live, but {step.title.lower()} failed: {error.why}", error
+			)
+		return self._end(State.ABORTED, f"{step.title}: {error.why}. Nothing was changed.", error)
+
+	def _start_rollback(self, cause: RollbackNeeded) -> State:
+		if self._would_lose_data(cause):
+			return self._wait_for_rollback(cause)
+		self.context.journal.append("rollback-started", cause.as_data())
+		return self._roll_back()
+
+	def _would_lose_data(self, cause: RollbackNeeded) -> bool:
+		"""Once migrated and opened, going back takes the users' work since: that is a person's decision."""
+		migrated, opened = self.state.was_announced("migrate"), self.state.was_announced("open")
+		return migrated and opened and cause.by is None
+
+	def _wait_for_rollback(self, cause: RollbackNeeded) -> State:
+		taken = self.state.step("final-backup").ended
+		reason = (
+			f"{cause.cause}. The database was migrated and the sites were opened since: rolling back returns it to "
+			f"the backup of {taken[:19]} UTC, and everything written after that is lost"
+		)
+		return self._wait(None, WaitForPerson(reason, when_nobody_decides="wait", accepts_go=False))
+
+	def _roll_back(self) -> State:
+		"""The rollback's own state machine. Entered again after a crash, it goes on where it was."""
+		try:
+			for step in steps.ROLLBACK:
+				self._perform(step)
+		except JournalError:
+			raise
+		except DeployError as error:
+			what_now = self._what_now()
+			self.context.leave_maintenance_to_a_person()
+			return self._end(
+				State.FATAL, f"the rollback stopped at “{step.title}”: {error.why}. {what_now}", error
+			)
+		return self._end(State.ROLLED_BACK, f"rolled back: {self.state.rollback['cause']}")
+
+	def _what_now(self) -> str:
+		maintenance = (
+			"The sites are still in maintenance mode. "
+			if self.context.holds_maintenance
+			else "The sites are open. "
+		)
+		return f"{maintenance}Mend the cause, then: press-deploy rollback {self.context.run.name}"
+
+	def _wait(self, step: Step | None, wait: WaitForPerson) -> State:
+		seconds = self.context.spec.decision_seconds
+		facts = {"step": step.name if step else None, "deadline": time.time() + seconds}
+		self.context.journal.append("waiting", {**wait.as_data(), **facts})
+		self.context.hand_maintenance_over(seconds)
+		self.context.finish()
+		return State.WAITING
+
+	def _is_decided(self) -> bool:
+		"""Resumed while waiting: whether a person said GO. Raises `RollbackNeeded` when the run goes back."""
+		while self.context.take_request():
+			pass
+		waiting, decision = self.state.waiting, self.state.decision()
+		if decision and decision["action"] != "go":
+			raise RollbackNeeded(
+				f"{decision['action']} by {decision['by']}: {decision['reason']}", by=decision["by"]
+			)
+		if decision and waiting["accepts_go"]:
+			self.context.journal.append("went-on", {"step": waiting["step"], "by": decision["by"]})
+			return True
+		if time.time() >= waiting["deadline"] and waiting["when_nobody_decides"] == "roll_back":
+			raise RollbackNeeded("nobody decided in time")
+		return False
+
+	def _end(self, state: State, reason: str, error: DeployError | None = None) -> State:
+		data = {"state": state.value, "reason": reason}
+		self.context.journal.append("run-ended", {**data, "error": error.as_data()} if error else data)
+		self.context.finish()
+		return state
+
+	def _journal(self, event: str, step: Step, **data: object) -> None:
+		facts = {"step": step.name, "phase": step.phase.value, "title": step.title}
+		self.context.journal.append(event, {**facts, **data})
+
+
+def execute(
+	bench: Bench, run: RunDirectory, listeners: Iterable[Listener] = (), *, dry_run: bool = False
+) -> State:
+	"""Start the run, or resume it if its journal has begun. One process per bench at a time.
+
+	A run that is over stays as it is. Raises `LockHeld`, `JournalDamaged`, `JournalError`, `InputError`.
+	"""
+	with _hold(bench, run, "deployment", listeners) as context:
+		if context.state.started is None:
+			facts = {"plan_sha256": context.spec.sha256, "run": run.name, "dry_run": dry_run}
+			context.journal.append("run-created", facts)
+		elif not context.state.is_unfinished:
+			return context.state.state
+		return Runner(context, listeners).run()
+
+
+def roll_back(
+	bench: Bench, run: RunDirectory, by: str, reason: str, listeners: Iterable[Listener] = ()
+) -> State:
+	"""Roll back a run that is over (Succeeded or Fatal), or that died and waits to be resumed.
+
+	A run that is alive is asked by `requests.put_request` instead. Raises as `execute`, and `Refused`.
+	"""
+	with _hold(bench, run, f"rollback by {by}", listeners) as context:
+		if context.state.is_unfinished:
+			put_request(run, "rollback", by, reason)
+		else:
+			_refuse_pointless_rollback(bench, context.state)
+			context.journal.append("rollback-started", RollbackNeeded(f"{by}: {reason}", by=by).as_data())
+		return Runner(context, listeners).run()
+
+
+@contextmanager
+def _hold(bench: Bench, run: RunDirectory, reason: str, listeners: Iterable[Listener]) -> Iterator[Context]:
+	"""The run with the bench locked for it, its journal open and checked, and nothing of it left running."""
+	spec = run.read_plan()
+	with BenchLock(bench.deployments, run.name, reason, lambda name: _is_unfinished(bench, name)) as lock:
+		state = load_state(run)
+		if state.started:
+			run.check_plan(spec, state.plan_sha256)
+			processes.end_processes_of(run.name)
+		journal = Journal(run.journal, lambda record: _tell(listeners, record, state))
+		try:
+			yield Context.build(bench, run, spec, journal, state)
+		finally:
+			journal.close()
+			if not state.is_unfinished:
+				lock.forget()
+
+
+def _tell(listeners: Iterable[Listener], record: Record, state: RunState) -> None:
+	state.follow(record)
+	for listener in listeners:
+		listener.journal_appended(record, state)
+
+
+def _refuse_pointless_rollback(bench: Bench, state: RunState) -> None:
+	if state.state not in (State.SUCCEEDED, State.FATAL):
+		raise Refused(
+			"Rolling back", f"run {state.run}", f"it is {state.state.value}, so there is nothing to undo", ""
+		)
+	newer = [run.name for run in list_runs(bench.path) if run.name > state.run]
+	changed = [
+		name for name in newer if load_state(RunDirectory.open(bench.path, name)).was_announced("maintenance")
+	]
+	if changed:
+		raise Refused(
+			"Rolling back",
+			f"run {state.run}",
+			f"{changed[-1]} deployed over it since",
+			f"roll back the newest one: press-deploy rollback {changed[-1]}",
+		)
+
+
+def _is_unfinished(bench: Bench, name: str) -> bool:
+	try:
+		return load_state(RunDirectory.open(bench.path, name)).is_unfinished
+	except DeployError:
+		# A run that can't be read can't be shown to be over.
+		return (bench.deployments / name).is_dir()

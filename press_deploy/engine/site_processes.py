@@ -1,0 +1,61 @@
+"""Tasks inside Frappe, each in a short-lived process of its own with fresh code.
+
+Invariant: a result is taken only from a process that ended with 0 and wrote it whole. The request goes
+through standard input, so that no argument of it stands in a process list.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Any
+
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import CommandFailed, CommandTimedOut, SiteProcessFailed
+from press_deploy.engine.programs import Programs
+from press_deploy.engine.run_directory import RunDirectory
+
+
+class SiteProcesses:
+	"""Starts the site processes of one run."""
+
+	def __init__(self, bench: Bench, run: RunDirectory, programs: Programs):
+		self._bench, self._run, self._programs = bench, run, programs
+
+	def call(self, task: str, site: str, *, timeout: float, **arguments: Any) -> Any:
+		"""Do one task on one site and return its value. Raises `SiteProcessFailed`, `CommandTimedOut`.
+
+		`task` is a name in the table of `press_deploy.site.tasks`; `timeout` in seconds.
+		"""
+		answer = self._run.private / f"{task}-{secrets.token_hex(4)}.json"
+		request = {"task": task, "site": site, "arguments": arguments, "answer": str(answer)}
+		doing = f"Doing {task} on"
+		try:
+			self._programs.execute(
+				[self._bench.python, "-m", self._bench.site_process],
+				timeout=timeout,
+				doing=doing,
+				cwd=self._bench.sites_directory,
+				stdin=json.dumps(request),
+			)
+		except CommandTimedOut as error:
+			raise CommandTimedOut(doing, site, error.why, error.remedy) from None
+		except CommandFailed as error:
+			raise self._failure(doing, site, answer, error) from None
+		try:
+			return json.loads(answer.read_text())["value"]
+		except (OSError, ValueError, KeyError) as error:
+			raise SiteProcessFailed(
+				doing, site, f"it ended without a result ({error})", "see the step's log"
+			) from None
+		finally:
+			answer.unlink(missing_ok=True)
+
+	def _failure(self, doing: str, site: str, answer, error: CommandFailed) -> SiteProcessFailed:
+		try:
+			said = json.loads(answer.read_text())["error"]
+		except (OSError, ValueError, KeyError):
+			return SiteProcessFailed(doing, site, error.why, error.remedy)
+		finally:
+			answer.unlink(missing_ok=True)
+		return SiteProcessFailed(doing, site, said, "see the step's log for the traceback")

@@ -1,0 +1,256 @@
+"""What the journal says of a run: a fold over its records, and nothing else.
+
+Invariant: the state is derived. Two readers of the same journal see the same run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from press_deploy.engine.journal import Record, read_journal
+from press_deploy.engine.run_directory import RunDirectory, list_runs
+
+
+class Phase(str, Enum):
+	PREFLIGHT = "preflight"
+	PREPARE = "prepare"
+	DEPLOY = "deploy"
+	VALIDATE = "validate"
+	OPEN = "open"
+	MONITOR = "monitor"
+	CLOSE = "close"
+	ROLLBACK = "rollback"
+
+
+class State(str, Enum):
+	PENDING = "Pending"
+	RUNNING = "Running"
+	WAITING = "Waiting"  # for a person's GO or NO-GO; no process is alive
+	ROLLING_BACK = "Rolling Back"
+	SUCCEEDED = "Succeeded"
+	ROLLED_BACK = "Rolled Back"
+	FATAL = "Fatal"  # the rollback did not reach a healthy site; a person takes over
+	REFUSED = "Refused"  # by preflight
+	ABORTED = "Aborted"  # before anything was changed
+	CHECKED = "Checked"  # a dry run that found nothing against the deployment
+
+
+UNFINISHED = {State.PENDING, State.RUNNING, State.WAITING, State.ROLLING_BACK}
+
+EXIT_CODES = {
+	State.SUCCEEDED: 0,
+	State.CHECKED: 0,
+	State.REFUSED: 2,
+	State.ROLLED_BACK: 3,
+	State.WAITING: 4,
+	State.FATAL: 5,
+}
+
+
+@dataclass
+class StepState:
+	name: str
+	phase: str
+	title: str
+	status: str  # announced, done, skipped or failed
+	started: str
+	ended: str | None = None
+	before: dict[str, Any] = field(default_factory=dict)
+	result: dict[str, Any] = field(default_factory=dict)
+	found: str = ""
+	error: dict[str, str] | None = None
+
+	@property
+	def is_over(self) -> bool:
+		return self.status in ("done", "skipped")
+
+	@property
+	def started_at(self) -> float:
+		"""When the step was first announced, in epoch seconds."""
+		return datetime.fromisoformat(self.started).timestamp()
+
+
+@dataclass
+class RunState:
+	"""One run, as its journal tells it."""
+
+	run: str
+	state: State = State.PENDING
+	plan_sha256: str | None = None
+	dry_run: bool = False
+	started: str | None = None
+	ended: str | None = None
+	reason: str = ""
+	error: dict[str, str] | None = None
+	steps: dict[str, StepState] = field(default_factory=dict)
+	earlier_rollbacks: list[StepState] = field(default_factory=list)
+	checks: list[dict[str, Any]] = field(default_factory=list)
+	notes: list[dict[str, Any]] = field(default_factory=list)
+	triggers: list[dict[str, Any]] = field(default_factory=list)
+	verdicts: list[dict[str, Any]] = field(default_factory=list)
+	requests: list[dict[str, Any]] = field(default_factory=list)
+	waiting: dict[str, Any] | None = None
+	accepted: dict[str, str] = field(default_factory=dict)  # step → the person who said GO to it
+	rollback: dict[str, Any] | None = None
+	resumes: int = 0
+	last_seq: int = 0
+
+	def follow(self, record: Record) -> None:
+		"""Take one more record into account."""
+		self.last_seq = record.seq
+		handler = _HANDLERS.get(record.event)
+		if handler:
+			handler(self, record, record.data)
+
+	def step(self, name: str) -> StepState | None:
+		return self.steps.get(name)
+
+	def is_done(self, name: str) -> bool:
+		"""Whether a step has made its effect (a skipped one has not)."""
+		step = self.steps.get(name)
+		return step is not None and step.status == "done"
+
+	def was_announced(self, name: str) -> bool:
+		"""Whether a step may have made its effect, wholly or in part."""
+		step = self.steps.get(name)
+		return step is not None and step.status != "skipped"
+
+	def moment_of(self, name: str) -> float:
+		"""When a step was recorded as done, in epoch seconds; 0 when it wasn't."""
+		step = self.steps.get(name)
+		done = step is not None and step.status == "done"
+		return datetime.fromisoformat(step.ended).timestamp() if done else 0.0
+
+	def result(self, name: str) -> dict[str, Any]:
+		step = self.steps.get(name)
+		return step.result if step else {}
+
+	def before(self, name: str) -> dict[str, Any]:
+		step = self.steps.get(name)
+		return step.before if step else {}
+
+	@property
+	def is_unfinished(self) -> bool:
+		return self.state in UNFINISHED
+
+	@property
+	def phase(self) -> str:
+		return next((step.phase for step in reversed(self.steps.values())), Phase.PREFLIGHT.value)
+
+	@property
+	def verdict(self) -> str | None:
+		return self.verdicts[-1]["verdict"] if self.verdicts else None
+
+	@property
+	def taken_requests(self) -> set[str]:
+		return {request["name"] for request in self.requests}
+
+	def decision(self) -> dict[str, Any] | None:
+		"""What a person last decided since the run began to wait: a request as in the journal."""
+		if not self.waiting:
+			return None
+		since = [request for request in self.requests if request["seq"] > self.waiting["seq"]]
+		return since[-1] if since else None
+
+
+def load_state(run: RunDirectory) -> RunState:
+	"""Fold the journal of a run. Raises `JournalDamaged`."""
+	state = RunState(run.name)
+	if run.journal.exists():
+		for record in read_journal(run.journal):
+			state.follow(record)
+	return state
+
+
+def unfinished_runs(bench_path: Any) -> list[RunState]:
+	"""The runs of a bench that are neither over nor only planned, oldest first."""
+	states = [load_state(run) for run in list_runs(bench_path) if run.journal.exists()]
+	return [state for state in states if state.is_unfinished]
+
+
+def _created(state: RunState, record: Record, data: dict) -> None:
+	state.state, state.started = State.RUNNING, record.time
+	state.plan_sha256, state.dry_run = data["plan_sha256"], data.get("dry_run", False)
+
+
+def _runner_started(state: RunState, record: Record, data: dict) -> None:
+	state.resumes += bool(data.get("resumed"))
+
+
+def _announced(state: RunState, record: Record, data: dict) -> None:
+	known = state.steps.pop(data["step"], None)
+	# The first announcement holds what was there before; a second attempt must not overwrite it.
+	before = known.before if known and known.status == "announced" else data["before"]
+	started = known.started if known and known.status == "announced" else record.time
+	state.steps[data["step"]] = StepState(
+		data["step"], data["phase"], data["title"], "announced", started, before=before
+	)
+
+
+def _observed(state: RunState, record: Record, data: dict) -> None:
+	step = state.steps[data["step"]]
+	step.status, step.ended = "done", record.time
+	step.result, step.found, step.error = data["result"], data["found"], None
+
+
+def _skipped(state: RunState, record: Record, data: dict) -> None:
+	state.steps[data["step"]] = StepState(
+		data["step"], data["phase"], data["title"], "skipped", record.time, record.time, found=data["reason"]
+	)
+
+
+def _failed(state: RunState, record: Record, data: dict) -> None:
+	step = state.steps[data["step"]]
+	step.status, step.ended, step.error = "failed", record.time, data["error"]
+
+
+def _rollback_started(state: RunState, record: Record, data: dict) -> None:
+	state.state, state.waiting, state.ended = State.ROLLING_BACK, None, None
+	state.rollback = {**data, "time": record.time}
+	for name in [name for name, step in state.steps.items() if step.phase == Phase.ROLLBACK.value]:
+		state.earlier_rollbacks.append(state.steps.pop(name))
+
+
+def _waiting(state: RunState, record: Record, data: dict) -> None:
+	state.state, state.waiting = State.WAITING, {**data, "seq": record.seq, "time": record.time}
+
+
+def _went_on(state: RunState, record: Record, data: dict) -> None:
+	state.state, state.waiting = State.RUNNING, None
+	state.accepted[data["step"]] = data["by"]
+
+
+def _ended(state: RunState, record: Record, data: dict) -> None:
+	state.state, state.ended = State(data["state"]), record.time
+	state.reason, state.error, state.waiting = data["reason"], data.get("error"), None
+
+
+def _collect(name: str):
+	def handler(state: RunState, record: Record, data: dict) -> None:
+		getattr(state, name).append({**data, "seq": record.seq, "time": record.time})
+
+	return handler
+
+
+# Every event of the journal that says something about the state of a run.
+_HANDLERS = {
+	"run-created": _created,
+	"runner-started": _runner_started,
+	"step-announced": _announced,
+	"step-observed": _observed,
+	"step-skipped": _skipped,
+	"step-failed": _failed,
+	"check": _collect("checks"),
+	"note": _collect("notes"),
+	"journal-repaired": _collect("notes"),
+	"trigger": _collect("triggers"),
+	"verdict": _collect("verdicts"),
+	"request-taken": _collect("requests"),
+	"waiting": _waiting,
+	"went-on": _went_on,
+	"rollback-started": _rollback_started,
+	"run-ended": _ended,
+}

@@ -1,0 +1,37 @@
+"""The log of one step: what its programs said, and what the step said itself.
+
+Invariant: writing a log never fails a run; with a full disk the line is lost and the run goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+
+class StepLog:
+	"""Appends to a file, from any thread; without a path it keeps nothing."""
+
+	def __init__(self, path: Path | None = None):
+		self._lock = threading.Lock()
+		try:
+			self._file = path.open("a", encoding="utf-8", errors="replace", buffering=1) if path else None
+		except OSError:
+			self._file = None
+
+	def write(self, text: str) -> None:
+		with self._lock:
+			try:
+				if self._file:
+					self._file.write(text)
+			except (OSError, ValueError):
+				pass
+
+	def close(self) -> None:
+		with self._lock:
+			try:
+				if self._file:
+					self._file.close()
+			except OSError:
+				pass
+			self._file = None

@@ -1,0 +1,91 @@
+"""The whole rollout, and the whole rollback, as two lists of named steps.
+
+Everything that must hold for every step (crash tests, progress, report) reads these lists.
+"""
+
+from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.deploy import (
+	ChangeConfig,
+	FinalBackup,
+	Maintenance,
+	MarkLogs,
+	PauseJobs,
+	SwitchCode,
+)
+from press_deploy.engine.steps.install import Build, Migrate, Requirements, Restart, Stabilise
+from press_deploy.engine.steps.preflight import Preflight
+from press_deploy.engine.steps.prepare import Announce, Backup, Baseline, CopyToSafePlace, FetchCode
+from press_deploy.engine.steps.release import (
+	AnnounceSuccess,
+	FinalVerdict,
+	FollowUp,
+	Monitor,
+	Open,
+	PublicSmokeTests,
+)
+from press_deploy.engine.steps.rollback import (
+	AnnounceRollback,
+	HealthCheck,
+	RollbackMaintenance,
+	RollbackOpen,
+	RollbackRestart,
+	Undo,
+)
+from press_deploy.engine.steps.validate import CriticalTests, LogCheck, SmokeTests, Verdict
+
+FORWARD: list[Step] = [
+	Preflight(),
+	# prepare
+	Announce(),
+	Baseline(),
+	Backup(),
+	CopyToSafePlace(),
+	# (cloud snapshot)
+	# (standby database)
+	FetchCode(),
+	# (rehearsal)
+	# deploy
+	Maintenance(),
+	PauseJobs(),
+	FinalBackup(),
+	MarkLogs(),
+	SwitchCode(),
+	ChangeConfig(),
+	Requirements(),
+	Build(),
+	Migrate(),
+	Restart(),
+	Stabilise(),
+	# validate
+	CriticalTests(),
+	SmokeTests(),
+	LogCheck(),
+	Verdict(),
+	# open
+	Open(),
+	PublicSmokeTests(),
+	# monitor
+	Monitor(),
+	FinalVerdict(),
+	# close
+	AnnounceSuccess(),
+	FollowUp(),
+]
+
+ROLLBACK: list[Step] = [
+	RollbackMaintenance(),
+	Undo(ChangeConfig(), "Put the configuration back"),
+	Undo(SwitchCode(), "Put the code back"),
+	Undo(Requirements(), "Put the requirements back"),
+	Undo(Build(), "Put the assets back"),
+	Undo(Migrate(), "Put the database back"),
+	RollbackRestart(),
+	HealthCheck(),
+	RollbackOpen(),
+	AnnounceRollback(),
+]
+
+# Before this one is announced there is nothing to roll back.
+FIRST_CHANGE = Maintenance.name
+
+__all__ = ["FIRST_CHANGE", "FORWARD", "ROLLBACK", "Observation", "Step"]

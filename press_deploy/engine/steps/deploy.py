@@ -1,0 +1,302 @@
+"""Deploy, first part: close the sites, and change code and configuration behind closed doors."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import TYPE_CHECKING, Any
+
+from press_deploy.engine import logs
+from press_deploy.engine.database import DatabaseUnavailable
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.file_copy import FileCopy
+from press_deploy.engine.plan import ConfigChange, canonical_json
+from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.prepare import Backup
+from press_deploy.helper.site_config import common_config_paths, get_value, set_values, site_config_paths
+
+if TYPE_CHECKING:
+	from pathlib import Path
+
+	from press_deploy.engine.context import Context
+
+ABSENT = {"present": False}
+JOBS_SECONDS = 60
+POLL_SECONDS = 0.5
+
+
+class Maintenance(Step):
+	"""Close every site, and see that every web worker knows it."""
+
+	name, title, phase = "maintenance", "Maintenance on", Phase.DEPLOY
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		values = {
+			site: get_value(str(context.bench.site_config(site)), "maintenance_mode")
+			for site in context.spec.site_names
+		}
+		return {"previous": values}
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		context.prober.ensure_started()
+		context.hold_maintenance()
+		context.maintenance.wait_until(context.spec.site_names, closed=True)
+		return {}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		return context.maintenance.observe(context.spec.site_names, closed=True)
+
+
+class PauseJobs(Step):
+	"""Pause the scheduler, and let the jobs at work finish."""
+
+	name, title, phase = "pause-jobs", "Pause scheduler, drain jobs", Phase.DEPLOY
+	key = "pause_scheduler"
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		values = {
+			site: get_value(str(context.bench.site_config(site)), self.key)
+			for site in context.spec.site_names
+		}
+		return {"previous": values}
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		for site in context.spec.site_names:
+			set_values(
+				*site_config_paths(str(context.bench.path), site), {self.key: {"present": True, "value": 1}}
+			)
+		begun, limit = time.monotonic(), context.spec.drain.seconds
+		while busy := self._busy(context):
+			context.stop_if_asked()
+			if time.monotonic() - begun > limit and context.spec.drain.when_exceeded == "go_on":
+				names = ", ".join(sorted({f"{job['method']} (queue {job['queue']})" for job in busy}))
+				context.note(f"Went on after {limit:g} s although jobs were still at work: {names}")
+				return {
+					"busy": busy,
+					"found": f"paused; {len(busy)} job(s) still at work, the plan says go on",
+				}
+			time.sleep(POLL_SECONDS)
+		return {"busy": [], "found": "paused; no job at work"}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		wrong = [
+			site for site in context.spec.site_names if not context.bench.read_config(site).get(self.key)
+		]
+		if wrong:
+			return Observation(False, f"the scheduler of {', '.join(wrong)} is not paused")
+		# Whether jobs are at work is asked again after a crash.
+		return Observation(result is not None, (result or {}).get("found", "paused; jobs not asked for yet"))
+
+	def undo(self, context: Context, before: dict[str, Any]) -> None:
+		for site, value in before["previous"].items():
+			set_values(*site_config_paths(str(context.bench.path), site), {self.key: value})
+
+	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
+		wrong = [
+			site
+			for site, value in before["previous"].items()
+			if get_value(str(context.bench.site_config(site)), self.key) != value
+		]
+		return Observation(
+			not wrong, f"differs on {', '.join(wrong)}" if wrong else "the scheduler is as before"
+		)
+
+	def _busy(self, context: Context) -> list[dict[str, Any]]:
+		return [
+			job
+			for site in context.spec.site_names
+			for job in context.site_processes.call("busy_jobs", site, timeout=JOBS_SECONDS)["jobs"]
+		]
+
+
+class FinalBackup(Backup):
+	"""Behind closed doors nobody writes any more: this is the backup a migration is rolled back to."""
+
+	name, title, phase = "final-backup", "Final backup", Phase.DEPLOY
+	with_files = False
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if is_needed(context, "migrate") else "nothing is migrated, so the database won't change"
+
+	def directory(self, context: Context, site: str) -> Path:
+		return context.run.backup / "final" / site
+
+
+class MarkLogs(Step):
+	"""Note where every log ends now: only what comes later is the release's."""
+
+	name, title, phase = "mark-logs", "Mark the logs", Phase.DEPLOY
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		marks = logs.mark(watched_logs(context))
+		return {
+			"marks": marks,
+			"error_log": {site: self._newest(context, site) for site in context.spec.site_names},
+			"found": f"{len(marks)} files",
+		}
+
+	def _newest(self, context: Context, site: str) -> str | None:
+		try:
+			return context.databases[site].last_error_log()
+		except DatabaseUnavailable as error:
+			context.note(f"The Error Log of {site} can't be read: {error}")
+			return None
+
+
+class SwitchCode(Step):
+	"""Switch every app to the release: by git, or by copying files."""
+
+	name, title, phase = "switch-code", "Switch the code", Phase.DEPLOY
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.spec.apps else "the plan changes configuration only"
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		return {
+			"git": {app.name: self._describe(context, app.name) for app in context.git_apps()},
+			"files": {app.name: FileCopy(context, app).keep_originals() for app in context.copied_apps()},
+		}
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		for name, target in self._targets(context).items():
+			context.repository(name).switch(target["commit"], target["branch"])
+		for app in context.copied_apps():
+			FileCopy(context, app).apply(before["files"][app.name])
+		return {}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		found = []
+		for name, target in self._targets(context).items():
+			repository = context.repository(name)
+			position, changes = repository.position(), repository.changes()
+			if position.commit != target["commit"] or changes:
+				return Observation(
+					False, f"{name} is at {position.commit[:12]} with {len(changes)} change(s)"
+				)
+			found.append(f"{name} at {position.commit[:12]}")
+		for app in context.copied_apps():
+			if not FileCopy(context, app).is_applied():
+				return Observation(False, f"files of {app.name} differ from the plan")
+			found.append(f"{len(app.files)} file(s) of {app.name}")
+		return Observation(True, "; ".join(found))
+
+	def undo(self, context: Context, before: dict[str, Any]) -> None:
+		for name, was in before["git"].items():
+			repository = context.repository(name)
+			repository.switch(was["commit"], was["branch"])
+			branch = self._targets(context)[name]["branch"]
+			if branch and branch != was["branch"]:
+				repository.restore_branch(branch, was["target_branch_commit"])
+		for app in context.copied_apps():
+			FileCopy(context, app).undo(before["files"][app.name])
+
+	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
+		found = []
+		for name, was in before["git"].items():
+			position, changes = context.repository(name).position(), context.repository(name).changes()
+			if (position.commit, position.branch) != (was["commit"], was["branch"]) or changes:
+				return Observation(
+					False,
+					f"{name} is at {position.commit[:12]} on {position.branch}, with {len(changes)} change(s)",
+				)
+			found.append(f"{name} at {position.commit[:12]} on {position.branch or 'no branch'}")
+		for app in context.copied_apps():
+			if not FileCopy(context, app).is_undone(before["files"][app.name]):
+				return Observation(False, f"files of {app.name} differ from the originals")
+			found.append(f"originals of {app.name}")
+		return Observation(True, "; ".join(found))
+
+	def _targets(self, context: Context) -> dict[str, dict[str, Any]]:
+		return context.state.result("fetch-code").get("targets", {})
+
+	def _describe(self, context: Context, name: str) -> dict[str, Any]:
+		repository, branch = context.repository(name), self._targets(context)[name]["branch"]
+		if changes := repository.changes():
+			raise StepFailed(
+				"Switching", name, f"its work tree changed since preflight: {changes[0]}", "clean it"
+			)
+		position = repository.position().as_data()
+		return {**position, "target_branch_commit": repository.branch_commit(branch) if branch else None}
+
+
+class ChangeConfig(Step):
+	"""Set configuration keys, site and common; the values they replace stay out of the journal."""
+
+	name, title, phase = "config", "Change the configuration", Phase.DEPLOY
+	former = "former-config.json"
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.spec.config else "the plan changes no key"
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		values = {file: self._read(context, file) for file in self._files(context)}
+		context.run.save_private(self.former, values)
+		return {"sha256": hashlib.sha256(canonical_json(values).encode()).hexdigest()}
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		for file in self._files(context):
+			set_values(*self._paths(context, file), self._wanted(context, file))
+		return {"keys": [f"{change.key} ({change.scope})" for change in context.spec.config]}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		wrong = [
+			file for file in self._files(context) if self._read(context, file) != self._wanted(context, file)
+		]
+		if wrong:
+			return Observation(False, f"not as wanted in: {', '.join(wrong)}")
+		keys = ", ".join(
+			f"{change.key} = {canonical_json(change.value)} ({change.scope})"
+			for change in context.spec.config
+		)
+		return Observation(True, f"read back: {keys}")
+
+	def undo(self, context: Context, before: dict[str, Any]) -> None:
+		for file, values in context.run.load_private(self.former).items():
+			set_values(*self._paths(context, file), values)
+
+	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
+		former = context.run.load_private(self.former)
+		wrong = [file for file, values in former.items() if self._read(context, file) != values]
+		return Observation(
+			not wrong, f"differs in {', '.join(wrong)}" if wrong else "every key as before, absence included"
+		)
+
+	def _files(self, context: Context) -> list[str]:
+		"""Which configuration files the plan touches: site names, and the empty name for the common one."""
+		scopes = {change.scope for change in context.spec.config}
+		return [*(context.spec.site_names if "site" in scopes else []), *([""] if "common" in scopes else [])]
+
+	def _changes(self, context: Context, file: str) -> list[ConfigChange]:
+		return [change for change in context.spec.config if change.scope == ("site" if file else "common")]
+
+	def _paths(self, context: Context, file: str) -> tuple[str, str]:
+		bench = str(context.bench.path)
+		return site_config_paths(bench, file) if file else common_config_paths(bench)
+
+	def _read(self, context: Context, file: str) -> dict[str, Any]:
+		path = self._paths(context, file)[0]
+		return {change.key: get_value(path, change.key) for change in self._changes(context, file)}
+
+	def _wanted(self, context: Context, file: str) -> dict[str, Any]:
+		return {
+			change.key: {"present": True, "value": change.value} for change in self._changes(context, file)
+		}
+
+
+def is_needed(context: Context, what: str) -> bool:
+	"""Whether the release asks for requirements, build or migrate."""
+	return context.state.result("fetch-code")["decisions"][what]["needed"]
+
+
+def why_not_needed(context: Context, what: str) -> str | None:
+	decision = context.state.result("fetch-code")["decisions"][what]
+	return None if decision["needed"] else decision["why"]
+
+
+def watched_logs(context: Context) -> list[Path]:
+	directories = [
+		context.bench.logs,
+		*(context.bench.site(site) / "logs" for site in context.spec.site_names),
+	]
+	return logs.log_files(directories)

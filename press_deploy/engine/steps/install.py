@@ -1,0 +1,321 @@
+"""Deploy, second part: what the new code needs (requirements, assets, schema), and the restart."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from press_deploy.engine import backup
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.processes import started_at
+from press_deploy.engine.services import REALTIME, ROLES, WEB, WORKERS
+from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.deploy import is_needed, why_not_needed
+from press_deploy.engine.web import GOOD, MAINTENANCE
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+
+REQUIREMENTS_SECONDS = 1800
+BUILD_SECONDS = 1800
+MIGRATE_SECONDS = 7200
+CACHE_SECONDS = 120
+RESTORE_SECONDS = 7200
+RESTART_SECONDS = 180
+POLL_SECONDS = 0.25
+
+
+class Requirements(Step):
+	"""Install what the release's Python packages ask for."""
+
+	name, title, phase = "requirements", "Install requirements", Phase.DEPLOY
+	former = "former-packages.txt"
+
+	def skip_reason(self, context: Context) -> str | None:
+		return why_not_needed(context, "requirements")
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		packages = self._freeze(context)
+		context.run.save_private(self.former, packages)
+		return {"packages": len(packages)}
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		for app in context.spec.apps:
+			self._pip(context, "install", "--quiet", "--editable", str(context.bench.app(app.name)))
+		return {"found": f"{len(context.spec.apps)} app(s) installed with what they require"}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		return Observation(result is not None, (result or {}).get("found", "not known; installed again"))
+
+	def undo(self, context: Context, before: dict[str, Any]) -> None:
+		former = context.run.load_private(self.former)
+		for app in context.spec.apps:
+			self._pip(
+				context, "install", "--quiet", "--no-deps", "--editable", str(context.bench.app(app.name))
+			)
+		now = self._freeze(context)
+		pinned = [line for line in former if line not in now and "==" in line]
+		if pinned:
+			self._pip(context, "install", "--quiet", "--no-deps", *pinned)
+		names = {_package_of(line) for line in former}
+		added = [_package_of(line) for line in now if _package_of(line) not in names]
+		if added:
+			self._pip(context, "uninstall", "--quiet", "--yes", *added)
+
+	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
+		former, now = context.run.load_private(self.former), self._freeze(context)
+		different = sorted(set(former) ^ set(now))
+		return Observation(
+			not different,
+			f"different: {', '.join(different[:5])}" if different else "every package as before",
+		)
+
+	def _freeze(self, context: Context) -> list[str]:
+		output = self._pip(context, "freeze", "--all")
+		# An editable install is named by its commit, which the code step puts back.
+		return sorted(
+			line for line in output.splitlines() if "==" in line and not line.startswith(("#", "-e"))
+		)
+
+	def _pip(self, context: Context, *arguments: str) -> str:
+		command = [context.bench.python, "-m", "pip", "--disable-pip-version-check", *arguments]
+		return context.programs.execute(
+			command, timeout=REQUIREMENTS_SECONDS, doing="Installing packages with"
+		)
+
+
+class Build(Step):
+	"""Build the assets; the ones that are replaced are kept."""
+
+	name, title, phase = "build", "Build assets", Phase.DEPLOY
+
+	def skip_reason(self, context: Context) -> str | None:
+		return why_not_needed(context, "build")
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		kept = {}
+		for number, original in enumerate(self._places(context)):
+			if original.exists():
+				copy = context.run.private / "assets" / str(number)
+				shutil.rmtree(copy, ignore_errors=True)
+				copy.parent.mkdir(exist_ok=True)
+				(shutil.copytree if original.is_dir() else shutil.copy2)(original, copy)
+			kept[str(original)] = number if original.exists() else None
+		return {"kept": kept}
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		apps = [app.name for app in context.spec.apps]
+		context.site_processes.call("build", context.spec.site_names[0], timeout=BUILD_SECONDS, apps=apps)
+		return {"found": f"assets of {', '.join(apps)} built"}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		return Observation(result is not None, (result or {}).get("found", "not known; built again"))
+
+	def undo(self, context: Context, before: dict[str, Any]) -> None:
+		for original, number in before["kept"].items():
+			place = Path(original)
+			shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+			if number is not None:
+				copy = context.run.private / "assets" / str(number)
+				(shutil.copytree if copy.is_dir() else shutil.copy2)(copy, place)
+
+	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
+		wrong = [
+			place for place, number in before["kept"].items() if Path(place).exists() != (number is not None)
+		]
+		return Observation(
+			not wrong, f"missing: {', '.join(wrong)}" if wrong else "the former assets are back"
+		)
+
+	def _places(self, context: Context) -> list[Path]:
+		built = [context.bench.app(app.name) / app.name / "public" / "dist" for app in context.spec.apps]
+		assets = context.bench.sites_directory / "assets"
+		return [*built, assets / "assets.json", assets / "assets-rtl.json"]
+
+
+class Migrate(Step):
+	"""Migrate the sites. From here on code alone can't be rolled back: the database goes with it."""
+
+	name, title, phase = "migrate", "Migrate", Phase.DEPLOY
+
+	def skip_reason(self, context: Context) -> str | None:
+		return why_not_needed(context, "migrate")
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		sites = [*context.spec.site_names]
+		if context.spec.test_site and context.spec.critical_tests and context.spec.test_site not in sites:
+			# Critical tests need the schema of the code they test.
+			sites.append(context.spec.test_site)
+		for site in sites:
+			context.site_processes.call("migrate", site, timeout=MIGRATE_SECONDS)
+		return {"found": f"migrated {', '.join(sites)}"}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		# Frappe remembers which patches ran; to migrate again after a crash is what it is made for.
+		return Observation(result is not None, (result or {}).get("found", "not known; migrated again"))
+
+	def undo(self, context: Context, before: dict[str, Any]) -> None:
+		for site in context.spec.site_names:
+			dump = backup.database_file(context.run.backup / "final" / site)
+			quarantine = context.run.backup / "quarantine" / site
+			quarantine.mkdir(parents=True, exist_ok=True)
+			context.site_processes.call(
+				"restore",
+				site,
+				timeout=RESTORE_SECONDS,
+				database=str(dump),
+				quarantine=str(quarantine / dump.name),
+			)
+			(quarantine / "restored").touch()
+
+	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
+		sites = context.spec.site_names
+		missing = [
+			site for site in sites if not (context.run.backup / "quarantine" / site / "restored").exists()
+		]
+		if missing:
+			return Observation(False, f"not restored: {', '.join(missing)}")
+		return Observation(
+			True,
+			f"{len(sites)} database(s) as in the final backup; what was replaced is kept in backup/quarantine",
+		)
+
+
+class Restart(Step):
+	"""Restart web and workers, each by itself, and see that what runs started after the switch."""
+
+	name, title, phase = "restart", "Restart services", Phase.DEPLOY
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		for site in context.spec.site_names:
+			# Hooks and the list of apps are cached outside the processes, too.
+			context.site_processes.call("clear_cache", site, timeout=CACHE_SECONDS)
+		since = self._since(context)
+		roles = [role for role in ROLES if self._old(context, role, since)]
+		for role in roles:
+			context.services.restart(role)
+		self._wait(context, [role for role in (WEB, REALTIME) if role in roles], since, RESTART_SECONDS)
+		late = self._wait_for_workers(context, since) if WORKERS in roles else []
+		return {"late": late, "restarted": roles}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		since = self._since(context)
+		late = set((result or {}).get("late", []))
+		old = [
+			program for role in ROLES for program in self._old(context, role, since) if program not in late
+		]
+		if old:
+			return Observation(False, f"not restarted yet: {', '.join(old)}")
+		programs = context.services.programs()
+		found = f"{len(programs) - len(late)} programs running, started after the switch"
+		if late:
+			found += f"; still at an old job, to be restarted after it: {', '.join(sorted(late))}"
+		return Observation(
+			True, found, {"programs": {program["name"]: program["state"] for program in programs}}
+		)
+
+	def _since(self, context: Context) -> float:
+		"""What was started before this moment runs the old code."""
+		return context.state.step(self.name).started_at
+
+	def _old(self, context: Context, role: str, since: float) -> list[str]:
+		"""The programs of a role that don't run, or were started before `since`."""
+		return [
+			program["name"]
+			for program in context.services.programs(role)
+			if program["state"] != "RUNNING"
+			or program.get("restart_pending")
+			or (_started(program) or 0) < since
+		]
+
+	def _wait(self, context: Context, roles: list[str], since: float, seconds: float) -> None:
+		deadline = time.monotonic() + seconds
+		while old := [name for role in roles for name in self._old(context, role, since)]:
+			if time.monotonic() > deadline:
+				raise StepFailed(
+					"Restarting",
+					", ".join(old),
+					f"not running again after {seconds:g} s",
+					"see the program's log in the bench's logs directory",
+				)
+			time.sleep(POLL_SECONDS)
+
+	def _wait_for_workers(self, context: Context, since: float) -> list[str]:
+		begun, drain = time.monotonic(), context.spec.drain
+		while old := self._old(context, WORKERS, since):
+			if time.monotonic() - begun > drain.seconds + RESTART_SECONDS * (drain.when_exceeded == "wait"):
+				stopping = {
+					program["name"]
+					for program in context.services.programs(WORKERS)
+					if program.get("restart_pending")
+				}
+				if drain.when_exceeded == "wait" or not set(old) <= stopping:
+					raise StepFailed(
+						"Restarting",
+						", ".join(old),
+						f"not running again after {drain.seconds:g} s",
+						"see the worker's log",
+					)
+				context.note(f"Went on although these workers are still at an old job: {', '.join(old)}")
+				return old
+			time.sleep(POLL_SECONDS)
+		return []
+
+
+class Stabilise(Step):
+	"""Let the services settle, and see that none of them dies over it."""
+
+	name, title, phase = "stabilise", "Stabilise", Phase.DEPLOY
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		wanted, healthy = context.spec.stabilise, 0
+		begun, first = time.monotonic(), self._processes(context)
+		while (passed := time.monotonic() - begun) < wanted.seconds:
+			healthy = healthy + 1 if self._is_healthy(context) else 0
+			if wanted.healthy_probes and healthy >= wanted.healthy_probes:
+				break
+			time.sleep(min(1.0, wanted.seconds / 10))
+		restarted = [
+			name for name, pid in self._processes(context).items() if first.get(name) not in (None, pid)
+		]
+		if restarted:
+			raise StepFailed(
+				"Stabilising", ", ".join(restarted), "it died and was started again", "see its log"
+			)
+		if not self._is_healthy(context):
+			raise StepFailed(
+				"Stabilising", "the web server", self._unhealthy(context), "see logs/web.error.log"
+			)
+		return {"found": f"healthy after {passed:.1f} s ({healthy} healthy probes in a row)"}
+
+	def _is_healthy(self, context: Context) -> bool:
+		return not self._unhealthy(context)
+
+	def _unhealthy(self, context: Context) -> str:
+		for site in context.spec.site_names:
+			answer = context.web.ask(site)
+			if answer.kind not in (GOOD, MAINTENANCE):
+				return f"{site} answered {answer.status or answer.kind}"
+		return ""
+
+	def _processes(self, context: Context) -> dict[str, int]:
+		programs = context.services.programs()
+		return {program["name"]: program["pid"] for program in programs if program["state"] == "RUNNING"}
+
+
+def _started(program: dict[str, Any]) -> float | None:
+	"""When a program started: from its process, because supervisor only knows whole seconds."""
+	pid = program.get("pid")
+	return (started_at(pid) if pid and psutil.pid_exists(pid) else None) or program.get("started_at")
+
+
+def _package_of(line: str) -> str:
+	return line.partition("==")[0]
+
+
+__all__ = ["Build", "Migrate", "Requirements", "Restart", "Stabilise", "is_needed"]

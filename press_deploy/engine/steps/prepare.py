@@ -1,0 +1,171 @@
+"""Prepare: everything that can be done while the site is open, so that the window stays short."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from press_deploy.engine import backup
+from press_deploy.engine.changes import decide
+from press_deploy.engine.errors import DeployError
+from press_deploy.engine.file_copy import FileCopy
+from press_deploy.engine.git import check_expected
+from press_deploy.engine.prober import GOOD, as_probe
+from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.verdict import latency_figures
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+	from press_deploy.engine.plan import App
+
+NOTIFY_SECONDS = 60
+BASELINE_INTERVAL_SECONDS = 0.1
+
+
+class Announce(Step):
+	"""Tell people that the deployment begins. A message can't be taken back, so it is sent once at most."""
+
+	name, title, phase = "announce", "Announce the deployment", Phase.PREPARE
+	subject = "Deployment begins: {title}"
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.spec.notify and context.spec.control_site else "the plan notifies nobody"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		subject = self.subject.format(title=context.spec.title)
+		try:
+			sent = context.site_processes.call(
+				"notify",
+				context.spec.control_site,
+				timeout=NOTIFY_SECONDS,
+				recipients=context.spec.notify,
+				subject=subject,
+				message=f"Run {context.run.name} on {', '.join(context.spec.site_names)}.",
+			)
+		except DeployError as error:
+			context.note(f"{self.title}: {error}")
+			return {"found": "nobody could be notified"}
+		if problem := sent.get("problem"):
+			context.note(f"{self.title}: {problem}")
+		return {"found": f"{sent['sent']} notified"}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		if result is None:
+			return Observation(True, "it may have been sent before the runner died; it is not sent again")
+		return Observation(True, result["found"])
+
+
+class Baseline(Step):
+	"""Measure latency before anything is changed, to compare with afterwards."""
+
+	name, title, phase = "baseline", "Baseline", Phase.PREPARE
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		site, probes = context.spec.site_names[0], []
+		end = time.monotonic() + context.spec.monitor.baseline_seconds
+		while time.monotonic() < end:
+			probes.append(as_probe(site, context.web.ask(site, context.spec.monitor.path, public=True)))
+			time.sleep(BASELINE_INTERVAL_SECONDS)
+		figures = latency_figures([probe.latency_ms for probe in probes if probe.kind == GOOD])
+		bad = sum(probe.kind != GOOD for probe in probes)
+		if figures is None:
+			return {"latency": None, "found": f"none of {len(probes)} answers was good"}
+		found = f"median {figures['median']:g} ms, 95th percentile {figures['p95']:g} ms, {bad} of {len(probes)} bad"
+		return {"latency": figures, "bad": bad, "found": found}
+
+
+class Backup(Step):
+	"""Back every site up, database and files, and show that what was written is whole."""
+
+	name, title, phase = "backup", "Backup", Phase.PREPARE
+	with_files = True
+
+	def directory(self, context: Context, site: str) -> Path:
+		return context.run.backup / site
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		size = 0
+		for site in context.spec.site_names:
+			directory = self.directory(context, site)
+			if not backup.is_verified(directory):
+				with_files = self.with_files and context.spec.backup.with_files
+				backup.make(context, site, directory, with_files=with_files)
+				backup.verify(directory)
+			size += sum(file.stat().st_size for file in directory.iterdir())
+		return {"bytes": size}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		missing = [
+			site for site in context.spec.site_names if not backup.is_verified(self.directory(context, site))
+		]
+		if missing:
+			return Observation(False, f"no verified backup of {', '.join(missing)}")
+		return Observation(
+			True, f"{len(context.spec.sites)} site(s) backed up: whole, closing line and SHA-256 checked"
+		)
+
+
+class CopyToSafePlace(Step):
+	"""Copy the backup off, read it again there and compare."""
+
+	name, title, phase = "safe-place", "Copy to the safe place", Phase.PREPARE
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.spec.backup.safe_directory else "the plan names no safe place"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		for site in context.spec.site_names:
+			backup.copy_to(context.run.backup / site, self._target(context, site))
+		return {}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		for site in context.spec.site_names:
+			if not backup.is_copied(context.run.backup / site, self._target(context, site)):
+				return Observation(False, f"the backup of {site} is not in {self._target(context, site)}")
+		return Observation(True, f"copied to {self._target(context, '')}, read again and compared")
+
+	def _target(self, context: Context, site: str) -> Path:
+		return Path(context.spec.backup.safe_directory) / context.bench.name / context.run.name / site
+
+
+class FetchCode(Step):
+	"""Bring the release here and decide from the difference what it asks for. Changes no work tree."""
+
+	name, title, phase = "fetch-code", "Fetch the code", Phase.PREPARE
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		targets = {app.name: self._fetch(context, app) for app in context.git_apps()}
+		for app in context.copied_apps():
+			FileCopy(context, app).stage()
+		changed = {name: target.pop("changed") for name, target in targets.items()}
+		changed |= {app.name: [file.path for file in app.files] for app in context.copied_apps()}
+		decisions = decide(context.spec, changed)
+		for name, decision in decisions.items():
+			context.log(f"{name}: {'yes' if decision['needed'] else 'no'}, {decision['why']}")
+		commits = ", ".join(f"{name} {target['commit'][:12]}" for name, target in targets.items())
+		files = sum(len(app.files) for app in context.copied_apps())
+		found = "; ".join(filter(None, (commits, f"{files} file(s) to copy" if files else "")))
+		counts = {name: len(files) for name, files in changed.items()}
+		return {
+			"targets": targets,
+			"decisions": decisions,
+			"changed_files": counts,
+			"found": found or "no code",
+		}
+
+	def _fetch(self, context: Context, app: App) -> dict[str, Any]:
+		repository = context.repository(app)
+		remote = repository.choose_remote(app.remote)
+		_commit, kind = repository.ask_remote(remote, app.ref)
+		commit = repository.fetch(remote, app.ref, keep_as=context.run.name)
+		check_expected(app.name, commit, app.expected_commit)
+		position = repository.position()
+		if not repository.contains(position.commit, commit):
+			context.note(f"{app.name}: the target does not contain the present commit {position.commit[:12]}")
+		return {
+			"commit": commit,
+			"branch": app.ref if kind == "branch" else None,
+			"changed": repository.changed_files(position.commit, commit),
+		}

@@ -1,0 +1,142 @@
+"""Open, monitor, close: the sites are given back to their users and watched."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from press_deploy.engine.decision import decide, describe
+from press_deploy.engine.interrupts import RollbackNeeded
+from press_deploy.engine.prober import WINDOW_INTERVAL_SECONDS, Probe, read_probes
+from press_deploy.engine.sampling import Sampler, read_samples
+from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.deploy import PauseJobs
+from press_deploy.engine.steps.prepare import Announce
+from press_deploy.engine.steps.validate import check_http, find_new_errors, http_checks
+from press_deploy.engine.verdict import Condition, Verdict, judge_monitoring, judge_triggers, wants_rollback
+from press_deploy.helper.site_config import get_value
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+
+FOLLOW_UP_DAYS = 7
+
+
+class Open(Step):
+	"""Give the sites back: maintenance and scheduler exactly as they were before."""
+
+	name, title, phase = "open", "Maintenance off", Phase.OPEN
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		PauseJobs().undo(context, context.state.before("pause-jobs") or {"previous": {}})
+		context.lease.close()
+		context.services.maintenance_off(context.run.name, context.state.before("maintenance")["previous"])
+		context.maintenance.wait_until(context.spec.site_names, closed=False)
+		return {}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		for key, step in (("maintenance_mode", "maintenance"), ("pause_scheduler", "pause-jobs")):
+			for site, value in context.state.before(step).get("previous", {}).items():
+				if get_value(str(context.bench.site_config(site)), key) != value:
+					return Observation(False, f"{key} of {site} is not as it was before")
+		return context.maintenance.observe(context.spec.site_names, closed=False)
+
+
+class PublicSmokeTests(Step):
+	"""The same HTTP smoke tests again, now as the public sees the sites."""
+
+	name, title, phase = "public-smoke-tests", "Public smoke tests", Phase.OPEN
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if http_checks(context) else "the plan has no HTTP smoke test"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		return decide(context, self.name, "after opening", lambda: self._ask(context))
+
+	def _ask(self, context: Context) -> list[Condition]:
+		return [
+			check_http(context, site, test, None)
+			for site in context.spec.site_names
+			for test in http_checks(context)
+		]
+
+
+class Monitor(Step):
+	"""Sample the open sites for the plan's duration, and roll back as soon as a trigger fires."""
+
+	name, title, phase = "monitor", "Monitor", Phase.MONITOR
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.spec.monitor.seconds else "the plan's duration is 0"
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		return {"until": time.time() + context.spec.monitor.seconds}
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		spec = context.spec
+		context.prober.ensure_started(min(1.0, spec.monitor.interval_seconds))
+		sampler = Sampler(context.run.samples, list(context.databases.values()))
+		while (left := before["until"] - time.time()) > 0:
+			time.sleep(min(spec.monitor.interval_seconds, left))
+			context.stop_if_asked()
+			findings = find_new_errors(context)
+			sampler.sample(context.prober.take(), sum(finding["count"] for finding in findings))
+			self._evaluate_triggers(context, findings)
+		context.prober.ensure_started(WINDOW_INTERVAL_SECONDS)
+		return {
+			"found": f"{len(since_opening(context))} answers and {len(read_samples(context.run.samples))} samples"
+		}
+
+	def _evaluate_triggers(self, context: Context, findings: list[dict[str, Any]]) -> None:
+		baseline = context.state.result("baseline").get("latency")
+		samples = read_samples(context.run.samples)
+		fired = judge_triggers(samples, since_opening(context), findings, baseline, context.spec)
+		known = {trigger["name"] for trigger in context.state.triggers}
+		for condition in fired:
+			if condition.name not in known:
+				action = getattr(context.spec.triggers, condition.trigger, "roll_back")
+				context.journal.append("trigger", {**condition.as_data(), "action": action})
+		if wants_rollback(fired, context.spec.triggers):
+			raise RollbackNeeded(describe(Verdict.NO_GO, fired))
+
+
+class FinalVerdict(Step):
+	"""The verdict over everything that was sampled since the sites were opened."""
+
+	name, title, phase = "final-verdict", "Final verdict", Phase.MONITOR
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.spec.monitor.seconds else "nothing was monitored"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		return decide(context, self.name, "after monitoring", lambda: self._collect(context))
+
+	def _collect(self, context: Context) -> list[Condition]:
+		baseline = context.state.result("baseline").get("latency")
+		samples, probes = read_samples(context.run.samples), since_opening(context)
+		return judge_monitoring(samples, probes, find_new_errors(context), baseline, context.spec)
+
+
+class AnnounceSuccess(Announce):
+	name, title, phase = "announce-success", "Announce success", Phase.CLOSE
+	subject = "Deployment succeeded: {title}"
+
+
+class FollowUp(Step):
+	"""Open the follow-up: the scheduler records figures every day until it closes."""
+
+	name, title, phase = "follow-up", "Open the follow-up", Phase.CLOSE
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		until = time.time() + FOLLOW_UP_DAYS * 86_400
+		return {
+			"until": until,
+			"found": f"{FOLLOW_UP_DAYS} days, until {time.strftime('%Y-%m-%d', time.gmtime(until))}",
+		}
+
+
+def since_opening(context: Context) -> list[Probe]:
+	"""The answers to the prober since the sites were observed open."""
+	opened = context.state.moment_of("open")
+	return [probe for probe in read_probes(context.run.probes) if probe.time > opened]

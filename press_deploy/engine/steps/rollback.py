@@ -1,0 +1,103 @@
+"""The rollback: close, undo what was announced, restart, see that the old release is healthy, open.
+
+Invariant: a step is undone when it was announced, whether or not it got further; and nothing counts as
+undone that was not observed. “Nothing was restored” is never a success.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.preview import open_preview
+from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.deploy import Maintenance
+from press_deploy.engine.steps.install import Restart, Stabilise
+from press_deploy.engine.steps.prepare import Announce
+from press_deploy.engine.steps.release import Open
+from press_deploy.engine.web import GOOD
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+
+
+class RollbackMaintenance(Maintenance):
+	"""Close the sites, or keep them closed. What was there before is what the run first found."""
+
+	name, title, phase = "rollback-maintenance", "Maintenance on", Phase.ROLLBACK
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.state.was_announced("maintenance") else "the run had closed nothing yet"
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		return context.state.before("maintenance")
+
+
+class Undo(Step):
+	"""Undoes one step of the deployment."""
+
+	phase = Phase.ROLLBACK
+
+	def __init__(self, step: Step, title: str):
+		self.step, self.title = step, title
+		self.name = f"undo-{step.name}"
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.state.was_announced(self.step.name) else "the run had not got there"
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		return context.state.before(self.step.name)
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		self.step.undo(context, before)
+		return {}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		return self.step.observe_undone(context, before)
+
+
+class RollbackRestart(Restart):
+	name, title, phase = "rollback-restart", "Restart services", Phase.ROLLBACK
+
+	def skip_reason(self, context: Context) -> str | None:
+		changed = any(context.state.was_announced(name) for name in ("switch-code", "config", "restart"))
+		return None if changed else "nothing that runs was changed"
+
+
+class HealthCheck(Stabilise):
+	"""See the old release answer through the preview instance before the public gets it back."""
+
+	name, title, phase = "health-check", "Health check", Phase.ROLLBACK
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.state.was_announced("maintenance") else "the run had changed nothing"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		if unhealthy := self._unhealthy(context):
+			raise StepFailed("Checking", "the web server", unhealthy, "see logs/web.error.log")
+		sites = context.spec.site_names
+		directory = context.run.path / "preview"
+		with open_preview(context.bench, sites, directory, context.programs, context.web) as address:
+			for site in sites:
+				answer = context.web.ask(site, context.spec.monitor.path, address=address, timeout=30)
+				if answer.kind != GOOD:
+					raise StepFailed(
+						"Checking",
+						site,
+						f"it answers {answer.status or answer.kind} after the rollback",
+						"see its logs",
+					)
+		return {"found": f"{len(sites)} site(s) healthy on the former release"}
+
+
+class RollbackOpen(Open):
+	name, title, phase = "rollback-open", "Maintenance off", Phase.ROLLBACK
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.state.was_announced("maintenance") else "the run had closed nothing"
+
+
+class AnnounceRollback(Announce):
+	name, title, phase = "announce-rollback", "Announce the rollback", Phase.ROLLBACK
+	subject = "Deployment rolled back: {title}"

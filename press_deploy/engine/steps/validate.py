@@ -1,0 +1,254 @@
+"""Validate: critical tests, smoke tests and logs, then the verdict that may open the sites."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from press_deploy.engine import logs
+from press_deploy.engine.database import DatabaseUnavailable
+from press_deploy.engine.decision import decide
+from press_deploy.engine.errors import DeployError
+from press_deploy.engine.plan import ConsoleCheck, CriticalTest, HttpCheck
+from press_deploy.engine.preview import open_preview
+from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.deploy import watched_logs
+from press_deploy.engine.verdict import Condition, judge_log_errors
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+	from press_deploy.engine.web import Answer
+
+GRACE_SECONDS = 30
+
+
+class CriticalTests(Step):
+	"""Run the plan's critical tests; the verdict says what follows from their outcome."""
+
+	name, title, phase = "critical-tests", "Critical tests", Phase.VALIDATE
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.spec.critical_tests else "the plan has none"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		conditions = [self._run(context, test) for test in context.spec.critical_tests]
+		passed = sum(condition.holds is True for condition in conditions)
+		return {
+			"conditions": [condition.as_data() for condition in conditions],
+			"found": f"{passed} of {len(conditions)} as expected on {context.spec.test_site}",
+		}
+
+	def _run(self, context: Context, test: CriticalTest) -> Condition:
+		name, wanted = f"Critical tests: {test.target}", _wanted(test)
+		try:
+			outcome = context.site_processes.call(
+				"run_tests",
+				context.spec.test_site,
+				timeout=test.timeout_seconds + GRACE_SECONDS,
+				app=test.app,
+				module=test.module,
+				doctype=test.doctype,
+				failfast=test.failfast,
+				production=context.spec.tests_run_on_production,
+			)
+		except DeployError as error:
+			# Tests that hang or can't run have not passed.
+			context.log(str(error))
+			return Condition(name, False, "not run to the end", wanted, error.why, "critical_tests")
+		self._report_leftovers(context, test, outcome)
+		return _judge_tests(name, test, outcome, context.spec.tests_run_on_production)
+
+	def _report_leftovers(self, context: Context, test: CriticalTest, outcome: dict[str, Any]) -> None:
+		left = {key: value for key, value in outcome["left_behind"].items() if value}
+		if left:
+			context.note(
+				f"Critical tests of {test.target} left behind on {context.spec.test_site}: {json.dumps(left)}"
+			)
+		if outcome["users_disabled"]:
+			context.note(
+				f"Disabled at once, the tests had enabled them: {', '.join(outcome['users_disabled'])}"
+			)
+
+
+class SmokeTests(Step):
+	"""Ask the new release through the preview instance, while the public sees maintenance."""
+
+	name, title, phase = "smoke-tests", "Smoke tests", Phase.VALIDATE
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		directory = context.run.path / "preview"
+		sites = context.spec.site_names
+		with open_preview(context.bench, sites, directory, context.programs, context.web) as address:
+			conditions = [
+				condition
+				for site in sites
+				for condition in (
+					check_http(context, site, PING, address),
+					*(check_http(context, site, test, address) for test in http_checks(context)),
+				)
+			]
+		for site in sites:
+			conditions += [self._check_console(context, site, test) for test in _console_checks(context)]
+		held = sum(condition.holds is True for condition in conditions)
+		return {
+			"conditions": [condition.as_data() for condition in conditions],
+			"found": f"{held} of {len(conditions)} in order, through the preview instance",
+		}
+
+	def _check_console(self, context: Context, site: str, test: ConsoleCheck) -> Condition:
+		name, wanted = f"{test.name} ({site})", "runs without an error; rolled back"
+		try:
+			outcome = context.site_processes.call(
+				"console",
+				site,
+				timeout=test.timeout_seconds + GRACE_SECONDS,
+				code=test.code,
+				timeout_seconds=test.timeout_seconds,
+			)
+		except DeployError as error:
+			return Condition(name, False, "not run to the end", wanted, error.why, "critical_tests")
+		context.log(outcome["output"])
+		value = "passed" if outcome["passed"] else "failed"
+		return Condition(
+			name, bool(outcome["passed"]), value, wanted, outcome["error"] or "", "critical_tests"
+		)
+
+
+class LogCheck(Step):
+	"""Look for errors written since the switch, in log files and in the Error Log."""
+
+	name, title, phase = "log-check", "Log check", Phase.VALIDATE
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		findings = find_new_errors(context)
+		condition = judge_log_errors(findings, context.spec.thresholds)
+		unknown = [
+			site for site, mark in context.state.result("mark-logs")["error_log"].items() if mark is None
+		]
+		conditions = [condition] + [
+			Condition(f"Error Log of {site}", None, "unknown", "readable", "it could not be read")
+			for site in unknown
+		]
+		return {
+			"conditions": [each.as_data() for each in conditions],
+			"findings": findings[:20],
+			"found": f"{condition.value} new error(s) since the switch",
+		}
+
+
+class Verdict(Step):
+	"""GO opens the sites, and nothing else does."""
+
+	name, title, phase = "verdict", "Verdict", Phase.VALIDATE
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		return decide(context, self.name, "before opening", lambda: self._collect(context))
+
+	def _collect(self, context: Context) -> list[Condition]:
+		found = []
+		for step in (CriticalTests, SmokeTests, LogCheck):
+			found += [Condition(**data) for data in context.state.result(step.name).get("conditions", [])]
+		return found
+
+
+PING = HttpCheck(name="Ping", path="/api/method/ping", expected_text="pong")
+
+
+def http_checks(context: Context) -> list[HttpCheck]:
+	return [test for test in context.spec.smoke_tests if isinstance(test, HttpCheck)]
+
+
+def check_http(context: Context, site: str, test: HttpCheck, address: str | None) -> Condition:
+	"""One HTTP smoke test, at the preview instance's `address` or in public."""
+	timeout = max(10.0, (test.maximum_latency_ms or 0) / 1000 * 2)
+	answer = context.web.ask(
+		site,
+		test.path,
+		address=address,
+		public=address is None,
+		method=test.method,
+		headers=test.headers,
+		timeout=timeout,
+	)
+	wrong = _what_is_wrong(test, answer)
+	value = f"{answer.status or answer.kind} in {answer.latency_ms:.0f} ms"
+	limit = f" within {test.maximum_latency_ms:g} ms" if test.maximum_latency_ms else ""
+	wanted = f"{test.expected_status}{limit}"
+	return Condition(f"{test.name} ({site})", not wrong, value, wanted, wrong, "error_rate")
+
+
+def find_new_errors(context: Context) -> list[dict[str, Any]]:
+	"""Errors since the switch as plain data: log files, and new Error Log rows of every site."""
+	marks = context.state.result("mark-logs")
+	findings = [finding.as_data() for finding in logs.errors_since(marks["marks"], watched_logs(context))]
+	for site, newest in marks["error_log"].items():
+		if newest is None:
+			continue
+		try:
+			rows = context.databases[site].error_log_since(newest)
+		except DatabaseUnavailable as error:
+			rows = [("", f"the Error Log can't be read any more: {error}")]
+		if rows:
+			findings.append(
+				{
+					"fingerprint": logs.fingerprint(rows[0][1]),
+					"example": f"Error Log of {site}: {rows[0][1]}",
+					"files": ["Error Log"],
+					"count": len(rows),
+				}
+			)
+	return findings
+
+
+def _what_is_wrong(test: HttpCheck, answer: Answer) -> str:
+	if answer.status != test.expected_status:
+		return answer.why or f"answered {answer.status}: {' '.join(answer.text.split())[:200]}"
+	if test.expected_text is not None and test.expected_text not in answer.text:
+		return f"the text {test.expected_text[:60]!r} is not in the answer"
+	if test.expected_json is not None and not _contains_json(answer.text, test.expected_json):
+		return f"the answer does not contain {json.dumps(test.expected_json)[:100]}: {answer.text[:100]}"
+	if test.maximum_latency_ms is not None and answer.latency_ms > test.maximum_latency_ms:
+		return "it was too slow"
+	return ""
+
+
+def _contains_json(text: str, wanted: Any) -> bool:
+	try:
+		return _contains(json.loads(text), wanted)
+	except ValueError:
+		return False
+
+
+def _contains(found: Any, wanted: Any) -> bool:
+	"""Whether `wanted` is a fragment of `found`: objects by their keys, everything else by equality."""
+	if isinstance(wanted, dict) and isinstance(found, dict):
+		return all(key in found and _contains(found[key], value) for key, value in wanted.items())
+	return type(found) is type(wanted) and found == wanted
+
+
+def _console_checks(context: Context) -> list[ConsoleCheck]:
+	return [test for test in context.spec.smoke_tests if isinstance(test, ConsoleCheck)]
+
+
+def _wanted(test: CriticalTest) -> str:
+	return f"{test.expected_tests} tests pass" if test.expected_tests else "all tests pass, at least one"
+
+
+def _judge_tests(name: str, test: CriticalTest, outcome: dict[str, Any], production: bool) -> Condition:
+	failed = [*outcome["failures"], *outcome["errors"]]
+	value = f"{outcome['ran']} ran, {len(failed)} failed, {outcome['skipped']} skipped"
+	evidence = ""
+	if outcome.get("problem"):
+		evidence = outcome["problem"]
+	elif failed:
+		evidence = "; ".join(
+			f"{each['test']}: {each['message'].strip().splitlines()[-1][:200]}" for each in failed[:5]
+		)
+	elif not outcome["ran"]:
+		evidence = "no test ran"
+	elif test.expected_tests and outcome["ran"] != test.expected_tests:
+		evidence = f"{test.expected_tests} tests were expected"
+	elif production and (users := outcome["users_disabled"] or outcome["left_behind"]["system_managers"]):
+		evidence = f"the tests enabled users on the production site, now disabled: {', '.join(users)}"
+	return Condition(name, not evidence, value, _wanted(test), evidence, "critical_tests")

@@ -1,0 +1,93 @@
+"""A run in one piece of plain data: for `status --json`, the report and the records in Desk.
+
+Invariant: derived from the run's directory and the bench as they are now; nothing is remembered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import DeployError
+from press_deploy.engine.git import Repository
+from press_deploy.engine.lock import is_alive, read_owner
+from press_deploy.engine.plan import PlanSpec
+from press_deploy.engine.prober import downtime_seconds, find_outages, read_probes
+from press_deploy.engine.programs import Programs
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.state import RunState, StepState, load_state
+
+
+def summarise(bench: Bench, run: RunDirectory) -> dict[str, Any]:
+	"""What is known of a run. Raises `JournalDamaged`, `InputError`.
+
+	Keys: run, title, state, verdict, phase, started, ended, reason, error, waiting, rollback, dry_run, resumes,
+	alive, steps[] (name, phase, title, status, started, ended, found, error), checks[], verdicts[], triggers[],
+	notes[], requests[], downtime_seconds, outages[], apps[] (name, before, wanted, now), directory.
+	"""
+	spec, state = run.read_plan(), load_state(run)
+	outages = find_outages(read_probes(run.probes))
+	return {
+		"run": run.name,
+		"title": spec.title,
+		"state": state.state.value,
+		"verdict": state.verdict,
+		"phase": state.phase,
+		"started": state.started,
+		"ended": state.ended,
+		"reason": state.reason or (state.waiting or {}).get("reason", ""),
+		"error": state.error or (state.rollback or {}).get("error"),
+		"waiting": state.waiting,
+		"rollback": state.rollback,
+		"dry_run": state.dry_run,
+		"resumes": state.resumes,
+		"alive": is_owned_by(bench, run.name),
+		"steps": [_describe_step(step) for step in state.steps.values()],
+		"earlier_rollbacks": [_describe_step(step) for step in state.earlier_rollbacks],
+		"checks": state.checks,
+		"verdicts": state.verdicts,
+		"triggers": state.triggers,
+		"notes": state.notes,
+		"requests": state.requests,
+		"downtime_seconds": downtime_seconds(outages),
+		"outages": [asdict(outage) for outage in outages],
+		"apps": [_describe_app(bench, app.name, spec, state) for app in spec.apps],
+		"directory": str(run.path),
+		"last_seq": state.last_seq,
+	}
+
+
+def is_owned_by(bench: Bench, run: str) -> bool:
+	"""Whether a living process executes this run."""
+	owner = read_owner(bench.deployments)
+	return owner is not None and owner.run == run and is_alive(bench.deployments)
+
+
+def _describe_step(step: StepState) -> dict[str, Any]:
+	return {
+		"name": step.name,
+		"phase": step.phase,
+		"title": step.title,
+		"status": step.status,
+		"started": step.started,
+		"ended": step.ended,
+		"found": step.found,
+		"error": step.error,
+	}
+
+
+def _describe_app(bench: Bench, name: str, spec: PlanSpec, state: RunState) -> dict[str, Any]:
+	"""Commits of an app: before the run, wanted by it, and now; None where there is none."""
+	was = state.before("switch-code").get("git", {}).get(name, {}).get("commit")
+	wanted = state.result("fetch-code").get("targets", {}).get(name, {}).get("commit")
+	try:
+		now = Repository(bench.app(name), Programs()).position().commit
+	except DeployError:
+		now = None
+	return {
+		"name": name,
+		"before": was or (now if not state.was_announced("switch-code") else None),
+		"wanted": wanted,
+		"now": now,
+	}

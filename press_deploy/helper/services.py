@@ -1,0 +1,183 @@
+"""The services of a bench, under supervisor or systemd, behind one small port.
+
+	status(name)  {"name", "state", "pid", "started_at", "description"}
+	reload(name)  graceful: the main process gets a HUP
+	stop(name)    asks, and does not wait
+	start(name)   asks
+
+Invariant: names come from the configuration, never from a caller, and are never read by a shell.
+`state` is one of STATES; `pid` and `started_at` (seconds since 1970) are None where nothing runs.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from contextlib import suppress
+from typing import Protocol
+
+from .configuration import ServicesConfiguration
+from .errors import NotFound, OperationFailed
+from .supervisor import SupervisorConnection
+
+STATES = ("RUNNING", "STARTING", "STOPPING", "STOPPED", "FAILED", "UNKNOWN")
+SUPERVISOR_STATES = {
+	"RUNNING": "RUNNING",
+	"STARTING": "STARTING",
+	# Between two attempts to start: supervisor goes on by itself, and says FATAL when it gives up.
+	"BACKOFF": "STARTING",
+	"STOPPING": "STOPPING",
+	"STOPPED": "STOPPED",
+	"EXITED": "STOPPED",
+	"FATAL": "FAILED",
+}
+SYSTEMD_STATES = {
+	"active": "RUNNING",
+	"reloading": "RUNNING",
+	"activating": "STARTING",
+	"deactivating": "STOPPING",
+	"inactive": "STOPPED",
+	"failed": "FAILED",
+}
+SYSTEMD_PROPERTIES = "--property=LoadState,ActiveState,SubState,MainPID,Result"
+SYSTEMCTL = "/usr/bin/systemctl"
+SYSTEMCTL_SECONDS = 8.0
+DESCRIPTION_LENGTH = 200
+
+
+class Services(Protocol):
+	"""The port. Every method raises NotFound for an unknown name, OperationFailed for any other failure."""
+
+	def status(self, name: str) -> dict: ...
+	def reload(self, name: str) -> None: ...
+	def stop(self, name: str) -> None: ...
+	def start(self, name: str) -> None: ...
+
+
+def connect(configuration: ServicesConfiguration, bench_uid: int) -> Services:
+	"""Return the port to the services that a bench is configured with."""
+	if configuration.kind == "supervisor":
+		owners = {0, os.geteuid(), bench_uid}
+		return Supervisor(
+			SupervisorConnection(
+				configuration.socket, configuration.username, configuration.password, owners=owners
+			)
+		)
+	if configuration.kind == "systemd":
+		return Systemd()
+	return NoServices()
+
+
+class Supervisor:
+	"""Programs of a running supervisord, named `group:name`."""
+
+	def __init__(self, connection: SupervisorConnection):
+		self._connection = connection
+
+	def status(self, name: str) -> dict:
+		information = self._connection.call("getProcessInfo", name)
+		if not isinstance(information, dict):
+			raise OperationFailed(f"Supervisor described {name} in a way that makes no sense.")
+		state, pid = str(information.get("statename")), information.get("pid")
+		pid = pid if type(pid) is int and pid > 0 else None
+		description = f"{state} {information.get('description') or ''} {information.get('spawnerr') or ''}"
+		return build_status(name, SUPERVISOR_STATES.get(state, "UNKNOWN"), pid, description)
+
+	def reload(self, name: str) -> None:
+		self._connection.call("signalProcess", name, "HUP")
+
+	def stop(self, name: str) -> None:
+		self._connection.call("stopProcess", name, False, accept="NOT_RUNNING")
+
+	def start(self, name: str) -> None:
+		self._connection.call("startProcess", name, False, accept="ALREADY_STARTED")
+
+
+class Systemd:
+	"""System units, by way of `systemctl`."""
+
+	def __init__(self, systemctl: str = SYSTEMCTL):
+		self._systemctl = systemctl
+
+	def status(self, name: str) -> dict:
+		lines = self._run("show", SYSTEMD_PROPERTIES, "--", name).splitlines()
+		shown = dict(line.split("=", 1) for line in lines if "=" in line)
+		if shown.get("LoadState") == "not-found":
+			raise NotFound(f"systemd has no unit {name}; correct the helper's configuration.")
+		pid = int(shown["MainPID"]) if shown.get("MainPID", "").isdigit() else 0
+		description = " ".join(shown.get(key, "") for key in ("ActiveState", "SubState", "Result"))
+		state = SYSTEMD_STATES.get(shown.get("ActiveState", ""), "UNKNOWN")
+		return build_status(name, state, pid or None, description)
+
+	def reload(self, name: str) -> None:
+		self._run("kill", "--signal=HUP", "--kill-who=main", "--", name)
+
+	def stop(self, name: str) -> None:
+		self._run("stop", "--no-block", "--", name)
+
+	def start(self, name: str) -> None:
+		with suppress(OperationFailed):
+			# A unit that failed too often refuses to start until told to forget that; others refuse this.
+			self._run("reset-failed", "--", name)
+		self._run("start", "--no-block", "--", name)
+
+	def _run(self, *arguments: str) -> str:
+		try:
+			completed = subprocess.run(
+				[self._systemctl, "--no-ask-password", "--no-pager", *arguments],
+				stdin=subprocess.DEVNULL,
+				capture_output=True,
+				text=True,
+				errors="replace",
+				timeout=SYSTEMCTL_SECONDS,
+				env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+			)
+		except (OSError, subprocess.TimeoutExpired) as error:
+			raise OperationFailed(f"systemctl {' '.join(arguments)} could not be run: {error}") from error
+		if completed.returncode != 0:
+			reason = completed.stderr.strip()[:DESCRIPTION_LENGTH] or f"exit code {completed.returncode}"
+			raise OperationFailed(f"systemctl {' '.join(arguments)} failed: {reason}")
+		return completed.stdout
+
+
+class NoServices:
+	"""Stands where nobody may control the services; the configuration then names none."""
+
+	def status(self, name: str) -> dict:
+		raise self._refusal(name)
+
+	def reload(self, name: str) -> None:
+		raise self._refusal(name)
+
+	stop = start = reload
+
+	@staticmethod
+	def _refusal(name: str) -> NotFound:
+		return NotFound(f"{name} is out of reach; install the helper: sudo press-deploy helper install")
+
+
+def build_status(name: str, state: str, pid: int | None, description: str) -> dict:
+	"""Return what `status` answers, with the start time of the process looked up."""
+	return {
+		"name": name,
+		"state": state,
+		"pid": pid,
+		"started_at": find_start_time(pid) if pid else None,
+		"description": " ".join(description.split())[:DESCRIPTION_LENGTH],
+	}
+
+
+def find_start_time(pid: int) -> float | None:
+	"""Return when a process started, in seconds since 1970 to about 10 ms; None when it is gone.
+
+	Asked of the kernel, because supervisor knows it only to the whole second.
+	"""
+	try:
+		with open(f"/proc/{pid}/stat", "rb") as file:
+			# The second field is a name in parentheses that may itself contain anything.
+			fields = file.read().rpartition(b")")[2].split()
+	except OSError:
+		return None
+	started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+	return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - started)
