@@ -126,7 +126,7 @@ def status(run: str, bench_path: str, as_json: bool) -> None:
 	if as_json:
 		click.echo(json.dumps(summary, indent=1, ensure_ascii=False))
 	else:
-		show_summary(Console(highlight=False), summary)
+		show_summary(Console(highlight=False, soft_wrap=True), summary)
 
 
 @main.command()

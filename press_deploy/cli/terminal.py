@@ -28,7 +28,7 @@ class TerminalListener:
 	"""Prints each record of the journal as it is written: one line a step, one line a check."""
 
 	def __init__(self, console: Console | None = None):
-		self.console = console or Console(highlight=False)
+		self.console = console or Console(highlight=False, soft_wrap=True)
 		self._phase = ""
 		self._begun: dict[str, float] = {}
 

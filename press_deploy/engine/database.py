@@ -12,6 +12,7 @@ from typing import Any
 import pymysql
 
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.logs import OWN_ERROR_LOG_TITLE
 
 TIMEOUT_SECONDS = 5
 
@@ -82,9 +83,13 @@ class Database:
 		return str(self.rows("SELECT COALESCE(MAX(creation), '') FROM `tabError Log`")[0][0] or "")
 
 	def error_log_since(self, creation: str, limit: int = 50) -> list[tuple[str, str]]:
-		"""(name, title) of the Error Log rows newer than `creation`, oldest first."""
-		query = "SELECT name, method FROM `tabError Log` WHERE creation > %s ORDER BY creation LIMIT %s"
-		return [(str(row[0]), str(row[1] or "")) for row in self.rows(query, creation or "1970-01-01", limit)]
+		"""(name, title) of the Error Log rows newer than `creation`, oldest first; not those of maintenance."""
+		query = (
+			"SELECT name, COALESCE(method, '') FROM `tabError Log` WHERE creation > %s "
+			"AND COALESCE(method, '') <> %s ORDER BY creation LIMIT %s"
+		)
+		rows = self.rows(query, creation or "1970-01-01", OWN_ERROR_LOG_TITLE, limit)
+		return [(str(row[0]), str(row[1])) for row in rows]
 
 	def size_bytes(self) -> int | None:
 		"""Data and indexes, in bytes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +20,16 @@ READ_LIMIT_BYTES = 64 << 20
 LINE_LIMIT = 500
 FINGERPRINT_LIMIT = 200
 
-_ERROR = re.compile(
-	rb"\b(ERROR|CRITICAL|FATAL)\b|^Traceback \(most recent call last\)|^\w*(\.\w+)*(Error|Exception)\b(:|$)"
+_ERROR = re.compile(rb"\b(ERROR|CRITICAL|FATAL)\b|^\w*(\.\w+)*(Error|Exception)\b(:|$)")
+_TRACEBACK = re.compile(rb"^Traceback \(most recent call last\)")
+# What maintenance itself makes Frappe write, for every request that it turns away; the line with which
+# Frappe points to the Error Log, whose rows are looked at by themselves; what gunicorn says of a reload.
+_OWN = re.compile(
+	rb"SessionStopped|Session Stopped|\b503\b|New Exception collected in error log|was sent SIGTERM!"
 )
-# What maintenance itself makes the web server say.
-_OWN = re.compile(rb"SessionStopped|Session Stopped|\b503\b")
+OWN_ERROR_LOG_TITLE = "Session Stopped"
 _VARIABLE = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+|'[^']*'|\"[^\"]*\"")
-# The runner's own output, and what only a developer's bench writes.
+# The runner's own output.
 _NOT_WATCHED = re.compile(r"press_deploy|\.gz$")
 
 Mark = dict[str, dict[str, int]]
@@ -68,17 +72,35 @@ def mark(files: Iterable[Path]) -> Mark:
 
 
 def errors_since(marks: Mark, files: Iterable[Path]) -> list[Finding]:
-	"""The errors written to `files` after `marks`, most frequent first. A file without a mark is new."""
+	"""The errors written to `files` after `marks`, most frequent first. A file without a mark is new.
+
+	Frappe writes the same line to the bench's log and to the site's: it counts once.
+	"""
 	found: dict[str, Finding] = {}
+	counts: Counter[tuple[str, Path]] = Counter()
 	for file in files:
-		for line in _lines_since(file, marks.get(str(file))):
-			if _ERROR.search(line) and not _OWN.search(line):
-				text = line.decode("utf-8", "replace")[:LINE_LIMIT].strip()
-				key = fingerprint(text)
-				finding = found.setdefault(key, Finding(key, text))
-				finding.files.add(file.name)
-				finding.count += 1
+		for line in _error_lines(_lines_since(file, marks.get(str(file)))):
+			text = line.decode("utf-8", "replace")[:LINE_LIMIT].strip()
+			key = fingerprint(text)
+			counts[key, file] += 1
+			finding = found.setdefault(key, Finding(key, text))
+			finding.files.add(file.name)
+			finding.count = max(finding.count, counts[key, file])
 	return sorted(found.values(), key=lambda finding: -finding.count)
+
+
+def _error_lines(lines: Iterable[bytes]) -> Iterable[bytes]:
+	"""The lines that report an error; of a traceback only its last line, which names the exception."""
+	in_traceback = False
+	for line in lines:
+		if _TRACEBACK.match(line):
+			in_traceback = True
+		elif in_traceback and (line.startswith((b" ", b"\t")) or not line):
+			continue
+		else:
+			if (in_traceback or _ERROR.search(line)) and not _OWN.search(line):
+				yield line
+			in_traceback = False
 
 
 def fingerprint(line: str) -> str:

@@ -81,7 +81,7 @@ class MaintenanceObserver:
 		"""One look: are all workers newer than the configuration, and does every answer say the same?"""
 		workers = self.workers()
 		changed = max(self._bench.site_config(site).stat().st_mtime for site in sites)
-		old = [pid for pid in workers if (started_at(pid) or 0) < changed]
+		old = [pid for pid in workers if (started := started_at(pid)) and started < changed]
 		if old:
 			return Observation(False, f"web workers {old} are older than the change of the configuration")
 		wanted = max(MINIMUM_ANSWERS, ANSWERS_PER_WORKER * len(workers))

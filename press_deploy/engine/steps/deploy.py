@@ -129,19 +129,7 @@ class MarkLogs(Step):
 	name, title, phase = "mark-logs", "Mark the logs", Phase.DEPLOY
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		marks = logs.mark(watched_logs(context))
-		return {
-			"marks": marks,
-			"error_log": {site: self._newest(context, site) for site in context.spec.site_names},
-			"found": f"{len(marks)} files",
-		}
-
-	def _newest(self, context: Context, site: str) -> str | None:
-		try:
-			return context.databases[site].last_error_log()
-		except DatabaseUnavailable as error:
-			context.note(f"The Error Log of {site} can't be read: {error}")
-			return None
+		return {**mark_logs(context), "found": f"{len(watched_logs(context))} files"}
 
 
 class SwitchCode(Step):
@@ -292,6 +280,18 @@ def is_needed(context: Context, what: str) -> bool:
 def why_not_needed(context: Context, what: str) -> str | None:
 	decision = context.state.result("fetch-code")["decisions"][what]
 	return None if decision["needed"] else decision["why"]
+
+
+def mark_logs(context: Context) -> dict[str, Any]:
+	"""Where the logs end now: {"marks": of the files, "error_log": {site: newest row, None when unknown}}."""
+	newest: dict[str, str | None] = {}
+	for site in context.spec.site_names:
+		try:
+			newest[site] = context.databases[site].last_error_log()
+		except DatabaseUnavailable as error:
+			context.note(f"The Error Log of {site} can't be read: {error}")
+			newest[site] = None
+	return {"marks": logs.mark(watched_logs(context)), "error_log": newest}
 
 
 def watched_logs(context: Context) -> list[Path]:

@@ -15,7 +15,7 @@ from press_deploy.engine.processes import started_at
 from press_deploy.engine.services import REALTIME, ROLES, WEB, WORKERS
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
-from press_deploy.engine.steps.deploy import is_needed, why_not_needed
+from press_deploy.engine.steps.deploy import why_not_needed
 from press_deploy.engine.web import GOOD, MAINTENANCE
 
 if TYPE_CHECKING:
@@ -200,6 +200,7 @@ class Restart(Step):
 		for role in roles:
 			context.services.restart(role)
 		self._wait(context, [role for role in (WEB, REALTIME) if role in roles], since, RESTART_SECONDS)
+		self._wait_for_answers(context)
 		late = self._wait_for_workers(context, since) if WORKERS in roles else []
 		return {"late": late, "restarted": roles}
 
@@ -244,6 +245,20 @@ class Restart(Step):
 					"see the program's log in the bench's logs directory",
 				)
 			time.sleep(POLL_SECONDS)
+
+	def _wait_for_answers(self, context: Context) -> None:
+		"""A web server that runs may still be importing: wait until it answers, whatever it says."""
+		deadline = time.monotonic() + RESTART_SECONDS
+		for site in context.spec.site_names:
+			while (answer := context.web.ask(site)).status is None:
+				if time.monotonic() > deadline:
+					raise StepFailed(
+						"Restarting",
+						"the web server",
+						f"{site} answers {answer.kind}",
+						"see logs/web.error.log",
+					)
+				time.sleep(POLL_SECONDS)
 
 	def _wait_for_workers(self, context: Context, since: float) -> list[str]:
 		begun, drain = time.monotonic(), context.spec.drain
@@ -316,6 +331,3 @@ def _started(program: dict[str, Any]) -> float | None:
 
 def _package_of(line: str) -> str:
 	return line.partition("==")[0]
-
-
-__all__ = ["Build", "Migrate", "Requirements", "Restart", "Stabilise", "is_needed"]

@@ -13,7 +13,7 @@ from press_deploy.engine.plan import ConsoleCheck, CriticalTest, HttpCheck
 from press_deploy.engine.preview import open_preview
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Step
-from press_deploy.engine.steps.deploy import watched_logs
+from press_deploy.engine.steps.deploy import mark_logs, watched_logs
 from press_deploy.engine.verdict import Condition, judge_log_errors
 
 if TYPE_CHECKING:
@@ -32,9 +32,13 @@ class CriticalTests(Step):
 		return None if context.spec.critical_tests else "the plan has none"
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		# Tests provoke errors on purpose: what they write to the logs is not the release's.
+		findings = find_new_errors(context)
 		conditions = [self._run(context, test) for test in context.spec.critical_tests]
 		passed = sum(condition.holds is True for condition in conditions)
 		return {
+			**mark_logs(context),
+			"findings": findings,
 			"conditions": [condition.as_data() for condition in conditions],
 			"found": f"{passed} of {len(conditions)} as expected on {context.spec.test_site}",
 		}
@@ -180,25 +184,23 @@ def check_http(context: Context, site: str, test: HttpCheck, address: str | None
 
 def find_new_errors(context: Context) -> list[dict[str, Any]]:
 	"""Errors since the switch as plain data: log files, and new Error Log rows of every site."""
-	marks = context.state.result("mark-logs")
+	tests = context.state.result(CriticalTests.name)
+	marks = tests if "marks" in tests else context.state.result("mark-logs")
 	findings = [finding.as_data() for finding in logs.errors_since(marks["marks"], watched_logs(context))]
 	for site, newest in marks["error_log"].items():
-		if newest is None:
-			continue
-		try:
-			rows = context.databases[site].error_log_since(newest)
-		except DatabaseUnavailable as error:
-			rows = [("", f"the Error Log can't be read any more: {error}")]
-		if rows:
+		if newest is not None and (rows := _new_error_log(context, site, newest)):
+			example = f"Error Log of {site}: {rows[0][1]}"
 			findings.append(
-				{
-					"fingerprint": logs.fingerprint(rows[0][1]),
-					"example": f"Error Log of {site}: {rows[0][1]}",
-					"files": ["Error Log"],
-					"count": len(rows),
-				}
+				logs.Finding(logs.fingerprint(example), example, {"Error Log"}, len(rows)).as_data()
 			)
-	return findings
+	return [*tests.get("findings", []), *findings]
+
+
+def _new_error_log(context: Context, site: str, newest: str) -> list[tuple[str, str]]:
+	try:
+		return context.databases[site].error_log_since(newest)
+	except DatabaseUnavailable as error:
+		return [("", f"it can't be read any more: {error}")]
 
 
 def _what_is_wrong(test: HttpCheck, answer: Answer) -> str:
