@@ -13,7 +13,7 @@ import shutil
 import tarfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from press_deploy.engine import durable
 from press_deploy.engine.errors import StepFailed
@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 BACKUP_SECONDS = 7200
 # `gzip -t` accepts a dump that was cut off between two statements; its writer's last line shows the cut.
-CLOSING_LINES = (b"-- Dump completed", b"-- PostgreSQL database dump complete")
+# A value of a row may hold its words, but no line of its own: dumps write line breaks as \\n.
+CLOSING_LINES = (b"\n-- Dump completed", b"\n-- PostgreSQL database dump complete")
 SQLITE_HEADER = b"SQLite format 3\x00"
 TAIL_BYTES = 4096
+GZIP_MAGIC = b"\x1f\x8b"
+# Two empty blocks end a tar.
+TAR_END_BYTES = 1024
 
 
 def make(context: Context, site: str, directory: Path, *, with_files: bool) -> None:
@@ -86,9 +90,9 @@ def copy_to(directory: Path, target: Path) -> None:
 
 
 def is_copied(directory: Path, target: Path) -> bool:
-	return (target / MANIFEST).is_file() and (target / MANIFEST).read_bytes() == (
-		directory / MANIFEST
-	).read_bytes()
+	"""Whether the copy has the same manifest, and every file the size it says."""
+	copy = target / MANIFEST
+	return copy.is_file() and copy.read_bytes() == (directory / MANIFEST).read_bytes() and is_verified(target)
 
 
 def database_file(directory: Path) -> Path:
@@ -103,10 +107,8 @@ def total_size(manifest: dict[str, Any]) -> int:
 
 def _describe(path: Path, kind: str) -> dict[str, Any]:
 	try:
-		{"database": _check_database, "public_files": _check_tar, "private_files": _check_tar}.get(
-			kind, hash_file
-		)(path)
-	except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+		_CHECKS.get(kind, hash_file)(path)
+	except (OSError, EOFError, ValueError, zlib.error, tarfile.TarError) as error:
 		raise StepFailed(
 			"Verifying", str(path), f"it is not whole: {error}", "free space, then start a new run"
 		) from error
@@ -114,13 +116,13 @@ def _describe(path: Path, kind: str) -> dict[str, Any]:
 
 
 def _check_database(path: Path) -> None:
-	opener = gzip.open if path.name.endswith(".gz") else open
-	with opener(path, "rb") as dump:
-		head = tail = dump.read(TAIL_BYTES)
+	with _open(path) as dump:
+		head = dump.read(TAIL_BYTES)
+		size, tail = len(head), b"\n" + head
 		while chunk := dump.read(CHUNK_BYTES):
-			tail = (tail + chunk)[-TAIL_BYTES:]
+			size, tail = size + len(chunk), (tail + chunk)[-TAIL_BYTES:]
 	if head.startswith(SQLITE_HEADER):
-		return
+		return _check_sqlite(head, size)
 	if not any(line in tail for line in CLOSING_LINES):
 		raise StepFailed(
 			"Verifying",
@@ -130,13 +132,61 @@ def _check_database(path: Path) -> None:
 		)
 
 
+def _check_sqlite(head: bytes, size: int) -> None:
+	"""Compare the size with what the header says (fields 16 and 28; a page size of 1 means 65536)."""
+	page = int.from_bytes(head[16:18], "big")
+	wanted = int.from_bytes(head[28:32], "big") * (65536 if page == 1 else page)
+	if size < wanted or not wanted:
+		raise ValueError(f"it has {size} bytes, its header says {wanted}")
+
+
 def _check_tar(path: Path) -> None:
-	with tarfile.open(path) as archive:
-		for member in archive:
-			if member.isfile():
-				source = archive.extractfile(member)
-				while source and source.read(CHUNK_BYTES):
-					pass
+	"""Read every member, and see the mark at the end: cut between two members, the rest is a tar, too."""
+	with _open(path) as file:
+		stream = _Ending(file)
+		with tarfile.open(fileobj=stream, mode="r|") as archive:
+			for member in archive:
+				if member.isfile():
+					source = archive.extractfile(member)
+					while source and source.read(CHUNK_BYTES):
+						pass
+		# Only at its very end gzip compares its checksum.
+		while stream.read(CHUNK_BYTES):
+			pass
+	if stream.ending.strip(b"\0") or len(stream.ending) < TAR_END_BYTES:
+		raise tarfile.ReadError("its end mark is missing, so it was cut off")
+
+
+def _check_config(path: Path) -> None:
+	if not isinstance(json.loads(path.read_text()), dict):
+		raise ValueError("it holds no JSON object")
+
+
+_CHECKS = {
+	"database": _check_database,
+	"public_files": _check_tar,
+	"private_files": _check_tar,
+	"config": _check_config,
+}
+
+
+class _Ending:
+	"""A file that remembers the last bytes that were read from it."""
+
+	def __init__(self, file: IO[bytes]):
+		self._file, self.ending = file, b""
+
+	def read(self, size: int) -> bytes:
+		data = self._file.read(size)
+		self.ending = (self.ending + data[-TAR_END_BYTES:])[-TAR_END_BYTES:]
+		return data
+
+
+def _open(path: Path) -> IO[bytes]:
+	"""Open a file, unpacked when it is packed with gzip."""
+	with path.open("rb") as file:
+		packed = file.read(2) == GZIP_MAGIC
+	return gzip.open(path, "rb") if packed or path.suffix == ".gz" else path.open("rb")
 
 
 def _read(path: Path) -> dict[str, Any]:

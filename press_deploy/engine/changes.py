@@ -11,8 +11,11 @@ from typing import Any
 
 from press_deploy.engine.plan import PlanSpec
 
-_REQUIREMENTS = re.compile(r"(^|/)(pyproject\.toml|setup\.(py|cfg)|requirements[^/]*\.txt)$")
-_BUILD = re.compile(r"(^|/)(public/|package\.json$|yarn\.lock$|[^/]*\.bundle\.\w+$|esbuild/)")
+_REQUIREMENTS = re.compile(r"(^|/)(pyproject\.toml|setup\.(py|cfg)|requirements[^/]*(/[^/]+)?\.txt)$")
+_BUILD = re.compile(
+	r"(^|/)(public/|frontend/|dashboard/|esbuild/|package(-lock)?\.json$|yarn\.lock$|pnpm-lock\.yaml$)"
+	r"|\.(vue|tsx?|jsx|s[ac]ss|less)$|\.bundle\.\w+$"
+)
 _MIGRATE = re.compile(
 	r"(^|/)(patches\.txt|patches/|fixtures/|hooks\.py$|customize?/|[^/]+/doctype/[^/]+/[^/]+\.json$)|\.json$"
 )

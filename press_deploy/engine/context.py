@@ -19,6 +19,7 @@ from press_deploy.engine.maintenance import LEASE_SECONDS, Lease, MaintenanceObs
 from press_deploy.engine.plan import App, PlanSpec
 from press_deploy.engine.prober import Probe, Prober
 from press_deploy.engine.programs import Programs
+from press_deploy.engine.projection import Projector
 from press_deploy.engine.report import write_report
 from press_deploy.engine.requests import Request, read_requests
 from press_deploy.engine.run_directory import RunDirectory
@@ -44,6 +45,7 @@ class Context:
 	site_processes: SiteProcesses
 	lease: Lease = field(init=False)
 	prober: Prober = field(init=False)
+	projector: Projector = field(init=False)
 
 	@classmethod
 	def build(
@@ -64,6 +66,7 @@ class Context:
 
 	def __post_init__(self) -> None:
 		self.lease = Lease(self.services, self.run.name, self.log)
+		self.projector = Projector(self.bench, self.run, self.spec.control_site)
 		self.prober = Prober(self.web, self.spec.site_names, self.spec.monitor.path, self.run.probes)
 
 	# --- what is where -------------------------------------------------------------------------
@@ -87,17 +90,6 @@ class Context:
 	def maintenance(self) -> MaintenanceObserver:
 		return MaintenanceObserver(self.bench, self.services, self.web)
 
-	@property
-	def holds_maintenance(self) -> bool:
-		"""Whether this run has closed the sites and not opened them again."""
-		closed = max(
-			(self.state.step(name).started for name in CLOSING if self.state.was_announced(name)), default=""
-		)
-		opened = max(
-			(self.state.step(name).ended for name in OPENING if self.state.is_done(name)), default=""
-		)
-		return closed > opened
-
 	def hold_maintenance(self) -> None:
 		"""Close the sites, or go on holding them closed. Safe to repeat."""
 		self.services.maintenance_on(self.run.name, self.spec.site_names, LEASE_SECONDS)
@@ -105,18 +97,18 @@ class Context:
 
 	def keep_what_is_held(self) -> None:
 		"""After a resume: the lease and the prober belong to the process, and it is a new one."""
-		if self.holds_maintenance:
+		if self.state.is_closed:
 			self.hold_maintenance()
 			self.prober.ensure_started()
 
 	def hand_maintenance_over(self, seconds: float) -> None:
 		"""Nobody renews any more: the helper resumes the run when these seconds are over, or earlier."""
-		if self.holds_maintenance:
+		if self.state.is_closed:
 			self.lease.hand_over(int(min(max(seconds, SHORTEST_LEASE_SECONDS), LONGEST_LEASE_SECONDS)))
 
 	def leave_maintenance_to_a_person(self) -> None:
 		"""The run ends Fatal with the sites closed: nothing is to resume it by itself."""
-		if self.holds_maintenance:
+		if self.state.is_closed:
 			self.lease.close()
 			self.services.maintenance_off(self.run.name, {site: CLOSED for site in self.spec.site_names})
 			self.note("The sites stay in maintenance mode until a person opens them or rolls back again.")
@@ -124,7 +116,7 @@ class Context:
 	def check_maintenance_holds(self) -> None:
 		"""Raise when a visitor got through while the sites were meant to be closed."""
 		step = self.state.step("maintenance")
-		if not (step and step.status == "done" and self.holds_maintenance):
+		if not (step and step.status == "done" and self.state.is_closed):
 			return
 		since = self.state.moment_of("maintenance")
 		leaks = [probe for probe in self._take_probes() if probe.kind == GOOD and probe.time > since]
@@ -172,9 +164,9 @@ class Context:
 		self.log(traceback.format_exc())
 
 	@contextmanager
-	def log_of(self, step) -> Iterator[None]:
+	def log_of(self, step: str) -> Iterator[None]:
 		"""Everything that is said within goes to the log of this step."""
-		outer, self.programs.log = self.programs.log, StepLog(self.run.step_log(step.name))
+		outer, self.programs.log = self.programs.log, StepLog(self.run.step_log(step))
 		try:
 			yield
 		finally:
@@ -186,25 +178,18 @@ class Context:
 	def finish(self) -> None:
 		"""Write the report, and let the records in the site follow. Neither may change how the run ended."""
 		self.prober.close()
-		for tell in (self._write_report, self._project):
-			try:
-				tell()
-			except Exception as error:
-				self.run.step_log("report").open("a").write(f"{type(error).__name__}: {error}\n")
-
-	def _write_report(self) -> None:
-		write_report(self.bench, self.run)
-
-	def _project(self) -> None:
-		if self.spec.control_site:
-			self.site_processes.call(
-				"project", self.spec.control_site, timeout=120, run_path=str(self.run.path)
-			)
+		try:
+			write_report(self.bench, self.run)
+		except Exception:
+			with self.log_of("report"):
+				self.log_exception()
+		self.projector.finish()
 
 	def close(self) -> None:
 		"""End every thread and connection of this process. The run itself may go on later."""
 		self.lease.close()
 		self.prober.close()
+		self.projector.close()
 		self.services.close()
 		for database in self.databases.values():
 			database.close()
@@ -213,6 +198,3 @@ class Context:
 # What the helper grants at the least and at the most.
 SHORTEST_LEASE_SECONDS, LONGEST_LEASE_SECONDS = 10, 3600
 CLOSED = {"present": True, "value": 1}
-# The steps after which sites are closed, and those after which they are as before.
-CLOSING = ("maintenance", "rollback-maintenance")
-OPENING = ("open", "rollback-open")

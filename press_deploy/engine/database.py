@@ -12,6 +12,7 @@ from typing import Any
 import pymysql
 
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import DeployError
 from press_deploy.engine.logs import OWN_ERROR_LOG_TITLE
 
 TIMEOUT_SECONDS = 5
@@ -30,7 +31,11 @@ class Database:
 
 	@property
 	def kind(self) -> str:
-		return self._bench.read_config(self._site).get("db_type") or "mariadb"
+		try:
+			return self._bench.read_config(self._site).get("db_type") or "mariadb"
+		except DeployError as error:
+			# Frappe does not write its configuration in one step: for an instant it may be no JSON.
+			raise DatabaseUnavailable(str(error)) from error
 
 	def rows(self, query: str, *values: Any) -> list[tuple]:
 		"""Run one reading query. Raises `DatabaseUnavailable`."""
@@ -40,7 +45,7 @@ class Database:
 			cursor = self._connection.cursor()
 			cursor.execute(query if self.kind == "mariadb" else query.replace("%s", "?"), values)
 			return list(cursor.fetchall())
-		except (pymysql.Error, sqlite3.Error, OSError) as error:
+		except (pymysql.Error, sqlite3.Error, OSError, KeyError, ValueError, DeployError) as error:
 			self.close()
 			raise DatabaseUnavailable(str(error)) from error
 
@@ -96,7 +101,8 @@ class Database:
 		if self.kind == "sqlite":
 			return self._sqlite_file().stat().st_size
 		query = "SELECT SUM(data_length + index_length) FROM information_schema.TABLES WHERE table_schema = DATABASE()"
-		return int(self.rows(query)[0][0] or 0)
+		size = self.rows(query)[0][0]
+		return None if size is None else int(size)
 
 	def close(self) -> None:
 		connection, self._connection = self._connection, None
@@ -114,7 +120,10 @@ class Database:
 		if self.kind == "sqlite":
 			file = self._sqlite_file()
 			return sqlite3.connect(
-				f"file:{file}?mode=ro", uri=True, timeout=TIMEOUT_SECONDS, check_same_thread=False
+				f"{file.resolve().as_uri()}?mode=ro",
+				uri=True,
+				timeout=TIMEOUT_SECONDS,
+				check_same_thread=False,
 			)
 		if self.kind != "mariadb":
 			raise DatabaseUnavailable(f"databases of type {self.kind} can't be looked into yet")

@@ -88,7 +88,7 @@ class FileCopy:
 				kept.append({"path": file.path, "sha256": None, "mode": 0o644})
 				continue
 			copy.parent.mkdir(parents=True, exist_ok=True)
-			shutil.copyfile(original, copy)
+			_copy_durably(original, copy)
 			kept.append(
 				{"path": file.path, "sha256": hash_file(copy), "mode": original.stat().st_mode & 0o777}
 			)
@@ -107,6 +107,7 @@ class FileCopy:
 			target = self._root / entry["path"]
 			if entry["sha256"] is None:
 				target.unlink(missing_ok=True)
+				_temporary(target).unlink(missing_ok=True)
 			else:
 				self._replace(target, self._originals / entry["path"], entry["mode"])
 
@@ -115,8 +116,10 @@ class FileCopy:
 
 	def _replace(self, target: Path, content: Path, mode: int) -> None:
 		target.parent.mkdir(parents=True, exist_ok=True)
-		temporary = target.with_name(f".{target.name}.press_deploy")
-		shutil.copyfile(content, temporary)
+		temporary = _temporary(target)
+		# Never through what a killed run, or somebody else, left there.
+		temporary.unlink(missing_ok=True)
+		_copy_durably(content, temporary)
 		os.chmod(temporary, mode)
 		os.replace(temporary, target)
 		durable.sync_directory(target.parent)
@@ -137,3 +140,16 @@ class FileCopy:
 				f"its SHA-256 is {found[:12]}…, the plan says {expected[:12]}…",
 				"correct one of them",
 			)
+
+
+def _temporary(target: Path) -> Path:
+	"""Where the new content of a file is put together."""
+	return target.with_name(f".{target.name}.press_deploy")
+
+
+def _copy_durably(source: Path, copy: Path) -> None:
+	"""Copy a file's content, and return when it is on the disk."""
+	with source.open("rb") as content, copy.open("wb") as output:
+		shutil.copyfileobj(content, output, CHUNK_BYTES)
+		output.flush()
+		os.fsync(output.fileno())

@@ -94,8 +94,12 @@ class Repository:
 
 	def fetch(self, remote: str, ref: str, keep_as: str) -> str:
 		"""Bring a ref here and keep it under `refs/press_deploy/<keep_as>`; return its full SHA."""
+		self._remove_locks("refs/press_deploy")
+		# By its full name: where a tag and a branch share one, git would fetch the other than was asked of.
+		_commit, kind = self.ask_remote(remote, ref)
+		full_name = {"branch": f"refs/heads/{ref}", "tag": f"refs/tags/{ref}"}.get(kind, ref)
 		self._programs.execute(
-			fetch_command(self.path, remote, ref), timeout=REMOTE_SECONDS, doing=f"Fetching {ref} with"
+			fetch_command(self.path, remote, full_name), timeout=REMOTE_SECONDS, doing=f"Fetching {ref} with"
 		)
 		commit = self._read("rev-parse", "--verify", "FETCH_HEAD^{commit}").strip()
 		self._read("update-ref", f"refs/press_deploy/{keep_as}", commit)
@@ -109,8 +113,8 @@ class Repository:
 		return True
 
 	def switch(self, commit: str, branch: str | None) -> None:
-		"""Check a commit out. A lock that a killed git left is removed: the caller holds the bench."""
-		(self.path / ".git" / "index.lock").unlink(missing_ok=True)
+		"""Check a commit out. Locks that a killed git left are removed: the caller holds the bench."""
+		self._remove_locks("index", "HEAD", "packed-refs", "refs")
 		self._programs.execute(
 			switch_command(self.path, commit, branch),
 			timeout=LOCAL_SECONDS,
@@ -132,7 +136,8 @@ class Repository:
 			self._read("update-ref", "-d", f"refs/heads/{branch}")
 
 	def changed_files(self, before: str, after: str) -> list[str]:
-		return self._read("diff", "--name-only", "--no-renames", before, after, "--").splitlines()
+		# With -z git does not quote unusual names.
+		return self._read("diff", "-z", "--name-only", "--no-renames", before, after, "--").split("\0")[:-1]
 
 	def contains(self, ancestor: str, commit: str) -> bool:
 		try:
@@ -140,6 +145,13 @@ class Repository:
 		except CommandFailed:
 			return False
 		return True
+
+	def _remove_locks(self, *names: str) -> None:
+		"""Remove the lock files of these entries of git's directory, and of all below them."""
+		for name in names:
+			entry = self.path / self._read("rev-parse", "--git-path", name).rstrip("\n")
+			for lock in (entry.with_name(f"{entry.name}.lock"), *entry.rglob("*.lock")):
+				lock.unlink(missing_ok=True)
 
 	def _read(self, *arguments: str) -> str:
 		return self._programs.execute(

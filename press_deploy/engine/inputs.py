@@ -6,8 +6,11 @@ function returns the value or raises `ValueError("why; remedy")`; `plan.py` name
 
 from __future__ import annotations
 
+import json
 import re
+import unicodedata
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import urlsplit
 
 TEXT_LIMIT = 10_000
@@ -40,28 +43,33 @@ GUARDED_KEYS = {
 	"db_password": "the site would lose its database",
 }
 _SECRET = re.compile(
-	r"passw|passphrase|secret|token|credential|private|api_?key|(^|_)key$|encryption", re.IGNORECASE
+	r"passw|passphrase|pwd|secret|token|credential|private|api[_-]?key|(^|[_-])key$|encryption|cookie$",
+	re.IGNORECASE,
 )
 
 
 def is_secret_name(name: str) -> bool:
 	"""Whether a configuration key or header of this name usually holds a secret."""
-	return bool(_SECRET.search(name)) or name.lower() in {"authorization", "cookie", "proxy-authorization"}
+	return bool(_SECRET.search(name)) or name.lower() in {"authorization", "proxy-authorization"}
 
 
 def text(value: str, limit: int = TEXT_LIMIT) -> str:
 	"""Prose: any characters but NUL, of at most `limit` characters."""
+	if not isinstance(value, str):
+		raise ValueError("it is not text; write text")
 	if len(value) > limit:
 		raise ValueError(f"it is longer than {limit} characters; shorten it")
 	if "\0" in value:
 		raise ValueError("it holds a NUL character; remove it")
+	if any(unicodedata.category(character) == "Cs" for character in value):
+		raise ValueError("it holds a byte that is no character; write it in UTF-8")
 	return value
 
 
 def line(value: str, limit: int = NAME_LIMIT) -> str:
 	"""One line of prose without control characters."""
 	text(value, limit)
-	if any(ord(character) < 32 or ord(character) == 127 for character in value):
+	if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in value):
 		raise ValueError("it holds a line break or a control character; keep it on one line")
 	return value
 
@@ -76,7 +84,7 @@ def app(value: str) -> str:
 
 def ref(value: str) -> str:
 	"""A branch, tag or commit that can't be taken for an option, a range or a reflog entry."""
-	_match(_REF, value, "a branch, tag or commit", refuse=("..", "//", "@{", ".lock/"))
+	_match(_REF, value, "a branch, tag or commit", refuse=("..", "//", "@{", ".lock/", "/."))
 	if value.endswith((".", "/", ".lock")):
 		raise ValueError("git allows no ref with that ending; write a branch, tag or commit")
 	return value
@@ -122,7 +130,7 @@ def relative_path(value: str) -> str:
 	path = PurePosixPath(value)
 	if path.is_absolute() or value.startswith("-"):
 		raise ValueError("it is not a relative path; write it relative to the app's directory")
-	if any(part in ("..", ".git") for part in path.parts) or str(path) != value:
+	if not path.parts or any(part in ("..", ".git") for part in path.parts) or str(path) != value:
 		raise ValueError(
 			"it leaves the directory or is not in its plain form; write it without .. . // and .git"
 		)
@@ -158,13 +166,31 @@ def base_url(value: str) -> str:
 		valid_port = False
 	if parts.scheme not in ("http", "https") or not parts.hostname or not valid_port:
 		raise ValueError("it is not an address; write http(s)://HOST or http(s)://HOST:PORT")
-	if parts.username or parts.password or parts.path not in ("", "/") or parts.query or parts.fragment:
+	if parts.path not in ("", "/") or any(character in value for character in "@?#"):
 		raise ValueError("it holds more than scheme, host and port; write http(s)://HOST")
 	_match(_HOST, parts.hostname, "a host name")
 	return value.rstrip("/")
 
 
+def instant(value: Any) -> Any:
+	"""An instant in words, before it is parsed: a bare number would be read as seconds since 1970."""
+	if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdigit():
+		raise ValueError("it is a bare number; write an instant such as 2030-01-31T20:00+01:00")
+	return value
+
+
+def json_value(value: Any) -> Any:
+	"""What JSON can hold, of moderate size; NaN and Infinity are no JSON."""
+	try:
+		encoded = json.dumps(value, allow_nan=False)
+	except (TypeError, ValueError, RecursionError):
+		raise ValueError("value is not JSON; write a JSON value") from None
+	if len(encoded) > TEXT_LIMIT:
+		raise ValueError(f"value is longer than {TEXT_LIMIT} characters of JSON; shorten it")
+	return value
+
+
 def _match(pattern: re.Pattern, value: str, wanted: str, refuse: tuple[str, ...] = ()) -> str:
-	if not pattern.match(value) or any(part in value for part in refuse):
+	if not isinstance(value, str) or not pattern.match(value) or any(part in value for part in refuse):
 		raise ValueError(f"it is not {wanted}; correct it")
 	return value

@@ -47,9 +47,9 @@ class Record:
 class Journal:
 	"""The writer. There is one at a time, held together by the bench lock."""
 
-	def __init__(self, path: Path, on_append: Callable[[Record], None] | None = None):
+	def __init__(self, path: Path):
 		self.path = path
-		self._on_append = on_append
+		self.on_append: Callable[[Record], None] | None = None
 		self._reserve = path.with_name(f".{path.name}.reserve")
 		self._last_seq, self._last_hash = 0, FIRST_PREVIOUS
 		cut = self._cut_torn_line()
@@ -79,8 +79,8 @@ class Journal:
 		self._last_seq, self._last_hash = fields["seq"], digest
 		record = Record(fields["seq"], fields["time"], event, fields["data"], digest)
 		self.records.append(record)
-		if self._on_append:
-			self._on_append(record)
+		if self.on_append:
+			self.on_append(record)
 		return record
 
 	def close(self) -> None:
@@ -160,12 +160,13 @@ def _parse(path: Path, number: int, line: bytes) -> tuple[Record, str]:
 		fields = json.loads(line)
 		if not isinstance(fields, dict) or set(fields) != _FIELDS:
 			raise ValueError("it has other fields than a record")
-	except ValueError as error:
+		digest = fields.pop("hash")
+		found = hash_fields(fields)
+	except (ValueError, RecursionError) as error:
 		raise _damaged(path, number, f"it is not a record ({error})") from None
 	if fields["v"] != SCHEMA_VERSION:
 		raise _damaged(path, number, f"its schema version {fields['v']!r} is not {SCHEMA_VERSION}")
-	digest = fields.pop("hash")
-	if hash_fields(fields) != digest:
+	if found != digest:
 		raise _damaged(path, number, "its content was changed after it was written")
 	return Record(fields["seq"], fields["time"], fields["event"], fields["data"], digest), fields["previous"]
 
@@ -175,5 +176,6 @@ def _damaged(path: Path, number: int, why: str) -> JournalDamaged:
 		"Reading",
 		f"record {number} of {path}",
 		why,
-		"do not resume this run by machine; compare the bench with the report and the steps' logs by hand",
+		"don't resume this run by machine: compare the bench with the steps' logs by hand, put in order what is "
+		"half done, then move the run's directory out of deployments to free the bench",
 	)

@@ -6,6 +6,7 @@ and its rotated predecessor from the mark on.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import re
@@ -25,7 +26,7 @@ _TRACEBACK = re.compile(rb"^Traceback \(most recent call last\)")
 # What maintenance itself makes Frappe write, for every request that it turns away; the line with which
 # Frappe points to the Error Log, whose rows are looked at by themselves; what gunicorn says of a reload.
 _OWN = re.compile(
-	rb"SessionStopped|Session Stopped|\b503\b|New Exception collected in error log|was sent SIGTERM!"
+	rb"SessionStopped|Session Stopped|HTTP/[\d.]+\"? 503\b|New Exception collected in error log|was sent SIGTERM!"
 )
 OWN_ERROR_LOG_TITLE = "Session Stopped"
 _VARIABLE = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+|'[^']*'|\"[^\"]*\"")
@@ -60,25 +61,30 @@ def log_files(directories: Iterable[Path]) -> list[Path]:
 
 
 def mark(files: Iterable[Path]) -> Mark:
-	"""Where each file ends now, as {path: {"inode", "size"}}."""
+	"""Where each file ends now, as {path: {"inode", "size", "modified" (ns)}}."""
 	marks: Mark = {}
 	for file in files:
 		try:
 			status = file.stat()
 		except FileNotFoundError:
 			continue
-		marks[str(file)] = {"inode": status.st_ino, "size": status.st_size}
+		marks[str(file)] = {
+			"inode": status.st_ino,
+			"size": status.st_size,
+			"modified": status.st_mtime_ns,
+		}
 	return marks
 
 
 def errors_since(marks: Mark, files: Iterable[Path]) -> list[Finding]:
-	"""The errors written to `files` after `marks`, most frequent first. A file without a mark is new.
+	"""The errors written to `files` after `marks`, most frequent first. A file without a mark is new, and a
+	marked file that is not among `files` was rotated away.
 
 	Frappe writes the same line to the bench's log and to the site's: it counts once.
 	"""
 	found: dict[str, Finding] = {}
 	counts: Counter[tuple[str, Path]] = Counter()
-	for file in files:
+	for file in dict.fromkeys((*files, *map(Path, marks))):
 		for line in _error_lines(_lines_since(file, marks.get(str(file)))):
 			text = line.decode("utf-8", "replace")[:LINE_LIMIT].strip()
 			key = fingerprint(text)
@@ -127,13 +133,24 @@ def _lines_since(file: Path, place: dict[str, int] | None) -> Iterable[bytes]:
 
 def _rotated_lines(file: Path, place: dict[str, int]) -> Iterable[bytes]:
 	"""What stood behind the mark before the file was rotated away, and the rotations since."""
-	for predecessor in sorted(file.parent.glob(f"{file.name}.*"), key=lambda path: path.stat().st_mtime):
-		if predecessor.suffix == ".gz":
+	rotated = sorted(_predecessors(file, place), key=lambda entry: entry[0].st_mtime_ns)
+	inodes = [status.st_ino for status, _path in rotated]
+	# A copy or a compressed file has another inode; then the oldest since the mark is the one.
+	first = inodes.index(place["inode"]) if place["inode"] in inodes else 0
+	for number, (_status, path) in enumerate(rotated[first:]):
+		with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as source:
+			yield from _lines(source, 0 if number else place["size"])
+
+
+def _predecessors(file: Path, place: dict[str, int]) -> Iterable[tuple[os.stat_result, Path]]:
+	"""The rotated files of a log that were written to after the mark."""
+	for path in (*file.parent.glob(f"{file.name}.*"), *file.parent.glob(f"{file.name}-*")):
+		try:
+			status = path.stat()
+		except FileNotFoundError:
 			continue
-		with predecessor.open("rb") as source:
-			status = os.fstat(source.fileno())
-			if status.st_ino == place["inode"]:
-				yield from _lines(source, place["size"])
+		if status.st_mtime_ns >= place["modified"]:
+			yield status, path
 
 
 def _lines(source, offset: int) -> Iterable[bytes]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from pydantic import (
 	AfterValidator,
 	AwareDatetime,
 	BaseModel,
+	BeforeValidator,
 	ConfigDict,
 	Field,
 	ValidationError,
@@ -22,7 +24,7 @@ from pydantic import (
 )
 
 from press_deploy.engine import inputs
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.errors import InputError, show
 
 SCHEMA_VERSION = 1
 PLAN_SIZE_LIMIT = 1_000_000
@@ -33,6 +35,7 @@ SiteName = Annotated[str, AfterValidator(inputs.site)]
 AppName = Annotated[str, AfterValidator(inputs.app)]
 RelativePath = Annotated[str, AfterValidator(inputs.relative_path)]
 AbsolutePath = Annotated[str, AfterValidator(inputs.absolute_path)]
+Instant = Annotated[AwareDatetime, BeforeValidator(inputs.instant)]
 When = Literal["auto", "always", "never"]
 Action = Literal["roll_back", "ask"]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -87,12 +90,7 @@ class ConfigChange(Frozen):
 
 	@model_validator(mode="after")
 	def _value_is_json(self) -> ConfigChange:
-		try:
-			encoded = json.dumps(self.value, allow_nan=False)
-		except (TypeError, ValueError):
-			raise ValueError("value is not JSON; write a JSON value") from None
-		if len(encoded) > inputs.TEXT_LIMIT:
-			raise ValueError(f"value is longer than {inputs.TEXT_LIMIT} characters of JSON; shorten it")
+		inputs.json_value(self.value)
 		if inputs.is_secret_name(self.key):
 			raise ValueError(
 				"key usually holds a secret, and a plan is no place for one; set it with bench set-config"
@@ -135,7 +133,7 @@ class HttpCheck(Frozen):
 	headers: dict[Annotated[str, AfterValidator(inputs.header_name)], Line] = {}
 	expected_status: Annotated[int, Field(ge=100, le=599)] = 200
 	expected_text: Text | None = None
-	expected_json: Any = None
+	expected_json: Annotated[Any, AfterValidator(inputs.json_value)] = None
 	maximum_latency_ms: Annotated[float, Field(gt=0, le=120_000)] | None = None
 
 	@model_validator(mode="after")
@@ -167,8 +165,8 @@ class ChecklistItem(Frozen):
 class Window(Frozen):
 	"""The maintenance window, as two instants with a time zone."""
 
-	start: Annotated[AwareDatetime, Field(strict=False)]
-	end: Annotated[AwareDatetime, Field(strict=False)]
+	start: Instant
+	end: Instant
 
 	@model_validator(mode="after")
 	def _is_in_order(self) -> Window:
@@ -183,10 +181,10 @@ class Thresholds(Frozen):
 	error_rate_percent: Percent = 5.0
 	latency_ms: Annotated[float, Field(gt=0, le=120_000)] = 500.0
 	latency_degraded_percent: Annotated[float, Field(gt=0, le=10_000)] = 50.0
-	new_log_errors: Annotated[int, Field(ge=0)] = 0
+	new_log_errors: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 	cpu_percent: Percent = 95.0
 	memory_percent: Percent = 95.0
-	database_connections: Annotated[int, Field(ge=1)] | None = None
+	database_connections: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 class Triggers(Frozen):
@@ -203,7 +201,7 @@ class Monitor(Frozen):
 	interval_seconds: Annotated[float, Field(ge=0.1, le=60)] = 1.0
 	path: Annotated[str, AfterValidator(inputs.url_path)] = "/api/method/ping"
 	baseline_seconds: Annotated[float, Field(ge=1, le=600)] = 10.0
-	minimum_samples: Annotated[int, Field(ge=1)] = 5
+	minimum_samples: Annotated[int, Field(ge=1, le=100_000)] = 5
 
 
 class Drain(Frozen):
@@ -221,10 +219,10 @@ class Stabilise(Frozen):
 class Milestone(Frozen):
 	"""One line of the planned timeline; minutes relative to maintenance on (T-0 of the deployment)."""
 
-	minute: int
+	minute: Annotated[int, Field(ge=-100_000, le=100_000)]
 	phase: Line
 	action: Line
-	duration_minutes: Annotated[float, Field(ge=0)] = 0.0
+	duration_minutes: Annotated[float, Field(ge=0, le=100_000)] = 0.0
 
 
 class Person(Frozen):
@@ -234,7 +232,7 @@ class Person(Frozen):
 
 
 class PlanSpec(Frozen):
-	schema_version: Literal[1] = SCHEMA_VERSION
+	schema_version: Annotated[int, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)] = SCHEMA_VERSION
 	title: Annotated[Line, Field(min_length=1)]
 	objective: Text = ""
 	approved_by: Line | None = None
@@ -265,7 +263,12 @@ class PlanSpec(Frozen):
 
 	@model_validator(mode="after")
 	def _fits_together(self) -> PlanSpec:
-		for field, names in (("sites", self.site_names), ("apps", [app.name for app in self.apps])):
+		named = {
+			"sites": self.site_names,
+			"apps": [app.name for app in self.apps],
+			"config": [(change.scope, change.key) for change in self.config],
+		}
+		for field, names in named.items():
 			if len(names) != len(set(names)):
 				raise ValueError(f"a name stands twice in {field}; keep one of them")
 		if not self.apps and not self.config:
@@ -299,6 +302,8 @@ class PlanSpec(Frozen):
 		return self.window is None or self.window.start <= moment < self.window.end
 
 
+# The password in https://user:password@host.
+_CREDENTIALS = re.compile(r":[^/@\s]\S*@")
 # The sentence an admin has to type (or tick in Desk) to let critical tests run on production.
 CONSENT = "tests may create and change records on the production site"
 
@@ -313,19 +318,17 @@ def read_plan(data: object) -> PlanSpec:
 	try:
 		# Through JSON, so that strict types mean JSON's types and not Python's.
 		encoded = canonical_json(data)
-	except (TypeError, ValueError) as error:
+	except (TypeError, ValueError, RecursionError) as error:
 		raise InputError(
 			"plan", type(data).__name__, f"it is not JSON ({error})", "pass a JSON object"
 		) from None
 	return parse_plan(encoded)
 
 
-def parse_plan(encoded: str | bytes) -> PlanSpec:
+def parse_plan(encoded: str | bytes, limit: int = PLAN_SIZE_LIMIT) -> PlanSpec:
 	"""Validate the JSON text of a plan. Raises `InputError` for the first field that is wrong."""
-	if len(encoded) > PLAN_SIZE_LIMIT:
-		raise InputError(
-			"plan", encoded[:40], f"it is larger than {PLAN_SIZE_LIMIT} bytes", "make it smaller"
-		)
+	if len(encoded) > limit:
+		raise InputError("plan", encoded[:40], f"it is larger than {limit} bytes", "make it smaller")
 	try:
 		return PlanSpec.model_validate_json(encoded)
 	except ValidationError as error:
@@ -334,10 +337,24 @@ def parse_plan(encoded: str | bytes) -> PlanSpec:
 
 def _first_error(error: ValidationError) -> InputError:
 	found = error.errors(include_url=False)[0]
-	field = ".".join(str(part) for part in found["loc"]) or "plan"
 	message = found["msg"].removeprefix("Value error, ")
 	why, _, remedy = message.partition("; ")
-	value = "(not shown)" if inputs.is_secret_name(field) else found["input"]
+	field = ".".join(_name(part) for part in found["loc"]) or "plan"
+	return InputError(field, _presentable(found["loc"], found["input"]), why, remedy or "correct this field")
+
+
+def _name(part: str | int) -> str:
+	"""Part of a field's name; what an author made up as a name may be anything."""
+	text = str(part)
+	return text if text.isprintable() and len(text) <= inputs.NAME_LIMIT else show(text)
+
+
+def _presentable(place: tuple[str | int, ...], value: object) -> object:
+	"""A refused value as it may stand in a message: secrets hidden, objects and lists not spread out."""
+	if any(inputs.is_secret_name(str(part)) for part in place if part != "key"):
+		return "(not shown)"
 	if isinstance(value, dict):
-		value = f"an object with {', '.join(list(value)[:5])}"
-	return InputError(field, value, why, remedy or "correct this field")
+		return f"an object with {', '.join(list(value)[:5])}"
+	if isinstance(value, list):
+		return f"a list of {len(value)}"
+	return _CREDENTIALS.sub(":(not shown)@", value) if isinstance(value, str) else value

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from press_deploy.engine.web import GOOD, Answer, Web
+from press_deploy.engine.web import BROKEN, GOOD, Answer, Web
 
 WINDOW_INTERVAL_SECONDS = 0.1
 MAXIMUM_THREADS = 16
@@ -100,8 +100,11 @@ class Prober:
 				self._stop.wait(max(0.0, due - time.monotonic()))
 
 	def _probe(self, site: str, writer: csv.DictWriter) -> None:
-		answer = self._web.ask(site, self._path, public=True)
-		probe = as_probe(site, answer)
+		begun = time.time()
+		try:
+			probe = as_probe(site, self._web.ask(site, self._path, public=True))
+		except Exception:  # A configuration that can't be read, say: nobody knows, so it is no good answer.
+			probe = Probe(begun, site, None, BROKEN, 0.0)
 		with self._lock:
 			self._outstanding[site] -= 1
 			self._fresh.append(probe)
@@ -119,14 +122,16 @@ def read_probes(file: Path) -> list[Probe]:
 	if not file.exists():
 		return []
 	probes = []
-	with file.open(newline="") as rows:
+	with file.open(newline="", errors="replace") as rows:
 		for row in csv.DictReader(rows):
+			if None in row:  # More columns than there are: a torn line, and the next one behind it.
+				continue
 			try:
 				status = int(row["status"]) if row["status"] else None
 				probes.append(
 					Probe(float(row["time"]), row["site"], status, row["kind"], float(row["latency_ms"]))
 				)
-			except (TypeError, ValueError):
+			except (TypeError, ValueError, KeyError):
 				continue
 	return sorted(probes, key=lambda probe: probe.time)
 

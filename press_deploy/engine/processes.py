@@ -18,21 +18,25 @@ LIMIT_SECONDS = 30
 
 def end_processes_of(run: str) -> list[int]:
 	"""Kill every process of a run except this one and its ancestors; return the process ids."""
-	victims = _find(run)
-	for victim in victims:
-		try:
-			victim.kill()
-		except psutil.NoSuchProcess:
-			pass
-	_gone, alive = psutil.wait_procs(victims, timeout=LIMIT_SECONDS)
-	if alive:
-		raise StepFailed(
-			"Ending",
-			f"processes {[process.pid for process in alive]} that a dead runner left",
-			f"they are still there after {LIMIT_SECONDS} s",
-			"end them by hand, then resume the run",
-		)
-	return [process.pid for process in victims]
+	ended: list[int] = []
+	deadline = time.monotonic() + LIMIT_SECONDS
+	# Again until there is none: one of them may have started another while it was looked for.
+	while victims := _find(run):
+		for victim in victims:
+			try:
+				victim.kill()
+			except psutil.NoSuchProcess:
+				pass
+		_gone, alive = psutil.wait_procs(victims, timeout=max(0.0, deadline - time.monotonic()))
+		if alive or time.monotonic() > deadline:
+			raise StepFailed(
+				"Ending",
+				f"processes {[process.pid for process in alive or victims]} that a dead runner left",
+				f"they are still there after {LIMIT_SECONDS} s",
+				"end them by hand, then resume the run",
+			)
+		ended += [process.pid for process in victims]
+	return ended
 
 
 def started_at(pid: int) -> float | None:

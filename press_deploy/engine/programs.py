@@ -24,6 +24,19 @@ _UNATTENDED = {
 	"GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=15",
 	"LC_ALL": "C.UTF-8",
 }
+# Set inside a git hook; they would point git to another repository than the one it is told to use.
+_NOT_INHERITED = {
+	"GIT_DIR",
+	"GIT_WORK_TREE",
+	"GIT_INDEX_FILE",
+	"GIT_OBJECT_DIRECTORY",
+	"GIT_ALTERNATE_OBJECT_DIRECTORIES",
+	"GIT_COMMON_DIR",
+	"GIT_NAMESPACE",
+	"GIT_PREFIX",
+}
+# How long the output of a program that was ended is waited for.
+OUTPUT_SECONDS = 5
 
 
 class Programs:
@@ -35,7 +48,8 @@ class Programs:
 
 	def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
 		own = {RUN_VARIABLE: self._run} if self._run else {}
-		return {**os.environ, **_UNATTENDED, **own, **(extra or {})}
+		inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+		return {**inherited, **_UNATTENDED, **own, **(extra or {})}
 
 	def execute(
 		self,
@@ -57,8 +71,7 @@ class Programs:
 			output, errors = process.communicate(stdin, timeout=timeout)
 		except subprocess.TimeoutExpired:
 			end_group(process)
-			output, errors = process.communicate()
-			self._write(output + errors)
+			self._write(_remaining_output(process))
 			raise CommandTimedOut(
 				doing,
 				arguments[0],
@@ -96,6 +109,17 @@ class Programs:
 	def _write(self, text: str) -> None:
 		if text:
 			self.log.write(text if text.endswith("\n") else text + "\n")
+
+
+def _remaining_output(process: subprocess.Popen) -> str:
+	"""What an ended program had said. A child in a session of its own may hold the pipes open for ever."""
+	try:
+		return "".join(process.communicate(timeout=OUTPUT_SECONDS))
+	except subprocess.TimeoutExpired:
+		for pipe in (process.stdin, process.stdout, process.stderr):
+			if pipe:
+				pipe.close()
+		return "(its output is held by a process that it left behind)"
 
 
 def end_group(process: subprocess.Popen) -> None:

@@ -5,17 +5,18 @@ Invariant: the HTML needs no other file and no network; everything in it is esca
 
 from __future__ import annotations
 
-import json
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
-
-from jinja2 import Environment, PackageLoader
 
 from press_deploy.engine import durable
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.prober import read_probes
+from press_deploy.engine.report_page import render_html
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.sampling import read_samples
+from press_deploy.engine.state import load_state
 from press_deploy.engine.summary import summarise
+from press_deploy.engine.timeline_charts import follow_answers
 
 SCHEMA_VERSION = 1
 
@@ -25,6 +26,7 @@ def build_report(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 	summary, spec = summarise(bench, run), run.read_plan()
 	return {
 		"schema_version": SCHEMA_VERSION,
+		"written": datetime.now(timezone.utc).isoformat(timespec="seconds"),
 		**summary,
 		"bench": str(bench.path),
 		"objective": spec.objective,
@@ -36,6 +38,9 @@ def build_report(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 		"planned_timeline": [milestone.model_dump(mode="json") for milestone in spec.timeline],
 		"timeline": _measure(summary["steps"]),
 		"samples": [_shorten(sample) for sample in read_samples(run.samples)],
+		"baseline": load_state(run).result("baseline").get("latency"),
+		"answers": follow_answers(read_probes(run.probes), _worst_site(summary, spec.site_names)),
+		"incidents": list_incidents(summary),
 	}
 
 
@@ -46,11 +51,24 @@ def write_report(bench: Bench, run: RunDirectory) -> None:
 	durable.write_text(run.report_html, render_html(report))
 
 
-def render_html(report: dict[str, Any]) -> str:
-	"""The report as one page."""
-	environment = Environment(loader=PackageLoader("press_deploy.engine"), autoescape=True, trim_blocks=True)
-	environment.filters["pretty_json"] = lambda data: json.dumps(data, indent=1, ensure_ascii=False)
-	return environment.get_template("report.html").render(report=report)
+def list_incidents(summary: dict[str, Any]) -> list[dict[str, Any]]:
+	"""What did not go by itself, in time order: notes, triggers, people's requests, failed steps."""
+	steps = [*summary["steps"], *summary["earlier_rollbacks"]]
+	incidents = [
+		*({**step, "kind": "failure", "time": step["ended"]} for step in steps if step["status"] == "failed"),
+		*({**note, "kind": "note"} for note in summary["notes"]),
+		*({**trigger, "kind": "trigger"} for trigger in summary["triggers"]),
+		*({**request, "kind": "request"} for request in summary["requests"]),
+	]
+	return sorted(incidents, key=lambda incident: datetime.fromisoformat(incident["time"]))
+
+
+def _worst_site(summary: dict[str, Any], sites: list[str]) -> str:
+	"""The site that was away longest."""
+	away = {site: 0.0 for site in sites}
+	for outage in summary["outages"]:
+		away[outage["site"]] = away.get(outage["site"], 0.0) + outage["seconds"]
+	return max(away, key=lambda site: away[site])
 
 
 def _measure(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from press_deploy.engine import durable, inputs
 from press_deploy.engine.errors import InputError, JournalDamaged
-from press_deploy.engine.plan import PlanSpec, parse_plan
+from press_deploy.engine.plan import PLAN_SIZE_LIMIT, PlanSpec, parse_plan
 
 DEPLOYMENTS = "deployments"
 
@@ -56,8 +56,9 @@ class RunDirectory:
 		return run
 
 	def read_plan(self) -> PlanSpec:
-		"""The frozen plan; raises `InputError` when it isn't a plan, `JournalDamaged` when it was changed."""
-		return parse_plan(self.plan.read_bytes())
+		"""The frozen plan; raises `InputError` when it isn't a plan. `check_plan` compares it."""
+		# Written out with every default and indented, an accepted plan is larger than it came in.
+		return parse_plan(self.plan.read_bytes(), 10 * PLAN_SIZE_LIMIT)
 
 	def check_plan(self, spec: PlanSpec, recorded_sha256: str) -> None:
 		"""Raise `JournalDamaged` when the plan is not the one the run began with."""

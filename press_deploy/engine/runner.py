@@ -88,7 +88,7 @@ class Runner:
 
 	def _perform(self, step: Step) -> None:
 		"""Make a step's effect unless it is there, and let every failure of it be one of ours."""
-		with self.context.log_of(step):
+		with self.context.log_of(step.name):
 			try:
 				self._attempt(step)
 			except (JournalError, WaitForPerson):
@@ -210,9 +210,7 @@ class Runner:
 
 	def _what_now(self) -> str:
 		maintenance = (
-			"The sites are still in maintenance mode. "
-			if self.context.holds_maintenance
-			else "The sites are open. "
+			"The sites are still in maintenance mode. " if self.state.is_closed else "The sites are open. "
 		)
 		return f"{maintenance}Mend the cause, then: press-deploy rollback {self.context.run.name}"
 
@@ -288,23 +286,28 @@ def _hold(bench: Bench, run: RunDirectory, reason: str, listeners: Iterable[List
 	"""The run with the bench locked for it, its journal open and checked, and nothing of it left running."""
 	spec = run.read_plan()
 	with BenchLock(bench.deployments, run.name, reason, lambda name: _is_unfinished(bench, name)) as lock:
-		state = load_state(run)
+		journal = Journal(run.journal)
+		state = RunState(run.name)
+		for record in journal.records:
+			state.follow(record)
 		if state.started:
 			run.check_plan(spec, state.plan_sha256)
 			processes.end_processes_of(run.name)
-		journal = Journal(run.journal, lambda record: _tell(listeners, record, state))
 		try:
-			yield Context.build(bench, run, spec, journal, state)
+			context = Context.build(bench, run, spec, journal, state)
+			journal.on_append = lambda record: _tell(context, listeners, record)
+			yield context
 		finally:
 			journal.close()
 			if not state.is_unfinished:
 				lock.forget()
 
 
-def _tell(listeners: Iterable[Listener], record: Record, state: RunState) -> None:
-	state.follow(record)
+def _tell(context: Context, listeners: Iterable[Listener], record: Record) -> None:
+	context.state.follow(record)
+	context.projector.follow(record, context.state)
 	for listener in listeners:
-		listener.journal_appended(record, state)
+		listener.journal_appended(record, context.state)
 
 
 def _refuse_pointless_rollback(bench: Bench, state: RunState) -> None:

@@ -80,11 +80,13 @@ def read_samples(file: Path) -> list[Sample]:
 	"""The samples of a run. A torn line is passed over."""
 	if not file.exists():
 		return []
-	with file.open(newline="") as rows:
+	with file.open(newline="", errors="replace") as rows:
 		return [sample for row in csv.DictReader(rows) if (sample := _parse(row))]
 
 
 def _parse(row: dict[str, str]) -> Sample | None:
+	if None in row:  # More columns than there are: a torn line, and the next one behind it.
+		return None
 	try:
 		return Sample(
 			float(row["time"]),

@@ -15,6 +15,8 @@ from press_deploy.helper.errors import HelperError, Unreachable
 from press_deploy.helper.operations import Operations, open_local
 
 WEB, REALTIME, WORKERS = "web", "realtime", "workers"
+# As long as supervisor gives a worker to finish its job.
+RESTART_LIMIT_SECONDS = 1560
 ROLES = (WEB, REALTIME, WORKERS)
 
 
@@ -57,7 +59,9 @@ class Services:
 		self._call("restarting", role, lambda port: port.restart(role))
 
 	def close(self) -> None:
+		"""End what this process does for the services; without a helper nobody else would start them again."""
 		if self._local:
+			self._local.wait_for_restarts(RESTART_LIMIT_SECONDS)
 			self._local.close()
 
 	def _answers(self) -> bool:
@@ -87,4 +91,5 @@ class Services:
 			return self._client
 		if self._local is None:
 			self._local = open_local(str(self._bench.path))
+			self._local.continue_restarts()
 		return self._local

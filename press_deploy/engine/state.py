@@ -38,6 +38,10 @@ class State(str, Enum):
 	CHECKED = "Checked"  # a dry run that found nothing against the deployment
 
 
+# The steps that close the sites, and those after which they are as before.
+CLOSING = ("maintenance", "rollback-maintenance")
+OPENING = ("open", "rollback-open")
+
 UNFINISHED = {State.PENDING, State.RUNNING, State.WAITING, State.ROLLING_BACK}
 
 EXIT_CODES = {
@@ -135,6 +139,13 @@ class RunState:
 	@property
 	def is_unfinished(self) -> bool:
 		return self.state in UNFINISHED
+
+	@property
+	def is_closed(self) -> bool:
+		"""Whether the run has closed the sites and not yet opened them again."""
+		closed = [self.steps[name].started for name in CLOSING if self.was_announced(name)]
+		opened = [self.steps[name].ended or "" for name in OPENING if self.is_done(name)]
+		return max(closed, default="") > max(opened, default="")
 
 	@property
 	def phase(self) -> str:

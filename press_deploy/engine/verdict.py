@@ -52,7 +52,7 @@ def conclude(conditions: Iterable[Condition]) -> Verdict:
 		return Verdict.NO_GO
 	if any(condition.crashed for condition in conditions):
 		return Verdict.ERROR
-	if not conditions or any(condition.holds is None for condition in conditions):
+	if not conditions or any(condition.holds is not True for condition in conditions):
 		return Verdict.INCONCLUSIVE
 	return Verdict.GO
 
@@ -111,11 +111,7 @@ def judge_monitoring(
 
 
 def judge_triggers(
-	samples: list[Sample],
-	probes: list[Probe],
-	findings: list[dict[str, Any]],
-	baseline: dict | None,
-	spec: PlanSpec,
+	probes: list[Probe], findings: list[dict[str, Any]], baseline: dict | None, spec: PlanSpec
 ) -> list[Condition]:
 	"""The runbook's triggers that have fired, over the newest span; an empty list when none has."""
 	newest = max((probe.time for probe in probes), default=0.0)

@@ -69,8 +69,8 @@ def fetch(
 				allow_redirects=False,
 				stream=True,
 			) as response:
+				text = _read_body(response, clock + timeout)
 				status = response.status_code
-				text = response.raw.read(BODY_LIMIT, decode_content=True).decode("utf-8", "replace")
 				kind = _kind_of(status)
 	except requests.Timeout as error:
 		kind, why = TIMEOUT, type(error).__name__
@@ -81,6 +81,16 @@ def fetch(
 	except Exception as error:  # urllib3 lets a few of its own out of raw.read
 		kind, why = BROKEN, type(error).__name__
 	return Answer(begun, status, kind, (time.perf_counter() - clock) * 1000, text, why)
+
+
+def _read_body(response: requests.Response, deadline: float) -> str:
+	"""The body, up to a limit. `timeout` watches over each read only: an answer that drips has to end too."""
+	body, read = b"", getattr(response.raw, "read1", response.raw.read)
+	while len(body) < BODY_LIMIT and (part := read(BODY_LIMIT, decode_content=True)):
+		body += part
+		if time.perf_counter() > deadline:
+			raise requests.Timeout
+	return body.decode("utf-8", "replace")
 
 
 def _kind_of(status: int) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from . import bench_tasks, protocol
 from .configuration import Bench
 from .errors import BadRequest, ConfigurationRefused, OperationFailed, from_wire
+from .service_files import ISOLATION
 
 CHILD_SECONDS = 9.0
 CODE_DIRECTORY = str(Path(__file__).resolve().parents[2])
@@ -64,7 +65,7 @@ class BenchUser:
 		with theirs:
 			try:
 				process = subprocess.Popen(
-					[sys.executable, "-I", "-B", "-c", PROGRAM, CODE_DIRECTORY],
+					[sys.executable, *ISOLATION, "-c", PROGRAM, CODE_DIRECTORY],
 					stdin=theirs,
 					stdout=subprocess.DEVNULL,
 					stderr=subprocess.DEVNULL,
@@ -88,8 +89,7 @@ class BenchUser:
 		deadline = protocol.deadline_in(CHILD_SECONDS)
 		request = {"task": task, "arguments": {"path": self.bench.path, **arguments}}
 		try:
-			protocol.send(connection, request, deadline)
-			answer = protocol.receive(connection, deadline)
+			answer = protocol.ask(connection, request, deadline)
 		except (OSError, BadRequest) as error:
 			raise OperationFailed(
 				f"The task {task} in {self.bench.path}, done as {self.bench.user}, gave no answer: {error}"

@@ -83,12 +83,7 @@ class HelperClient:
 			with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
 				connection.settimeout(self._timeout_seconds)
 				connection.connect(self._socket_path)
-				try:
-					protocol.send(connection, request, deadline)
-				except (BrokenPipeError, ConnectionResetError):
-					# Turned away before it was read; the reason can be read all the same.
-					pass
-				return protocol.receive(connection, deadline)
+				return protocol.ask(connection, request, deadline)
 		except (OSError, BadRequest) as error:
 			raise Unreachable(
 				f"Asking the helper at {self._socket_path} for {request['verb']} failed: {error}. "

@@ -88,5 +88,10 @@ def _matches(path: str, content: bytes, mode: int) -> bool:
 
 def _read(path: Path) -> bytes:
 	# Code is read from the bench user's tree: a link there must not publish a file that only root reads.
-	with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
-		return file.read()
+	try:
+		with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+			return file.read()
+	except OSError as error:
+		raise OperationFailed(
+			f"Copying {path} failed: {error.strerror}. Check that the app's files are complete and no links."
+		) from error

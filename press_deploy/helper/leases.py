@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
 from .errors import HelperError, OperationFailed
@@ -52,23 +53,27 @@ class Lease:
 
 
 class Leases:
-	"""The leases of one bench. Read them freely; change them inside `state.locked()`."""
+	"""The leases of one bench. Read them freely; change them inside `locked()`."""
 
 	def __init__(self, state: StateDirectory, clock: Clock):
-		self.state = state
+		self._state = state
 		self.clock = clock
+
+	def locked(self) -> AbstractContextManager[None]:
+		"""Keep every other thread and process from changing leases."""
+		return self._state.locked(FILE)
 
 	def load(self) -> dict[str, Lease]:
 		"""Return all leases by run. Raises OperationFailed."""
-		stored = self.state.read(FILE)
+		stored = self._state.read(FILE)
 		try:
 			return {run: Lease(**{**lease, "sites": tuple(lease["sites"])}) for run, lease in stored.items()}
 		except (TypeError, KeyError) as error:
-			raise OperationFailed(f"The leases in {self.state.path} make no sense: {error!r}.") from error
+			raise OperationFailed(f"The leases in {self._state.path} make no sense: {error!r}.") from error
 
 	def save(self, leases: dict[str, Lease]) -> None:
 		"""Replace all leases at once, durably. Raises OperationFailed."""
-		self.state.write(FILE, {run: asdict(lease) for run, lease in leases.items()})
+		self._state.write(FILE, {run: asdict(lease) for run, lease in leases.items()})
 
 	def grant(self, run: str, sites: tuple[str, ...], previous: dict, seconds: float) -> Lease:
 		"""Return a lease that runs out `seconds` from now; it counts once it is saved."""

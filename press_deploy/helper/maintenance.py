@@ -30,7 +30,7 @@ class Maintenance:
 
 		Called again by the same run, it extends the lease and returns the first previous values.
 		"""
-		with self._leases.state.locked():
+		with self._leases.locked():
 			before = self._leases.load()
 			self._refuse_held(before, run, sites)
 			held = before[run].previous if run in before else {}
@@ -46,7 +46,7 @@ class Maintenance:
 
 	def renew(self, run: str, lease_seconds: int) -> dict:
 		"""Give a run's lease new time, expired or not; return it. Raises NotFound when there is none."""
-		with self._leases.state.locked():
+		with self._leases.locked():
 			leases = self._leases.load()
 			if run not in leases:
 				raise NotFound(f"The run {run} holds no maintenance lease; switch maintenance on first.")
@@ -59,7 +59,7 @@ class Maintenance:
 		"""Give sites their previous values back, and release them from the run's lease; return `{}`."""
 		if set(previous) != set(sites):
 			raise BadRequest("previous must hold exactly the sites that are named in sites.")
-		with self._leases.state.locked():
+		with self._leases.locked():
 			before = self._leases.load()
 			self._refuse_held(before, run, sites)
 			self._write(previous, keep_going=True)

@@ -9,6 +9,7 @@ Invariant: nothing here decides who may; everything here can be repeated, and th
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from .bench_user import BenchUser
 from .configuration import ROLES, Bench, build_bench
@@ -100,7 +101,7 @@ class Operations:
 		"""Wait at most `seconds` for pending restarts; return the names of those still pending."""
 		return self._restarts.wait(seconds)
 
-	def build_watcher(self, resume=None) -> LeaseWatcher:
+	def build_watcher(self, resume: Callable[[str], object] | None = None) -> LeaseWatcher:
 		"""Return what resumes the runs whose leases ran out, by `resume(run)` or by our own."""
 		return LeaseWatcher(self._leases, resume or self.resume_runner)
 

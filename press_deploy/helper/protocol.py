@@ -20,6 +20,7 @@ from .errors import BadRequest
 VERSION = 1
 MAXIMUM_BYTES = 64 * 1024
 LENGTH = struct.Struct(">I")
+CREDENTIALS = struct.Struct("3i")
 
 
 def deadline_in(seconds: float) -> float:
@@ -27,12 +28,25 @@ def deadline_in(seconds: float) -> float:
 	return time.monotonic() + seconds
 
 
+def ask(connection: socket.socket, message: dict, deadline: float) -> dict:
+	"""Send one message and return the one that answers it. Raises BadRequest, TimeoutError, OSError."""
+	try:
+		send(connection, message, deadline)
+		connection.shutdown(socket.SHUT_WR)
+	except (BrokenPipeError, ConnectionResetError):
+		# Turned away before it was read; the reason can be read all the same.
+		pass
+	return receive(connection, deadline)
+
+
 def send(connection: socket.socket, message: dict, deadline: float) -> None:
-	"""Send one message and say that nothing will follow. Raises BadRequest, TimeoutError, OSError."""
+	"""Send one message; it counts once the sending side is closed.
+
+	Raises BadRequest, TimeoutError, OSError.
+	"""
 	payload = encode(message)
 	connection.settimeout(_remaining(deadline))
 	connection.sendall(LENGTH.pack(len(payload)) + payload)
-	connection.shutdown(socket.SHUT_WR)
 
 
 def receive(connection: socket.socket, deadline: float) -> dict:
@@ -43,6 +57,13 @@ def receive(connection: socket.socket, deadline: float) -> dict:
 	payload = _read_exactly(connection, length, deadline)
 	_require_end(connection, deadline)
 	return decode(payload)
+
+
+def read_credentials(connection: socket.socket) -> tuple[int, int]:
+	"""Return process id and user id of the peer of a unix socket, as the kernel knows them."""
+	packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+	pid, uid, _ = CREDENTIALS.unpack(packed)
+	return pid, uid
 
 
 def encode(message: dict) -> bytes:

@@ -47,7 +47,7 @@ class Restarts:
 
 	def request(self, names: tuple[str, ...]) -> None:
 		"""Have each program stopped and started; return at once. Raises HelperError, changing nothing."""
-		with self._state.locked():
+		with self._state.locked(FILE):
 			pending = self.pending()
 			for name in names:
 				if pending.get(name, {}).get("phase") != "stop":
@@ -142,7 +142,7 @@ class Restarts:
 
 	def _change(self, name: str, before: dict, after: dict | None) -> None:
 		"""Replace a program's entry, unless a new request has replaced it meanwhile."""
-		with self._state.locked():
+		with self._state.locked(FILE):
 			pending = self.pending()
 			if pending.get(name) != before:
 				return

@@ -11,16 +11,19 @@ import collections
 import contextlib
 import os
 import socket
+import sys
 import threading
 import traceback
+from collections.abc import Callable
 
 from . import policy, protocol
 from .audit import AuditLog, Caller
 from .configuration import Configuration
 from .errors import BadRequest, Busy, Denied, HelperError, OperationFailed
+from .leases import LeaseWatcher
 from .listener import open_listener
 from .operations import Operations
-from .supervisor import read_credentials
+from .protocol import read_credentials
 
 REQUEST_SECONDS = 10.0
 MAXIMUM_CONNECTIONS = 16
@@ -57,7 +60,7 @@ class Server:
 					continue
 				except OSError as error:
 					# As when file descriptors run out: others must finish before it gets better.
-					print(f"accept failed: {error}", flush=True)
+					print(f"accept failed: {error}", file=sys.stderr, flush=True)
 					self._stopping.wait(ACCEPT_POLL_SECONDS)
 					continue
 				self._admit(connection)
@@ -69,11 +72,15 @@ class Server:
 
 	def _start_background(self) -> None:
 		for name, operations in self._operations.items():
-			operations.continue_restarts()
+			try:
+				operations.continue_restarts()
+			except HelperError as error:
+				# One bench's unreadable state must not keep the others from being served.
+				print(f"{name}: {error}", file=sys.stderr, flush=True)
 			watcher = operations.build_watcher(self._audited_resume(name, operations))
 			threading.Thread(target=self._watch, args=(watcher,), daemon=True).start()
 
-	def _audited_resume(self, name: str, operations: Operations):
+	def _audited_resume(self, name: str, operations: Operations) -> Callable[[str], None]:
 		def resume(run: str) -> None:
 			caller = Caller(os.geteuid(), os.getpid())
 			with self._audit.attempt(caller, "resume_runner", name, {"run": run, "because": "lease expired"}):
@@ -81,7 +88,7 @@ class Server:
 
 		return resume
 
-	def _watch(self, watcher) -> None:
+	def _watch(self, watcher: LeaseWatcher) -> None:
 		while not self._stopping.wait(WATCH_SECONDS):
 			try:
 				watcher.check()
@@ -99,7 +106,7 @@ class Server:
 
 	def _admit(self, connection: socket.socket) -> None:
 		"""Give a connection a thread of its own, or turn it away without reading a byte."""
-		pid, uid, _ = read_credentials(connection)
+		pid, uid = read_credentials(connection)
 		caller = Caller(uid, pid)
 		try:
 			self._require_user(uid)
@@ -127,13 +134,15 @@ class Server:
 			self._threads.add(thread)
 
 	def _serve_connection(self, connection: socket.socket, caller: Caller) -> None:
-		try:
-			with connection, contextlib.suppress(OSError):
-				self._answer(connection, self._build_answer(connection, caller))
-		finally:
-			with self._lock:
-				self._connections[caller.uid] -= 1
-				self._threads.discard(threading.current_thread())
+		with connection:
+			try:
+				with contextlib.suppress(OSError):
+					self._answer(connection, self._build_answer(connection, caller))
+			finally:
+				# Before the connection is closed: a caller who sees the end may come back at once.
+				with self._lock:
+					self._connections[caller.uid] -= 1
+					self._threads.discard(threading.current_thread())
 
 	def _build_answer(self, connection: socket.socket, caller: Caller) -> dict:
 		try:

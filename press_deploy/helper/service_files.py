@@ -7,6 +7,8 @@ may be in the middle of a deployment.
 from __future__ import annotations
 
 PYTHON = "/usr/bin/python3"
+# No environment, no user directory, no packages nor their start-up files, and no bytecode written.
+ISOLATION = ("-I", "-S", "-B")
 
 # Runners are children of the helper and live under the same restrictions: git, pip, node and database
 # clients must work, in a bench that may be in a home directory. So neither ProtectHome, PrivateTmp nor
@@ -58,5 +60,5 @@ redirect_stderr=true
 
 
 def build_command(library: str, configuration: str) -> list[str]:
-	"""Return the command that serves: isolated from user and environment, writing no bytecode."""
-	return [PYTHON, "-I", "-B", library, "--config", configuration]
+	"""Return the command that serves: isolated from user, environment and installed packages."""
+	return [PYTHON, *ISOLATION, library, "--config", configuration]

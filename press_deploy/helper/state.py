@@ -14,11 +14,9 @@ from contextlib import contextmanager
 
 from .errors import OperationFailed
 
-LOCK_NAME = "lock"
-
 
 class StateDirectory:
-	"""A directory with a lock and named JSON objects in it."""
+	"""A directory of named JSON objects, each with a lock of its own."""
 
 	def __init__(self, path: str):
 		self.path = path
@@ -52,14 +50,14 @@ class StateDirectory:
 			raise OperationFailed(self._explain("write", path, error)) from error
 
 	@contextmanager
-	def locked(self) -> Iterator[None]:
-		"""Exclude every other thread and process from the same; wait as long as it takes."""
+	def locked(self, name: str) -> Iterator[None]:
+		"""Keep every other thread and process from changing the object; wait as long as it takes."""
+		lock = os.path.join(self.path, f"{name}.lock")
 		try:
 			os.makedirs(self.path, mode=0o755, exist_ok=True)
-			lock = os.path.join(self.path, LOCK_NAME)
 			descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 		except OSError as error:
-			raise OperationFailed(self._explain("lock", self.path, error)) from error
+			raise OperationFailed(self._explain("lock", lock, error)) from error
 		try:
 			fcntl.flock(descriptor, fcntl.LOCK_EX)
 			yield

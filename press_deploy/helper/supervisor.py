@@ -8,24 +8,17 @@ from __future__ import annotations
 
 import http.client
 import socket
-import struct
 import urllib.parse
 import xml.parsers.expat
 import xmlrpc.client
 
 from .errors import NotFound, OperationFailed
+from .protocol import read_credentials
 
 TIMEOUT_SECONDS = 5.0
 MAXIMUM_BYTES = 4 * 1024 * 1024
-CREDENTIALS = struct.Struct("3i")
 BROKEN = (OSError, http.client.HTTPException, xmlrpc.client.Error, xml.parsers.expat.ExpatError)
 FAULTS = {"BAD_NAME": 10, "NOT_RUNNING": 70, "ALREADY_STARTED": 60}
-
-
-def read_credentials(connection: socket.socket) -> tuple[int, int, int]:
-	"""Return process, user and group id of the peer of a unix socket, as the kernel knows them."""
-	packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-	return CREDENTIALS.unpack(packed)
 
 
 class SupervisorConnection:
@@ -75,6 +68,7 @@ class _Transport(xmlrpc.client.Transport):
 		self._path = path
 		self._owners = owners
 
+	accept_gzip_encoding = False
 	# The inherited one asks a second time when the connection breaks, twice as long as was promised.
 	request = xmlrpc.client.Transport.single_request
 
@@ -103,7 +97,7 @@ class _Connection(http.client.HTTPConnection):
 		self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 		self.sock.settimeout(TIMEOUT_SECONDS)
 		self.sock.connect(self._path)
-		_, owner, _ = read_credentials(self.sock)
+		_, owner = read_credentials(self.sock)
 		if owner not in self._owners:
 			raise OperationFailed(
 				f"The process behind {self._path} belongs to user id {owner}, which is neither root nor the "

@@ -79,6 +79,7 @@ ROLLBACK: list[Step] = [
 	Undo(Requirements(), "Put the requirements back"),
 	Undo(Build(), "Put the assets back"),
 	Undo(Migrate(), "Put the database back"),
+	Undo(CriticalTests(), "Put the test settings back"),
 	RollbackRestart(),
 	HealthCheck(),
 	RollbackOpen(),

@@ -45,19 +45,18 @@ class Requirements(Step):
 		return {"packages": len(packages)}
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		for app in context.spec.apps:
-			self._pip(context, "install", "--quiet", "--editable", str(context.bench.app(app.name)))
-		return {"found": f"{len(context.spec.apps)} app(s) installed with what they require"}
+		apps = self._packages(context)
+		for app in apps:
+			self._pip(context, "install", "--quiet", "--editable", str(app))
+		return {"found": f"{len(apps)} app(s) installed with what they require"}
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		return Observation(result is not None, (result or {}).get("found", "not known; installed again"))
 
 	def undo(self, context: Context, before: dict[str, Any]) -> None:
 		former = context.run.load_private(self.former)
-		for app in context.spec.apps:
-			self._pip(
-				context, "install", "--quiet", "--no-deps", "--editable", str(context.bench.app(app.name))
-			)
+		for app in self._packages(context):
+			self._pip(context, "install", "--quiet", "--no-deps", "--editable", str(app))
 		now = self._freeze(context)
 		pinned = [line for line in former if line not in now and "==" in line]
 		if pinned:
@@ -74,6 +73,13 @@ class Requirements(Step):
 			not different,
 			f"different: {', '.join(different[:5])}" if different else "every package as before",
 		)
+
+	def _packages(self, context: Context) -> list[Path]:
+		"""The directories of those apps that are Python packages to be installed."""
+		directories = [context.bench.app(app.name) for app in context.spec.apps]
+		return [
+			each for each in directories if (each / "pyproject.toml").exists() or (each / "setup.py").exists()
+		]
 
 	def _freeze(self, context: Context) -> list[str]:
 		output = self._pip(context, "freeze", "--all")

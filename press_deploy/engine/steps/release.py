@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from press_deploy.engine.decision import decide, describe
 from press_deploy.engine.interrupts import RollbackNeeded
 from press_deploy.engine.prober import WINDOW_INTERVAL_SECONDS, Probe, read_probes
-from press_deploy.engine.sampling import Sampler, read_samples
+from press_deploy.engine.sampling import Sample, Sampler, read_samples
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
 from press_deploy.engine.steps.deploy import PauseJobs
@@ -70,28 +70,24 @@ class Monitor(Step):
 	def skip_reason(self, context: Context) -> str | None:
 		return None if context.spec.monitor.seconds else "the plan's duration is 0"
 
-	def prepare(self, context: Context) -> dict[str, Any]:
-		return {"until": time.time() + context.spec.monitor.seconds}
-
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		spec = context.spec
-		context.prober.ensure_started(min(1.0, spec.monitor.interval_seconds))
+		monitor = context.spec.monitor
+		context.prober.ensure_started(min(1.0, monitor.interval_seconds))
 		sampler = Sampler(context.run.samples, list(context.databases.values()))
-		while (left := before["until"] - time.time()) > 0:
-			time.sleep(min(spec.monitor.interval_seconds, left))
+		# What counts is the time that was really watched: a runner that died saw nothing meanwhile.
+		while len(samples_since_opening(context)) * monitor.interval_seconds < monitor.seconds:
+			time.sleep(monitor.interval_seconds)
 			context.stop_if_asked()
 			findings = find_new_errors(context)
 			sampler.sample(context.prober.take(), sum(finding["count"] for finding in findings))
 			self._evaluate_triggers(context, findings)
 		context.prober.ensure_started(WINDOW_INTERVAL_SECONDS)
-		return {
-			"found": f"{len(since_opening(context))} answers and {len(read_samples(context.run.samples))} samples"
-		}
+		samples, probes = samples_since_opening(context), since_opening(context)
+		return {"found": f"{len(probes)} answers and {len(samples)} samples"}
 
 	def _evaluate_triggers(self, context: Context, findings: list[dict[str, Any]]) -> None:
 		baseline = context.state.result("baseline").get("latency")
-		samples = read_samples(context.run.samples)
-		fired = judge_triggers(samples, since_opening(context), findings, baseline, context.spec)
+		fired = judge_triggers(since_opening(context), findings, baseline, context.spec)
 		known = {trigger["name"] for trigger in context.state.triggers}
 		for condition in fired:
 			if condition.name not in known:
@@ -114,7 +110,7 @@ class FinalVerdict(Step):
 
 	def _collect(self, context: Context) -> list[Condition]:
 		baseline = context.state.result("baseline").get("latency")
-		samples, probes = read_samples(context.run.samples), since_opening(context)
+		samples, probes = samples_since_opening(context), since_opening(context)
 		return judge_monitoring(samples, probes, find_new_errors(context), baseline, context.spec)
 
 
@@ -140,3 +136,8 @@ def since_opening(context: Context) -> list[Probe]:
 	"""The answers to the prober since the sites were observed open."""
 	opened = context.state.moment_of("open")
 	return [probe for probe in read_probes(context.run.probes) if probe.time > opened]
+
+
+def samples_since_opening(context: Context) -> list[Sample]:
+	opened = context.state.moment_of("open")
+	return [sample for sample in read_samples(context.run.samples) if sample.time > opened]

@@ -43,6 +43,10 @@ class CriticalTests(Step):
 			"found": f"{passed} of {len(conditions)} as expected on {context.spec.test_site}",
 		}
 
+	def undo(self, context: Context, before: dict[str, Any]) -> None:
+		"""Put back what killed tests left switched on: `allow_tests`, and the scheduler off."""
+		context.site_processes.call("repair_tests", context.spec.test_site, timeout=GRACE_SECONDS)
+
 	def _run(self, context: Context, test: CriticalTest) -> Condition:
 		name, wanted = f"Critical tests: {test.target}", _wanted(test)
 		try:

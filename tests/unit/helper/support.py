@@ -19,7 +19,8 @@ HANG_SECONDS = 20.0
 SITES = ("a.example.com", "b.example.com", "c.example.com")
 RUN = "release-1"
 
-# Leaves its arguments and environment behind, then lives until the file "release" appears.
+# Leaves its arguments and environment behind, then lives until the file "release" appears or its bench
+# is removed, so that no test leaves a process behind.
 RUNNER = """\
 import json, os, sys, time
 bench = sys.argv[-1]
@@ -30,7 +31,7 @@ with open(os.path.join(bench, "runner.json.new"), "w") as file:
 		"uids": os.getresuid(), "gids": os.getresgid(), "groups": os.getgroups(), "session": os.getsid(0),
 		"descriptors": descriptors}, file)
 os.replace(file.name, os.path.join(bench, "runner.json"))
-while not os.path.exists(os.path.join(bench, "release")):
+while os.path.exists(bench) and not os.path.exists(os.path.join(bench, "release")):
 	time.sleep(0.02)
 """
 

@@ -37,13 +37,13 @@ A, B, _ = SITES
 NOBODY = pwd.getpwnam("nobody")
 LIST_MODULES = """
 import sys
+before = set(sys.modules)
 sys.path.insert(0, sys.argv[1])
 import press_deploy.helper.__main__, press_deploy.helper.install, press_deploy.helper.client
 import press_deploy.helper.practice
-from press_deploy.helper import bench_tasks
-roots = {name.split(".")[0] for name in sys.modules}
-foreign = roots - set(sys.stdlib_module_names) - {"__main__", "press_deploy", "sitecustomize", "apport_python_hook"}
-beside = [name for name in sys.modules if name.startswith("press_deploy.") and ".helper" not in name]
+loaded = set(sys.modules) - before
+foreign = {name.split(".")[0] for name in loaded} - set(sys.stdlib_module_names) - {"press_deploy"}
+beside = [name for name in loaded if name.startswith("press_deploy.") and ".helper" not in name]
 print(sorted(foreign), beside, sys.flags.isolated, sys.modules["press_deploy"].__file__)
 """
 
@@ -56,9 +56,7 @@ def python_is_usable() -> bool:
 
 
 system_python = pytest.mark.skipif(not python_is_usable(), reason=f"needs {PYTHON} 3.10 or later")
-as_root = pytest.mark.skipif(
-	os.geteuid() != 0, reason="needs root: the helper must give up root for a bench's user"
-)
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the helper gives up root for a user")
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def test_what_is_sent_is_received(message):
 	ours, theirs = socket.socketpair()
 	with ours, theirs:
 		protocol.send(theirs, message, protocol.deadline_in(HANG_SECONDS))
+		theirs.shutdown(socket.SHUT_WR)
 		assert protocol.receive(ours, protocol.deadline_in(HANG_SECONDS)) == message
 
 

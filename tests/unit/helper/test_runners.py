@@ -52,10 +52,10 @@ def test_a_living_runner_is_not_started_twice(bench, operations):
 
 
 def test_without_a_plan_nothing_is_started(bench, operations):
-	with pytest.raises(NotFound, match="plan.json"):
+	with pytest.raises(NotFound, match=r"plan\.json"):
 		operations.start_runner("unknown")
 	(bench / "deployments" / "empty" / "plan.json").mkdir(parents=True)
-	with pytest.raises(NotFound, match="plan.json"):
+	with pytest.raises(NotFound, match=r"plan\.json"):
 		operations.start_runner("empty")
 	assert not (bench / "logs" / "press_deploy.runner.log").exists()
 

@@ -75,7 +75,7 @@ def test_a_runner_is_started(bench, client):
 
 
 def test_errors_arrive_as_what_they_are(client, data):
-	with pytest.raises(BadRequest, match="^run is "):
+	with pytest.raises(BadRequest, match=r"^run is "):
 		client.start_runner("../../x")
 	with pytest.raises(NotFound, match="holds no maintenance lease"):
 		client.maintenance_renew(RUN, 60)
@@ -207,7 +207,7 @@ def test_many_callers_at_once_are_all_served(client):
 
 
 def test_a_stranger_is_turned_away_unread(data, directory, monkeypatch):
-	monkeypatch.setattr(server_module, "read_credentials", lambda connection: (1, 54321, 54321))
+	monkeypatch.setattr(server_module, "read_credentials", lambda connection: (1, 54321))
 	with running_server(data):
 		with pytest.raises(Denied, match="54321 has no bench here"):
 			HelperClient(data["socket"], "shop").status()
@@ -349,3 +349,15 @@ def test_a_wrong_configuration_ends_with_one_line(bench, directory, data):
 	assert ended.returncode == 1
 	assert ended.stderr.startswith("press_deploy helper: In the helper's configuration, version is 7")
 	assert ended.stderr.count("\n") == 1
+
+
+def test_one_benchs_broken_state_harms_no_other(bench, directory, data, capfd):
+	data["benches"]["other"] = {**data["benches"]["shop"]}
+	broken = directory / "state" / "shop"
+	broken.mkdir(parents=True)
+	(broken / "restarts.json").write_text("{")
+	with running_server(data):
+		with pytest.raises(OperationFailed, match=r"restarts\.json"):
+			HelperClient(data["socket"], "shop").status()
+		assert HelperClient(data["socket"], "other").status()
+	assert "restarts.json" in capfd.readouterr().err

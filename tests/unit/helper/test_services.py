@@ -31,7 +31,7 @@ signal.signal(signal.SIGHUP, lambda *_: mark("reloaded"))
 if "busy" in sys.argv:
 	signal.signal(signal.SIGTERM, lambda *_: mark("asked to stop"))
 mark("started")
-while not os.path.exists(marks + ".release"):
+while not os.path.exists(marks + ".release") and not os.path.exists(f"{marks}.release-{os.getpid()}"):
 	time.sleep(0.02)
 """
 SUPERVISOR = """\
@@ -74,7 +74,8 @@ programs=shop-redis-cache
 programs=shop-frappe-foreign-worker
 """
 LOGIN = {"username": "admin", "password": "p:a@s%s"}
-WEB, WORKER = "shop-web:shop-frappe-web", "shop-workers:shop-frappe-long-worker-0"
+WEB = "shop-web:shop-frappe-web"
+WORKER, OTHER_WORKER = (f"shop-workers:shop-frappe-long-worker-{number}" for number in range(2))
 
 
 def write_supervisor_files(path: Path) -> None:
@@ -182,7 +183,7 @@ def test_reload_reaches_the_process(live, operations):
 
 
 def test_restart_of_web_waits_for_no_worker(live, operations, port):
-	before = {name: port.status(name) for name in (WEB, WORKER)}
+	before = {name: port.status(name) for name in (WEB, WORKER, OTHER_WORKER)}
 	asked = time.time()
 	assert WORKER in operations.restart("workers")["restarting"]
 	wait_until(lambda: port.status(WORKER)["state"] == "STOPPING", "the busy worker is stopping")
@@ -195,10 +196,9 @@ def test_restart_of_web_waits_for_no_worker(live, operations, port):
 	assert WORKER in operations.wait_for_restarts(0)
 	assert port.status(WORKER)["pid"] == before[WORKER]["pid"]
 
-	release = live / "shop-frappe-long-worker.marks.release"
-	release.touch()
+	for name in (WORKER, OTHER_WORKER):
+		(live / f"shop-frappe-long-worker.marks.release-{before[name]['pid']}").touch()
 	wait_until(lambda: port.status(WORKER)["pid"] != before[WORKER]["pid"], "the old worker is gone")
-	release.unlink()
 	assert operations.wait_for_restarts(HANG_SECONDS) == []
 	assert port.status(WORKER)["state"] == "RUNNING"
 
@@ -244,8 +244,8 @@ def test_no_supervisor_at_all_is_said(bench):
 		b"nonsense",
 		b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n\r\n<not xml",
 		b"HTTP/1.1 200 OK\r\n\r\n<?xml version='1.0'?><methodResponse></methodResponse>",
-		b"HTTP/1.1 200 OK\r\n\r\n<?xml version='1.0'?><methodResponse><params><param><value><int>1</int></value>"
-		b"</param></params></methodResponse>",
+		b"HTTP/1.1 200 OK\r\n\r\n<?xml version='1.0'?><methodResponse><params><param>"
+		b"<value><int>1</int></value></param></params></methodResponse>",
 		b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * (5 * 1024 * 1024),
 	],
 )
@@ -300,7 +300,7 @@ echo "$@" >> {directory}/calls
 case "$*" in
 *not-found*) [ "$3" = show ] && echo LoadState=not-found || {{ echo "no such unit" >&2; exit 5; }} ;;
 *reset-failed*) exit 1 ;;
-*show*) printf 'LoadState=loaded\\nActiveState=%s\\nSubState=x\\nMainPID=%s\\nResult=success\\n' {state} {pid} ;;
+*show*) printf '%s\\n' LoadState=loaded ActiveState={state} SubState=x MainPID={pid} Result=success ;;
 esac
 """
 

@@ -1,0 +1,69 @@
+"""Lets the records in the control site follow the journal while a run goes on.
+
+Invariant: the run never waits for its records and never fails over them; the journal is the truth, and
+whatever was missed is projected the next time, by the scheduler at the latest.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import DeployError
+from press_deploy.engine.journal import Record
+from press_deploy.engine.programs import Programs
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.site_processes import SiteProcesses
+from press_deploy.engine.state import RunState
+from press_deploy.engine.step_log import StepLog
+
+LIMIT_SECONDS = 120
+EVENTS = {"run-created", "step-observed", "step-failed", "trigger", "waiting", "rollback-started"}
+
+
+class Projector:
+	"""Projects the journal from a thread: one site process at a time, however many records there are."""
+
+	def __init__(self, bench: Bench, run: RunDirectory, control_site: str | None):
+		programs = Programs(run.name)
+		programs.log = StepLog(run.step_log("projection"))
+		self._site_processes = SiteProcesses(bench, run, programs)
+		self._run, self._site = run, control_site
+		self._wanted = threading.Event()
+		self._closing = False
+		self._thread: threading.Thread | None = None
+
+	def follow(self, record: Record, state: RunState) -> None:
+		"""A record was written: let the site know, unless nobody could look at it there."""
+		if self._site and record.event in EVENTS and not state.is_closed:
+			self._wanted.set()
+			if self._thread is None:
+				self._thread = threading.Thread(target=self._project_steadily, name="projection", daemon=True)
+				self._thread.start()
+
+	def finish(self) -> None:
+		"""Project everything there is, and stop."""
+		if self._site:
+			self.close()
+			self._project()
+
+	def close(self) -> None:
+		if self._thread:
+			self._closing = True
+			self._wanted.set()
+			self._thread.join()
+			self._thread = None
+
+	def _project_steadily(self) -> None:
+		while self._wanted.wait() and not self._closing:
+			self._wanted.clear()
+			self._project()
+
+	def _project(self) -> None:
+		try:
+			self._site_processes.call(
+				"project", self._site, timeout=LIMIT_SECONDS, run_path=str(self._run.path)
+			)
+		except DeployError:
+			# It is in the log of the projection; the run has more important things to do.
+			pass

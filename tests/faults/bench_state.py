@@ -1,0 +1,119 @@
+"""What a practice bench looks like from outside, to be compared before and after a fault."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from press_deploy.demo.practice_bench import PracticeBench
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.lock import is_alive, read_owner
+from press_deploy.engine.plan import PlanSpec
+from press_deploy.engine.programs import RUN_VARIABLE
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.runner import execute
+from press_deploy.engine.state import RunState, State, load_state
+from tests.support.practice_bench import git, restart
+
+ROOT = Path(__file__).parents[2]
+HANG_SECONDS = 120
+SITE = "shop.localhost"
+QUICK = {
+	"stabilise": {"seconds": 5.0, "healthy_probes": 2},
+	"drain": {"seconds": 5.0},
+	"smoke_tests": [{"kind": "http", "name": "Home page", "path": "/", "expected_text": "Anchor"}],
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+	"""Everything about a bench that a rollback must bring back."""
+
+	head: str
+	changes: str
+	version: str | None
+	configuration: dict[str, Any]
+	columns: list[str]
+
+
+def take_picture(bench: PracticeBench) -> Picture:
+	files = sorted((bench.path / "sites").glob("**/*site_config.json"))
+	with closing(sqlite3.connect(bench.path / "sites" / SITE / "db" / "shop.db")) as database:
+		columns = [row[1] for row in database.execute("PRAGMA table_info(items)")]
+	return Picture(
+		git(bench, "rev-parse", "HEAD") + " " + git(bench, "symbolic-ref", "-q", "--short", "HEAD"),
+		git(bench, "status", "--porcelain"),
+		bench.served_version(),
+		{str(file): json.loads(file.read_text()) for file in files},
+		columns,
+	)
+
+
+def quick_plan(bench: PracticeBench, release: str, **overrides: Any) -> PlanSpec:
+	"""A plan that runs through in seconds, for the many runs of the crash matrix."""
+	overrides = {**QUICK, **overrides}
+	monitor = {"seconds": 1.0, "interval_seconds": 0.2, "baseline_seconds": 1.0, "minimum_samples": 1}
+	return bench.plan(release, 1.0, **{"monitor": monitor, **overrides})
+
+
+def create_run(bench: PracticeBench, spec: PlanSpec) -> RunDirectory:
+	return RunDirectory.create(bench.path, spec)
+
+
+def kill_runner_at(
+	bench: PracticeBench, run: RunDirectory, event: str, step: str = "", lease_seconds: int = 60
+) -> None:
+	"""Execute a run in a process that dies at this point; fail when it didn't die there."""
+	command = [sys.executable, "-m", "tests.faults.killed_runner", str(bench.path), run.name, event, step]
+	ended = subprocess.run(
+		[*command, str(lease_seconds)], cwd=ROOT, timeout=HANG_SECONDS, capture_output=True, text=True
+	)
+	assert ended.returncode == -signal.SIGKILL, f"the fault never fired at {event} of {step}: {ended.stderr}"
+
+
+def resume(bench: PracticeBench, run: RunDirectory) -> State:
+	return execute(Bench.open(bench.path), run)
+
+
+def assert_in_order(bench: PracticeBench, run: RunDirectory) -> RunState:
+	"""Nothing of a run is left lying about, and its journal agrees with reality."""
+	state = load_state(run)
+	assert not state.is_unfinished, state.state
+	assert all(step.is_over or step.status == "failed" for step in state.steps.values())
+	assert read_owner(bench.path / "deployments") is None
+	assert not is_alive(bench.path / "deployments")
+	assert bench.helper.status()["leases"] == []
+	assert bench.ask().status == 200, "the site is not open"
+	assert not (run.path / "preview").exists()
+	left = [process.pid for process in psutil.process_iter(["environ"]) if _belongs_to(process, run)]
+	assert not left, f"processes of the run are left: {left}"
+	return state
+
+
+def reset(bench: PracticeBench, pristine: Path) -> None:
+	"""The bench as it was built: code, configuration, database and services."""
+	for name in (
+		"sites/common_site_config.json",
+		f"sites/{SITE}/site_config.json",
+		f"sites/{SITE}/db/shop.db",
+	):
+		shutil.copy2(pristine / name, bench.path / name)
+	if git(bench, "symbolic-ref", "-q", "--short", "HEAD") != "main" or bench.served_version() != "1.0.0":
+		git(bench, "checkout", "--quiet", "--force", "main")
+		restart(bench, "web")
+		restart(bench, "workers")
+	bench.helper.reload("web")
+
+
+def _belongs_to(process: psutil.Process, run: RunDirectory) -> bool:
+	return (process.info["environ"] or {}).get(RUN_VARIABLE) == run.name

@@ -1,0 +1,49 @@
+"""Executes a run and kills itself with SIGKILL at one point of one step.
+
+    python -m tests.faults.killed_runner BENCH RUN EVENT [STEP] [LEASE_SECONDS]
+
+EVENT is an event of the journal, right after whose record on the disk the runner dies, or `effect`: after
+a step was applied, before that is observed and recorded.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from press_deploy.engine import context, maintenance
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.journal import Record
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.runner import execute
+from press_deploy.engine.state import RunState
+from press_deploy.engine.steps import Step
+
+
+class Killer:
+	"""A listener that ends its own process without any farewell."""
+
+	def __init__(self, event: str, step: str):
+		self._event, self._step = event, step
+
+	def journal_appended(self, record: Record, state: RunState) -> None:
+		if record.event == self._event and record.data.get("step", "") == self._step:
+			self._die()
+
+	def effect_made(self, step: Step) -> None:
+		if self._event == "effect" and step.name == self._step:
+			self._die()
+
+	def _die(self) -> None:
+		os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(bench: str, run: str, event: str, step: str = "", lease_seconds: str = "60") -> None:
+	maintenance.LEASE_SECONDS = context.LEASE_SECONDS = int(lease_seconds)
+	opened = Bench.open(bench)
+	execute(opened, RunDirectory.open(opened.path, run), [Killer(event, step)])
+
+
+if __name__ == "__main__":
+	main(*sys.argv[1:])

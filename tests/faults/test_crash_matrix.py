@@ -1,0 +1,97 @@
+"""SIGKILL at every point of every step, then resume: the run converges, and nothing shows that it died.
+
+The points are made from the step lists, so that a new step is covered without anybody remembering it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from press_deploy.demo.practice_bench import PracticeBench
+from press_deploy.engine import steps
+from press_deploy.engine.journal import read_journal
+from press_deploy.engine.state import State
+from tests.faults.bench_state import (
+	assert_in_order,
+	create_run,
+	kill_runner_at,
+	quick_plan,
+	resume,
+	take_picture,
+)
+
+# Right after the announcement; after the effect, before it is recorded; right after the record.
+POINTS = ["step-announced", "effect", "step-observed"]
+# Steps that only some releases need, and what makes a plan need them.
+FORWARD_NEEDS = {
+	"final-backup": {"migrate": "always"},
+	"migrate": {"migrate": "always"},
+	"build": {"build": "always"},
+	"requirements": {"requirements": "always"},
+}
+ROLLBACK_NEEDS = {
+	"undo-migrate": {"migrate": "always"},
+	"undo-build": {"build": "always"},
+	"undo-requirements": {"requirements": "always"},
+}
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("step", [step.name for step in steps.FORWARD])
+def test_run_goes_on_after_a_kill(bench: PracticeBench, step: str, point: str) -> None:
+	run = create_run(
+		bench, quick_plan(bench, "migrating" if step == "migrate" else "good", **FORWARD_NEEDS.get(step, {}))
+	)
+	before = take_picture(bench)
+
+	kill_runner_at(bench, run, point, step)
+	assert resume(bench, run) is State.SUCCEEDED
+
+	state = assert_in_order(bench, run)
+	assert state.resumes == 1
+	after = take_picture(bench)
+	assert after.head.startswith(state.result("fetch-code")["targets"]["shop"]["commit"])
+	assert after.version != before.version and not after.changes
+	assert_every_step_recorded_once(run)
+	assert_told_once(bench, run)
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("step", [step.name for step in steps.ROLLBACK])
+def test_rollback_goes_on_after_a_kill(bench: PracticeBench, step: str, point: str) -> None:
+	release = "migrating-bad" if step == "undo-migrate" else "http-errors"
+	run = create_run(bench, quick_plan(bench, release, **ROLLBACK_NEEDS.get(step, {})))
+	before = take_picture(bench)
+
+	kill_runner_at(bench, run, point, step)
+	assert resume(bench, run) is State.ROLLED_BACK
+
+	assert_in_order(bench, run)
+	assert take_picture(bench) == before
+	assert_every_step_recorded_once(run)
+	assert_told_once(bench, run)
+
+
+@pytest.mark.parametrize("event", ["run-created", "verdict", "rollback-started", "step-failed", "run-ended"])
+def test_run_goes_on_after_a_kill_between_steps(bench: PracticeBench, event: str) -> None:
+	run = create_run(bench, quick_plan(bench, "http-errors"))
+	before = take_picture(bench)
+
+	kill_runner_at(bench, run, event, "verdict" if event == "step-failed" else "")
+	assert resume(bench, run) is State.ROLLED_BACK
+
+	assert take_picture(bench) == before
+
+
+def assert_every_step_recorded_once(run) -> None:
+	recorded = [
+		record.data["step"] for record in read_journal(run.journal) if record.event == "step-observed"
+	]
+	assert len(recorded) == len(set(recorded))
+
+
+def assert_told_once(bench: PracticeBench, run) -> None:
+	"""A message can't be taken back: no announcement was sent twice."""
+	lines = (bench.path / "logs" / "notifications.log").read_text().splitlines()
+	mine = [line for line in lines if run.name in line]
+	assert len(mine) == len({line.partition("Deployment")[2] for line in mine})
