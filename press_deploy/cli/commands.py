@@ -16,6 +16,8 @@ from rich.console import Console
 from press_deploy import __version__
 from press_deploy.cli.helper import helper
 from press_deploy.cli.terminal import TerminalListener, show_summary
+from press_deploy.demo.command import awake
+from press_deploy.demo.command import demo as show_demo
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import DeployError, InputError, LockHeld, Refused
 from press_deploy.engine.lock import is_alive
@@ -91,7 +93,9 @@ def rollback(run: str, bench_path: str, by: str, reason: str) -> None:
 		put_request(directory, "rollback", by, reason)
 		click.echo(f"The runner at work was asked to roll back; watch it: press-deploy status {run}")
 		return
-	sys.exit(_exit_code(roll_back(bench, directory, by, reason, [TerminalListener()])))
+	with awake(bench.path):
+		state = roll_back(bench, directory, by, reason, [TerminalListener()])
+	sys.exit(_exit_code(state))
 
 
 @main.command()
@@ -152,16 +156,15 @@ def report(run: str, bench_path: str) -> None:
 @translate_errors
 def demo(release: str | None, directory: str | None, monitor: float) -> None:
 	"""Deploy on a practice bench of real parts: git, supervisor, gunicorn, SQLite."""
-	from press_deploy.demo.command import demo as show
-
-	sys.exit(show(release, directory, monitor))
+	sys.exit(show_demo(release, directory, monitor))
 
 
 main.add_command(helper)
 
 
 def _finish(bench: Bench, directory: RunDirectory, *, dry_run: bool = False) -> None:
-	state = execute(bench, directory, [TerminalListener()], dry_run=dry_run)
+	with awake(bench.path):
+		state = execute(bench, directory, [TerminalListener()], dry_run=dry_run)
 	click.echo(f"report: {directory.report_html}")
 	sys.exit(_exit_code(state))
 

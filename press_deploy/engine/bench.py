@@ -1,7 +1,8 @@
 """A bench as the engine sees it: paths, sites, addresses. It reads files and changes none.
 
 What a bench does differently from Frappe's (the practice bench does) stands in its own
-`config/press_deploy.json`: `site_process` (module), `web_application`, `helper_socket`, `private_web`.
+`config/press_deploy.json`: `site_process` (module), `web_application`, `helper_socket`, `helper_bench`,
+`supervisor_socket`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from press_deploy.engine.errors import InputError
 
 DESCRIPTOR = "config/press_deploy.json"
+PRACTICE = "bench"
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class Bench:
 	def open(cls, path: Path | str) -> Bench:
 		"""The bench in a directory. Raises `InputError` when it isn't one."""
 		bench = cls(Path(path).resolve())
+		if (bench.path / PRACTICE / DESCRIPTOR).is_file():
+			# The directory that `press-deploy demo` was given; the bench is inside.
+			bench = cls(bench.path / PRACTICE)
 		missing = [name for name in ("apps", "sites", "config", "logs") if not (bench.path / name).is_dir()]
 		if missing:
 			raise InputError(
@@ -75,10 +80,6 @@ class Bench:
 	def web_application(self) -> str:
 		"""What gunicorn serves."""
 		return self.descriptor.get("web_application", "frappe.app:application")
-
-	@property
-	def has_workers_of_jobs(self) -> bool:
-		return self.descriptor.get("job_queue", True)
 
 	def app(self, name: str) -> Path:
 		return self.path / "apps" / name

@@ -44,7 +44,7 @@ def draw(report: dict[str, Any]) -> dict[str, Any]:
 	return {
 		"latency": draw_latency(samples, report["baseline"], limits["latency_ms"]),
 		"small": [line for line in small if line],
-		"timelines": compare_timelines(report["planned_timeline"], bars, until),
+		"timelines": compare_timelines(report["planned_timeline"], bars),
 		"windows": [draw_window(bars, *span, until, report["answers"]) for span in closed_spans(bars)],
 	}
 

@@ -28,6 +28,7 @@ from press_deploy.engine.site_processes import SiteProcesses
 from press_deploy.engine.state import RunState
 from press_deploy.engine.step_log import StepLog
 from press_deploy.engine.web import GOOD, Web
+from press_deploy.helper.site_config import get_value
 
 
 @dataclass
@@ -112,6 +113,13 @@ class Context:
 			self.lease.close()
 			self.services.maintenance_off(self.run.name, {site: CLOSED for site in self.spec.site_names})
 			self.note("The sites stay in maintenance mode until a person opens them or rolls back again.")
+
+	def release_forgotten_lease(self) -> None:
+		"""A helper that was away when the run ended still holds its lease: end it, change nothing."""
+		if self.services.has_lease(self.run.name):
+			key = "maintenance_mode"
+			now = {site: get_value(str(self.bench.site_config(site)), key) for site in self.spec.site_names}
+			self.services.maintenance_off(self.run.name, now)
 
 	def check_maintenance_holds(self) -> None:
 		"""Raise when a visitor got through while the sites were meant to be closed."""

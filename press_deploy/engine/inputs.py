@@ -140,7 +140,13 @@ def relative_path(value: str) -> str:
 def absolute_path(value: str) -> str:
 	_match(_PATH, value, "a path of letters, digits and _ . / + @ = -")
 	path = PurePosixPath(value)
-	if not path.is_absolute() or ".." in path.parts or str(path) != value or value == "/":
+	if (
+		not path.is_absolute()
+		or ".." in path.parts
+		or str(path) != value
+		or path.root == "//"
+		or value == "/"
+	):
 		raise ValueError("it is not a plain absolute path; write it from / and without ..")
 	return value
 
@@ -173,9 +179,9 @@ def base_url(value: str) -> str:
 
 
 def instant(value: Any) -> Any:
-	"""An instant in words, before it is parsed: a bare number would be read as seconds since 1970."""
-	if isinstance(value, str) and value.strip().lstrip("+-").replace(".", "", 1).isdigit():
-		raise ValueError("it is a bare number; write an instant such as 2030-01-31T20:00+01:00")
+	"""An instant in words, before it is parsed: a number would be read as seconds since 1970."""
+	if not isinstance(value, str) or value.strip().lstrip("+-").replace(".", "", 1).isdigit():
+		raise ValueError("it is no date and time; write an instant such as 2030-01-31T20:00+01:00")
 	return value
 
 

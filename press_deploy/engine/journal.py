@@ -83,9 +83,13 @@ class Journal:
 			self.on_append(record)
 		return record
 
+	def free_reserve(self) -> None:
+		"""Give back the room that was kept for a full disk."""
+		self._reserve.unlink(missing_ok=True)
+
 	def close(self) -> None:
 		os.close(self._file)
-		self._reserve.unlink(missing_ok=True)
+		self.free_reserve()
 
 	def _write(self, line: bytes) -> None:
 		length = os.fstat(self._file).st_size

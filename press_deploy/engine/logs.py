@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import os
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -138,8 +139,11 @@ def _rotated_lines(file: Path, place: dict[str, int]) -> Iterable[bytes]:
 	# A copy or a compressed file has another inode; then the oldest since the mark is the one.
 	first = inodes.index(place["inode"]) if place["inode"] in inodes else 0
 	for number, (_status, path) in enumerate(rotated[first:]):
-		with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as source:
-			yield from _lines(source, 0 if number else place["size"])
+		try:
+			with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as source:
+				yield from _lines(source, 0 if number else place["size"])
+		except (OSError, EOFError, zlib.error) as error:
+			yield f"ERROR: the rotated log {path.name} can't be read: {error}".encode()
 
 
 def _predecessors(file: Path, place: dict[str, int]) -> Iterable[tuple[os.stat_result, Path]]:
@@ -149,7 +153,8 @@ def _predecessors(file: Path, place: dict[str, int]) -> Iterable[tuple[os.stat_r
 			status = path.stat()
 		except FileNotFoundError:
 			continue
-		if status.st_mtime_ns >= place["modified"]:
+		is_double = path.suffix == ".gz" and path.with_suffix("").exists()
+		if status.st_mtime_ns >= place["modified"] and not is_double:
 			yield status, path
 
 

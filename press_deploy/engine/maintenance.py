@@ -13,7 +13,7 @@ from collections.abc import Callable
 import psutil
 
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import DeployError
+from press_deploy.engine.errors import DeployError, ServiceError
 from press_deploy.engine.processes import started_at
 from press_deploy.engine.services import WEB, Services
 from press_deploy.engine.steps.base import Observation
@@ -23,6 +23,7 @@ LEASE_SECONDS = 60
 RENEW_SECONDS = 15
 # Requests at work may end; gunicorn itself cuts them off after its graceful timeout of 30 s.
 OBSERVE_SECONDS = 45
+POLL_SECONDS = 0.1
 ANSWERS_PER_WORKER = 4
 MINIMUM_ANSWERS = 10
 
@@ -72,13 +73,18 @@ class MaintenanceObserver:
 	def wait_until(self, sites: list[str], *, closed: bool) -> Observation:
 		"""Let the web workers read their configuration again, until all of them answer as wanted."""
 		deadline = time.monotonic() + OBSERVE_SECONDS
-		self._services.reload(WEB)
+		if not self.observe(sites, closed=closed).done:
+			self._reload()
 		while not (observation := self.observe(sites, closed=closed)).done and time.monotonic() < deadline:
-			time.sleep(0.1)
+			time.sleep(POLL_SECONDS)
 		return observation
 
 	def observe(self, sites: list[str], *, closed: bool) -> Observation:
 		"""One look: are all workers newer than the configuration, and does every answer say the same?"""
+		if closed and self._web_is_down():
+			return Observation(
+				True, "the web server does not run; when it does, it starts in maintenance mode"
+			)
 		workers = self.workers()
 		changed = max(self._bench.site_config(site).stat().st_mtime for site in sites)
 		old = [pid for pid in workers if (started := started_at(pid)) and started < changed]
@@ -96,6 +102,19 @@ class MaintenanceObserver:
 			f"{len(sites)} site(s) answered {said}, {wanted} times each on fresh connections, by {len(workers)} web workers",
 			{"answers": wanted, "workers": len(workers)},
 		)
+
+	def _reload(self) -> None:
+		try:
+			self._services.reload(WEB)
+		except ServiceError:
+			# A web server that has just died can't be told; what it serves is observed in any case.
+			if not self._web_is_down():
+				raise
+
+	def _web_is_down(self) -> bool:
+		"""Whether web programs are known, and none of them runs."""
+		programs = self._services.programs(WEB)
+		return bool(programs) and all(program["state"] != "RUNNING" for program in programs)
 
 	def workers(self) -> list[int]:
 		"""Process ids of the web workers: the children of the web server's master."""

@@ -25,6 +25,9 @@ from press_deploy.engine.web import Web
 
 START_SECONDS = 60
 LEFT_OUT = ("maintenance_mode",)
+# Newer gunicorns open a control socket in the home directory, where instances would meet. Older ones
+# pass over a setting that they don't know.
+GUNICORN = "control_socket_disable = True\n"
 
 
 @contextmanager
@@ -58,6 +61,8 @@ def _build_sites(bench: Bench, sites: list[str], directory: Path) -> Path:
 		if not (entry / "site_config.json").is_file() and entry != bench.common_config:
 			_link(entry, root / entry.name)
 	_copy_config(bench.common_config, root / bench.common_config.name)
+	if not (root / "gunicorn.conf.py").exists():
+		(root / "gunicorn.conf.py").write_text(GUNICORN)
 	for site in sites:
 		(root / site).mkdir()
 		for entry in bench.site(site).iterdir():

@@ -25,9 +25,8 @@ class Projector:
 	"""Projects the journal from a thread: one site process at a time, however many records there are."""
 
 	def __init__(self, bench: Bench, run: RunDirectory, control_site: str | None):
-		programs = Programs(run.name)
-		programs.log = StepLog(run.step_log("projection"))
-		self._site_processes = SiteProcesses(bench, run, programs)
+		self._programs = Programs(run.name)
+		self._site_processes = SiteProcesses(bench, run, self._programs)
 		self._run, self._site = run, control_site
 		self._wanted = threading.Event()
 		self._closing = False
@@ -60,6 +59,7 @@ class Projector:
 			self._project()
 
 	def _project(self) -> None:
+		self._programs.log = StepLog(self._run.step_log("projection"))
 		try:
 			self._site_processes.call(
 				"project", self._site, timeout=LIMIT_SECONDS, run_path=str(self._run.path)
@@ -67,3 +67,5 @@ class Projector:
 		except DeployError:
 			# It is in the log of the projection; the run has more important things to do.
 			pass
+		finally:
+			self._programs.log.close()

@@ -55,13 +55,15 @@ def seconds_between(begin: str | None, end: str | None) -> float | None:
 
 
 def duration(seconds: float | None) -> str:
-	"""A span in words: 0.25 s, 12.5 s, 4 min 10 s, 1 h 13 min."""
+	"""A span in words: 60 ms, 0.25 s, 12.5 s, 4 min 10 s, 1 h 13 min."""
 	if seconds is None:
 		return "–"
-	if seconds < 1:
-		return f"{seconds:.2f} s"
-	if seconds < 99.95 and (seconds < 60 or seconds % 60):
+	if 0 < seconds < 1:
+		return f"{seconds * 1000:.0f} ms" if seconds < 0.0995 else f"{seconds:.2f} s"
+	if seconds < 99.95 and seconds % 60:
 		return f"{seconds:.1f} s"
+	if not seconds:
+		return "0 s"
 	minutes, rest = divmod(round(seconds), 60)
 	if minutes < 60:
 		return f"{minutes} min {rest} s" if rest else f"{minutes} min"

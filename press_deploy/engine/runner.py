@@ -91,12 +91,7 @@ class Runner:
 		with self.context.log_of(step.name):
 			try:
 				self._attempt(step)
-			except (JournalError, WaitForPerson):
-				raise
-			except RollbackNeeded as cause:
-				self._journal(
-					"step-failed", step, error=StepFailed("Judging", "the release", cause.cause).as_data()
-				)
+			except (JournalError, WaitForPerson, RollbackNeeded):
 				raise
 			except DeployError as error:
 				self._note_failure(step, error)
@@ -142,8 +137,6 @@ class Runner:
 
 	def _note_failure(self, step: Step, error: DeployError) -> None:
 		known = self.state.step(step.name)
-		if known is None:
-			self._journal("step-announced", step, before={})
 		if known is None or known.status != "failed":
 			self._journal("step-failed", step, error=error.as_data())
 
@@ -195,6 +188,8 @@ class Runner:
 
 	def _roll_back(self) -> State:
 		"""The rollback's own state machine. Entered again after a crash, it goes on where it was."""
+		# What was kept back for this: on a full disk, putting files back takes room as well.
+		self.context.journal.free_reserve()
 		try:
 			for step in steps.ROLLBACK:
 				self._perform(step)
@@ -261,6 +256,7 @@ def execute(
 			facts = {"plan_sha256": context.spec.sha256, "run": run.name, "dry_run": dry_run}
 			context.journal.append("run-created", facts)
 		elif not context.state.is_unfinished:
+			context.release_forgotten_lease()
 			return context.state.state
 		return Runner(context, listeners).run()
 

@@ -5,6 +5,7 @@ Invariant: the same verbs either way; what is missing without a helper is said i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,9 @@ from press_deploy.helper.operations import Operations, open_local
 WEB, REALTIME, WORKERS = "web", "realtime", "workers"
 # As long as supervisor gives a worker to finish its job.
 RESTART_LIMIT_SECONDS = 1560
+# A helper that was updated or died is started again by its own supervisor well within this.
+GONE_SECONDS = 20.0
+RETRY_SECONDS = 0.5
 ROLES = (WEB, REALTIME, WORKERS)
 
 
@@ -28,6 +32,7 @@ class Services:
 		self._client = HelperClient(find_socket(str(bench.path)), find_bench_name(str(bench.path)))
 		self._local: Operations | None = None
 		self.has_helper = self._answers()
+		self.lost_helper = False
 
 	def programs(self, role: str | None = None) -> list[dict[str, Any]]:
 		"""The programs of a role, or all: {name, role, state, pid, started_at, description, restart_pending}."""
@@ -50,6 +55,10 @@ class Services:
 		"""Give each site the value it had before, absence included."""
 		sites = sorted(previous)
 		self._call("opening", ", ".join(sites), lambda port: port.maintenance_off(run, sites, previous))
+
+	def has_lease(self, run: str) -> bool:
+		leases = self._call("asking for the leases of", run, lambda port: port.status())["leases"]
+		return any(lease["run"] == run for lease in leases)
 
 	def reload(self, role: str) -> None:
 		self._call("reloading", role, lambda port: port.reload(role))
@@ -76,20 +85,29 @@ class Services:
 
 	def _call(self, doing: str, what: str, verb: Callable[[Any], Any]) -> Any:
 		try:
-			return verb(self._port())
+			return self._try(verb)
 		except HelperError as error:
 			who = "helper" if self.has_helper else "bench user's own rights"
-			remedy = (
-				"see whether the helper runs: press-deploy helper status"
-				if self.has_helper
-				else ("install the helper: sudo press-deploy helper install --bench " + str(self._bench.path))
-			)
+			remedy = f"see whether the helper runs: press-deploy helper status --bench {self._bench.path}"
+			if not self.has_helper:
+				remedy = f"install the helper: sudo press-deploy helper install --bench {self._bench.path}"
 			raise ServiceError(doing.capitalize(), what, f"{error} (through the {who})", remedy) from error
 
-	def _port(self) -> HelperClient | Operations:
-		if self.has_helper:
-			return self._client
+	def _try(self, verb: Callable[[Any], Any]) -> Any:
+		"""Ask the helper; when it has gone, wait for it to come back, then go on without it."""
+		deadline = time.monotonic() + GONE_SECONDS
+		while self.has_helper:
+			try:
+				return verb(self._client)
+			except Unreachable:
+				if time.monotonic() > deadline:
+					self.has_helper, self.lost_helper = False, True
+				time.sleep(RETRY_SECONDS)
+		return verb(self._local_operations())
+
+	def _local_operations(self) -> Operations:
 		if self._local is None:
-			self._local = open_local(str(self._bench.path))
+			socket = self._bench.descriptor.get("supervisor_socket")
+			self._local = open_local(str(self._bench.path), supervisor_socket=socket)
 			self._local.continue_restarts()
 		return self._local

@@ -66,6 +66,8 @@ class StepState:
 	result: dict[str, Any] = field(default_factory=dict)
 	found: str = ""
 	error: dict[str, str] | None = None
+	# Without an announcement nothing can have been changed, however the step ended.
+	was_announced: bool = True
 
 	@property
 	def is_over(self) -> bool:
@@ -120,7 +122,7 @@ class RunState:
 	def was_announced(self, name: str) -> bool:
 		"""Whether a step may have made its effect, wholly or in part."""
 		step = self.steps.get(name)
-		return step is not None and step.status != "skipped"
+		return step is not None and step.was_announced and step.status != "skipped"
 
 	def moment_of(self, name: str) -> float:
 		"""When a step was recorded as done, in epoch seconds; 0 when it wasn't."""
@@ -214,13 +216,31 @@ def _skipped(state: RunState, record: Record, data: dict) -> None:
 
 
 def _failed(state: RunState, record: Record, data: dict) -> None:
-	step = state.steps[data["step"]]
+	unannounced = StepState(
+		data["step"], data["phase"], data["title"], "failed", record.time, was_announced=False
+	)
+	step = state.steps.setdefault(data["step"], unannounced)
 	step.status, step.ended, step.error = "failed", record.time, data["error"]
 
 
 def _rollback_started(state: RunState, record: Record, data: dict) -> None:
 	state.state, state.waiting, state.ended = State.ROLLING_BACK, None, None
+	if state.rollback:
+		state.notes.append(
+			{"text": f"An earlier rollback: {state.rollback['cause']}", "time": state.rollback["time"]}
+		)
 	state.rollback = {**data, "time": record.time}
+	for step in state.steps.values():
+		if step.status == "announced":
+			# Here the run left its way: this step will not be gone on with.
+			step.status, step.ended = "failed", record.time
+			step.error = {
+				"kind": "RollbackNeeded",
+				"doing": "",
+				"what": "",
+				"why": data["cause"],
+				"remedy": "",
+			}
 	for name in [name for name, step in state.steps.items() if step.phase == Phase.ROLLBACK.value]:
 		state.earlier_rollbacks.append(state.steps.pop(name))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import zip_longest
 from math import ceil, floor
 from typing import Any
 
@@ -19,8 +20,13 @@ POINTS_LIMIT = 600
 NARROWEST = 0.25
 # Steps later than this after the one before (a rollback on the next day) would squeeze everything else.
 IDLE_SECONDS = 3600.0
+# After this long without a question nobody knows what would have been answered: the prober was not alive.
+UNKNOWN_SECONDS = 6.0
+# Steps that fill less of the common axis than this, in percent, are shown once more on an axis of their own.
+TOO_NARROW = 25.0
 PHASES = ("prepare", "deploy", "validate", "open", "monitor", "close")
 CLOSING, OPENING = ("maintenance", "rollback-maintenance"), ("open", "rollback-open")
+UNKNOWN = "unknown"
 WORST_FIRST = ("refused", "broken", "timeout", "5xx", "4xx", "503", "good")
 
 
@@ -37,7 +43,7 @@ def _spans(answers: list[tuple[float, str]]) -> list[dict[str, Any]]:
 	"""Equal answers in a row as one span. Where they alternate too often, the worst of each while."""
 	spans: list[dict[str, Any]] = []
 	for time, kind in answers:
-		if spans and spans[-1]["kind"] == kind:
+		if spans and spans[-1]["kind"] == kind and time - spans[-1]["last"] <= UNKNOWN_SECONDS:
 			spans[-1]["last"] = time
 		else:
 			spans.append({"kind": kind, "first": time, "last": time})
@@ -64,40 +70,33 @@ def place_steps(steps: Iterable[dict[str, Any]], until: float) -> list[dict[str,
 	]
 
 
-def origin_of(bars: list[dict[str, Any]]) -> float:
-	"""T-0: when the run began to switch maintenance on; its first step when it never did."""
-	first = bars[0]["begin"] if bars else 0.0
+def origin_of(bars: list[dict[str, Any]], planned_begin: float = 0.0) -> float:
+	"""T-0: when maintenance was being switched on; else when the plan, begun with the run, would have."""
+	first = bars[0]["begin"] - planned_begin if bars else 0.0
 	return next((bar["begin"] for bar in bars if bar["name"] == "maintenance"), first)
 
 
-def compare_timelines(
-	planned: list[dict[str, Any]], bars: list[dict[str, Any]], until: float
-) -> dict[str, Any] | None:
+def compare_timelines(planned: list[dict[str, Any]], bars: list[dict[str, Any]]) -> dict[str, Any] | None:
 	"""The plan's milestones and the steps as they were, on one axis in seconds from maintenance on."""
 	if not bars:
 		return None
-	zero, (near, late) = origin_of(bars), _split_late(bars)
-	colours = colour_phases([milestone["phase"] for milestone in planned])
 	spans = [
 		{**each, "begin": each["minute"] * 60.0, "end": (each["minute"] + each["duration_minutes"]) * 60.0}
 		for each in planned
 	]
+	zero, (near, late) = origin_of(bars, _reach(spans)[0] if spans else 0.0), _split_late(bars)
 	actual = [{**bar, "begin": bar["begin"] - zero, "end": bar["end"] - zero} for bar in near]
-	begin = min(bar["begin"] for bar in [*spans, *actual])
-	end = max(*(bar["end"] for bar in [*spans, *actual]), begin + 1)
+	begin, end = _reach([*spans, *actual])
+	colours = colour_phases([milestone["phase"] for milestone in planned])
+	reach = _reach(actual)
+	is_narrow = reach[1] - reach[0] < (end - begin) * TOO_NARROW / 100
 	return {
-		"planned": [
-			{**bar, **as_bar(bar["begin"], bar["end"], begin, end), "colour": colours[bar["phase"]]}
-			for bar in spans
-		],
-		"actual": [
-			{**bar, **as_bar(bar["begin"], bar["end"], begin, end), "colour": bar["phase"]} for bar in actual
-		],
-		"planned_span": (min(bar["begin"] for bar in spans), max(bar["end"] for bar in spans))
-		if spans
-		else None,
-		"actual_span": (actual[0]["begin"], max(bar["end"] for bar in actual)),
-		"later": [{**bar, "begin": bar["begin"] - zero} for bar in late],
+		"planned": _row(spans, colours, begin, end),
+		"actual": _row(actual, {}, begin, end),
+		"stretched": {"bars": _row(actual, {}, *reach), "ticks": ticks(*reach)} if is_narrow else None,
+		"planned_reach": _reach(spans) if spans else None,
+		"actual_reach": reach,
+		"later": late,
 		"colours": colours,
 		"ticks": ticks(begin, end),
 		"zero": as_share(0.0, begin, end) if begin <= 0 <= end else None,
@@ -169,11 +168,38 @@ def ticks(begin: float, end: float, wanted: int = 6) -> list[dict[str, float]]:
 
 
 def _answer_bars(spans: list[dict[str, Any]], first: float, last: float) -> list[dict[str, Any]]:
-	ends = [following["first"] for following in spans[1:]] + [span["last"] for span in spans[-1:]]
+	"""The spans as bars, each up to the next one, and a gap of unknown answers where nobody asked."""
+	bars = []
+	for span, following in zip_longest(spans, spans[1:]):
+		end = following["first"] if following else span["last"]
+		is_known = end - span["last"] <= UNKNOWN_SECONDS
+		bars.append((span["first"], end if is_known else span["last"], span["kind"]))
+		if not is_known:
+			bars.append((span["last"], end, UNKNOWN))
 	return [
-		{**as_bar(max(span["first"], first), min(end, last), first, last), "kind": span["kind"]}
-		for span, end in zip(spans, ends, strict=True)
-		if end >= first and span["first"] <= last
+		{**as_bar(max(begin, first), min(end, last), first, last), "kind": kind}
+		for begin, end, kind in bars
+		if end >= first and begin <= last
+	]
+
+
+def _reach(bars: list[dict[str, Any]]) -> tuple[float, float]:
+	"""From the first begin to the last end; never an empty span."""
+	begin = min(bar["begin"] for bar in bars)
+	return begin, max(*(bar["end"] for bar in bars), begin + 1)
+
+
+def _row(
+	bars: list[dict[str, Any]], colours: dict[str, str], begin: float, end: float
+) -> list[dict[str, Any]]:
+	"""The bars placed on an axis, each in the colour of its phase."""
+	return [
+		{
+			**bar,
+			**as_bar(bar["begin"], bar["end"], begin, end),
+			"colour": colours.get(bar["phase"], bar["phase"]),
+		}
+		for bar in bars
 	]
 
 

@@ -58,9 +58,12 @@ def conclude(conditions: Iterable[Condition]) -> Verdict:
 
 
 def wants_rollback(conditions: Iterable[Condition], triggers: Triggers) -> bool:
-	"""Whether one of the broken conditions is one for which the plan says: roll back by yourself."""
+	"""Whether one of the broken conditions is a trigger for which the plan says: roll back by yourself.
+
+	The runbook makes CPU and memory a condition of GO, but no trigger: a person decides over them.
+	"""
 	broken = (condition for condition in conditions if condition.holds is False)
-	return any(getattr(triggers, condition.trigger, "roll_back") == "roll_back" for condition in broken)
+	return any(getattr(triggers, condition.trigger, "ask") == "roll_back" for condition in broken)
 
 
 def latency_figures(latencies_ms: list[float]) -> dict[str, float] | None:
@@ -180,15 +183,15 @@ def _degradation(figures: dict | None, baseline: dict | None, limits: Thresholds
 
 
 def _peak(name: str, values: list[float | None], limit: float, unit: str) -> Condition:
-	"""The median must stay under the limit: one full second is no spike, half the time is."""
+	"""The median must not exceed the limit: one full second is no spike, half the time is."""
 	known = [value for value in values if value is not None]
-	threshold = f"< {limit:g} {unit}"
+	threshold = f"≤ {limit:g} {unit}"
 	if not known:
 		return Condition(name, None, "unknown", threshold, "no sample")
 	middle = median(known)
 	return Condition(
 		name,
-		middle < limit,
+		middle <= limit,
 		f"{middle:.0f} {unit}",
 		threshold,
 		f"median of {len(known)}, highest {max(known):.0f}",

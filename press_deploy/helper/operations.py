@@ -128,12 +128,16 @@ class Operations:
 		return {**status, "role": role, "description": description, "restart_pending": pending}
 
 
-def open_local(bench_path: str, state_directory: str | None = None) -> Operations:
+def open_local(
+	bench_path: str, state_directory: str | None = None, supervisor_socket: str | None = None
+) -> Operations:
 	"""Return the operations that this very process may do on a bench, where no helper is installed.
 
 	What cannot be found out about services leaves them out; maintenance and runners work all the same.
 	State is kept in `<bench>/config/press_deploy_state`. Raises HelperError.
 	"""
 	bench_path = os.path.abspath(bench_path)
-	bench = build_bench(os.path.basename(bench_path), discover(bench_path, services_needed=False))
+	bench = build_bench(
+		os.path.basename(bench_path), discover(bench_path, supervisor_socket, services_needed=False)
+	)
 	return Operations(bench, state_directory or os.path.join(bench_path, "config", "press_deploy_state"))

@@ -19,11 +19,12 @@ from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.lock import is_alive, read_owner
 from press_deploy.engine.plan import PlanSpec
+from press_deploy.engine.processes import end_processes_of
 from press_deploy.engine.programs import RUN_VARIABLE
-from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.runner import execute
 from press_deploy.engine.state import RunState, State, load_state
-from tests.support.practice_bench import git, restart
+from tests.support.practice_bench import git, restart, wait_until
 
 ROOT = Path(__file__).parents[2]
 HANG_SECONDS = 120
@@ -101,18 +102,27 @@ def assert_in_order(bench: PracticeBench, run: RunDirectory) -> RunState:
 
 
 def reset(bench: PracticeBench, pristine: Path) -> None:
-	"""The bench as it was built: code, configuration, database and services."""
+	"""The bench as it was built: no run, no lease; code, configuration, database and services of before."""
+	for run in list_runs(bench.path):
+		end_processes_of(run.name)
+	for lease in bench.helper.status()["leases"]:
+		opened = {site: {"present": False} for site in lease["sites"]}
+		bench.helper.maintenance_off(lease["run"], lease["sites"], opened)
+	shutil.rmtree(bench.path / "deployments", ignore_errors=True)
 	for name in (
 		"sites/common_site_config.json",
 		f"sites/{SITE}/site_config.json",
 		f"sites/{SITE}/db/shop.db",
 	):
 		shutil.copy2(pristine / name, bench.path / name)
+	if any(each["state"] != "RUNNING" for each in bench.helper.status()["programs"]):
+		bench.start()
+	bench.helper.reload("web")
 	if git(bench, "symbolic-ref", "-q", "--short", "HEAD") != "main" or bench.served_version() != "1.0.0":
 		git(bench, "checkout", "--quiet", "--force", "main")
 		restart(bench, "web")
 		restart(bench, "workers")
-	bench.helper.reload("web")
+	wait_until(lambda: bench.served_version() == "1.0.0", "the bench as it was built")
 
 
 def _belongs_to(process: psutil.Process, run: RunDirectory) -> bool:

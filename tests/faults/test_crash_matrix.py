@@ -10,7 +10,7 @@ import pytest
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine import steps
 from press_deploy.engine.journal import read_journal
-from press_deploy.engine.state import State
+from press_deploy.engine.state import State, load_state
 from tests.faults.bench_state import (
 	assert_in_order,
 	create_run,
@@ -45,7 +45,7 @@ def test_run_goes_on_after_a_kill(bench: PracticeBench, step: str, point: str) -
 	before = take_picture(bench)
 
 	kill_runner_at(bench, run, point, step)
-	assert resume(bench, run) is State.SUCCEEDED
+	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
 
 	state = assert_in_order(bench, run)
 	assert state.resumes == 1
@@ -64,7 +64,7 @@ def test_rollback_goes_on_after_a_kill(bench: PracticeBench, step: str, point: s
 	before = take_picture(bench)
 
 	kill_runner_at(bench, run, point, step)
-	assert resume(bench, run) is State.ROLLED_BACK
+	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
 
 	assert_in_order(bench, run)
 	assert take_picture(bench) == before
@@ -78,7 +78,7 @@ def test_run_goes_on_after_a_kill_between_steps(bench: PracticeBench, event: str
 	before = take_picture(bench)
 
 	kill_runner_at(bench, run, event, "verdict" if event == "step-failed" else "")
-	assert resume(bench, run) is State.ROLLED_BACK
+	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
 
 	assert take_picture(bench) == before
 

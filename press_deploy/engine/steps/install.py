@@ -202,6 +202,13 @@ class Restart(Step):
 			# Hooks and the list of apps are cached outside the processes, too.
 			context.site_processes.call("clear_cache", site, timeout=CACHE_SECONDS)
 		since = self._since(context)
+		if not context.services.programs(WEB):
+			raise StepFailed(
+				"Restarting",
+				"the web server",
+				"no program of it is known, so nothing can be restarted",
+				f"sudo press-deploy helper install --bench {context.bench.path}",
+			)
 		roles = [role for role in ROLES if self._old(context, role, since)]
 		for role in roles:
 			context.services.restart(role)

@@ -74,6 +74,7 @@ class Monitor(Step):
 		monitor = context.spec.monitor
 		context.prober.ensure_started(min(1.0, monitor.interval_seconds))
 		sampler = Sampler(context.run.samples, list(context.databases.values()))
+		context.prober.take()  # what was answered before the sites were open is no sample of them
 		# What counts is the time that was really watched: a runner that died saw nothing meanwhile.
 		while len(samples_since_opening(context)) * monitor.interval_seconds < monitor.seconds:
 			time.sleep(monitor.interval_seconds)
@@ -91,7 +92,7 @@ class Monitor(Step):
 		known = {trigger["name"] for trigger in context.state.triggers}
 		for condition in fired:
 			if condition.name not in known:
-				action = getattr(context.spec.triggers, condition.trigger, "roll_back")
+				action = getattr(context.spec.triggers, condition.trigger)
 				context.journal.append("trigger", {**condition.as_data(), "action": action})
 		if wants_rollback(fired, context.spec.triggers):
 			raise RollbackNeeded(describe(Verdict.NO_GO, fired))

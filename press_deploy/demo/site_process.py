@@ -1,0 +1,63 @@
+"""The practice bench's site process: one task, on one site, in a short-lived process with fresh code.
+
+Invariant: the protocol is that of `press_deploy.site.process`. One JSON object {"task", "site",
+"arguments", "answer"} comes on standard input; {"value": …} or {"error": message} goes whole to the file
+`answer`; the exit status is 0 only with a value in it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from press_deploy.demo import framework
+from press_deploy.demo.checks import check_tests, console, run_tests
+from press_deploy.demo.copies import backup, restore
+from press_deploy.demo.tasks import (
+	build,
+	busy_jobs,
+	clear_cache,
+	describe,
+	migrate,
+	notify,
+	project,
+	project_all,
+	repair_tests,
+)
+from press_deploy.engine import durable
+
+_FUNCTIONS = (
+	*(describe, backup, restore, busy_jobs, migrate, build, clear_cache, check_tests, run_tests),
+	*(repair_tests, console, project, project_all, notify),
+)
+# Every task takes the site and the arguments that the one of the same name takes inside Frappe.
+TASKS = {function.__name__: function for function in _FUNCTIONS}
+
+
+def main() -> int:
+	"""Do the task on standard input; return the exit status."""
+	request = json.load(sys.stdin)
+	answer = Path(request["answer"])
+	try:
+		durable.write_json(answer, {"value": perform(request["task"], request["site"], request["arguments"])})
+		return 0
+	except Exception as error:
+		traceback.print_exc()
+		durable.write_json(answer, {"error": f"{type(error).__name__}: {error}"})
+		return 1
+
+
+def perform(task: str, site: str, arguments: dict[str, Any]) -> Any:
+	"""Do one task on one site; its value is plain JSON data."""
+	if task not in TASKS:
+		raise ValueError(f"the task {task} is unknown; use one of {', '.join(TASKS)}")
+	if site not in framework.list_sites():
+		raise ValueError(f"the site {site} is unknown; use one of {', '.join(framework.list_sites())}")
+	return TASKS[task](site, **arguments)
+
+
+if __name__ == "__main__":
+	sys.exit(main())

@@ -1,0 +1,86 @@
+"""The small tasks of the practice bench's site process. Each returns what its namesake inside Frappe does."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+from press_deploy.demo import framework
+
+APP = "shop"
+
+
+def describe(site: str) -> dict[str, Any]:
+	"""What the site is, as it stands in preflight."""
+	apps = (framework.sites_directory() / "apps.txt").read_text().split()
+	paused = bool(framework.read_config(site).get("pause_scheduler"))
+	return {"framework": "practice bench", "apps": apps, "scheduler_disabled": paused}
+
+
+def busy_jobs(site: str) -> dict[str, Any]:
+	"""The jobs that the worker is at."""
+	with framework.connect(site) as database:
+		rows = database.execute(
+			"SELECT id, function FROM jobs WHERE status = 'running' ORDER BY id"
+		).fetchall()
+	jobs = [
+		{"id": str(number), "queue": "short", "method": function, "started": None}
+		for number, function in rows
+	]
+	return {"jobs": jobs}
+
+
+def migrate(site: str) -> dict[str, Any]:
+	"""Apply those of the app's patches that the site has not had yet, each whole or not at all."""
+	package = framework.bench_directory() / "apps" / APP / APP
+	with framework.connect(site) as database:
+		for name in (package / "patches.txt").read_text().split():
+			if not database.execute("SELECT 1 FROM `tabPatch Log` WHERE patch = ?", (name,)).fetchone():
+				_apply(database, name, (package / "patches" / f"{name}.sql").read_text())
+	return {}
+
+
+def build(site: str, apps: list[str]) -> dict[str, Any]:
+	"""There are no assets to build."""
+	return {}
+
+
+def clear_cache(site: str) -> dict[str, Any]:
+	"""There is no cache outside the processes."""
+	return {}
+
+
+def repair_tests(site: str, **_arguments: Any) -> dict[str, Any]:
+	"""Tests change no setting here, so that there is none to put back."""
+	return {"repaired": False}
+
+
+def project(site: str, run_path: str) -> dict[str, Any]:
+	"""There are no records to keep here."""
+	return {}
+
+
+def project_all(site: str, **_arguments: Any) -> dict[str, Any]:
+	"""There are no records to keep here."""
+	return {}
+
+
+def notify(site: str, recipients: list[str], subject: str, message: str) -> dict[str, Any]:
+	"""Write the message into logs/notifications.log, where a mail server would send it."""
+	with (framework.bench_directory() / "logs" / "notifications.log").open("a") as log:
+		log.write(json.dumps({"site": site, "to": recipients, "subject": subject, "message": message}) + "\n")
+	return {"sent": len(recipients)}
+
+
+def _apply(database: sqlite3.Connection, name: str, statement: str) -> None:
+	# By hand, because SQLite undoes a change of the schema too, but this module would commit before it.
+	database.isolation_level = None
+	database.execute("BEGIN IMMEDIATE")
+	try:
+		database.execute(statement)
+		database.execute("INSERT INTO `tabPatch Log` (patch) VALUES (?)", (name,))
+		database.execute("COMMIT")
+	except BaseException:
+		database.execute("ROLLBACK")
+		raise

@@ -1,0 +1,388 @@
+"""Faults other than a killed runner. Each test also shows that its fault really fired."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from press_deploy.demo.practice_bench import PracticeBench
+from press_deploy.engine import services
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import JournalDamaged, LockHeld
+from press_deploy.engine.journal import Record
+from press_deploy.engine.requests import put_request
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.runner import execute, roll_back
+from press_deploy.engine.state import RunState, State, load_state
+from press_deploy.engine.steps import Step, install
+from tests.faults.bench_state import (
+	HANG_SECONDS,
+	ROOT,
+	SITE,
+	assert_in_order,
+	create_run,
+	kill_runner_at,
+	quick_plan,
+	resume,
+	take_picture,
+)
+from tests.support.practice_bench import set_key, wait_until
+
+
+class Saboteur:
+	"""A listener that does something once, right after a record of the journal, and counts it."""
+
+	def __init__(self, event: str, step: str, act: Callable[[], Any]):
+		self._event, self._step, self._act = event, step, act
+		self.fired = 0
+
+	def journal_appended(self, record: Record, state: RunState) -> None:
+		if not self.fired and record.event == self._event and record.data.get("step", "") == self._step:
+			self.fired += 1
+			self._act()
+
+	def effect_made(self, step: Step) -> None:
+		"""Only what is in the journal counts here."""
+
+
+def run_sabotaged(bench: PracticeBench, run: RunDirectory, saboteur: Saboteur) -> State:
+	state = execute(Bench.open(bench.path), run, [saboteur])
+	assert saboteur.fired == 1
+	return state
+
+
+def test_torn_journal_is_cut_and_the_run_goes_on(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	kill_runner_at(bench, run, "effect", "switch-code")
+	torn = b'{"v":1,"seq":99,"event":"step-obs'
+	with run.journal.open("ab") as file:
+		file.write(torn)
+
+	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
+
+	repaired = [note for note in assert_in_order(bench, run).notes if "cut_bytes" in note]
+	assert [note["cut_bytes"] for note in repaired] == [len(torn)]
+
+
+def test_edited_journal_is_refused_and_nothing_is_touched(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	kill_runner_at(bench, run, "step-observed", "switch-code")
+	original = run.journal.read_text()
+	run.journal.write_text(original.replace('"fetch-code"', '"fetch-dope"', 1))
+	before = take_picture(bench)
+
+	with pytest.raises(JournalDamaged, match="changed after it was written"):
+		resume(bench, run)
+
+	assert take_picture(bench) == before
+	other = create_run(bench, quick_plan(bench, "good"))
+	with pytest.raises(LockHeld, match=run.name):
+		resume(bench, other)
+	run.journal.write_text(original)
+	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
+
+
+def test_changed_plan_is_refused(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	kill_runner_at(bench, run, "step-observed", "fetch-code")
+	original = run.plan.read_text()
+	run.plan.write_text(original.replace('"title": "Shop good"', '"title": "Shop bad"'))
+
+	with pytest.raises(JournalDamaged, match="not the plan this run began with"):
+		resume(bench, run)
+
+	run.plan.write_text(original)
+	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
+
+
+def test_full_disk_in_the_window_ends_in_a_rollback(bench: PracticeBench) -> None:
+	before = take_picture(bench)
+	with small_disk(bench.path / "deployments", "4m"):
+		run = create_run(bench, quick_plan(bench, "good"))
+		filler = run.path / "filler"
+		saboteur = Saboteur("step-observed", "switch-code", lambda: fill_disk(filler))
+
+		assert run_sabotaged(bench, run, saboteur) is State.ROLLED_BACK, load_state(run).reason
+
+		failed = load_state(run).step("config")
+		assert failed.status == "failed" and "No space left" in failed.error["why"]
+		filler.unlink()
+		assert take_picture(bench) == before
+
+
+def test_web_server_that_never_comes_back_is_fatal_until_it_is_mended(
+	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	monkeypatch.setattr(install, "RESTART_SECONDS", 8)
+	before = take_picture(bench)
+	settings = bench.path / "sites" / "gunicorn.conf.py"
+	original = settings.read_text()
+	run = create_run(bench, quick_plan(bench, "good"))
+	saboteur = Saboteur("step-observed", "config", lambda: settings.write_text("raise SystemExit(1)\n"))
+
+	assert run_sabotaged(bench, run, saboteur) is State.FATAL, load_state(run).reason
+
+	state = load_state(run)
+	assert "press-deploy rollback" in state.reason and "maintenance" in state.reason
+	assert bench.helper.status()["leases"] == [], "a Fatal run must not be resumed by itself"
+	settings.write_text(original)
+	assert roll_back(Bench.open(bench.path), run, "admin", "the web server is mended") is State.ROLLED_BACK, (
+		load_state(run).reason
+	)
+	assert_in_order(bench, run)
+	assert take_picture(bench) == before
+
+
+def test_helper_gone_in_the_window_is_done_without(
+	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	monkeypatch.setattr(services, "GONE_SECONDS", 1.0)
+	run = create_run(bench, quick_plan(bench, "good"))
+	try:
+		saboteur = Saboteur("step-observed", "switch-code", lambda: kill_helper(bench))
+		assert run_sabotaged(bench, run, saboteur) is State.SUCCEEDED, load_state(run).reason
+		assert bench.ask().status == 200
+	finally:
+		bench.start()
+	# The helper still has the lease, lets the run be resumed, and so learns that it is over.
+	wait_until(lambda: not bench.helper.status()["leases"], "the end of the forgotten lease", HANG_SECONDS)
+	assert_in_order(bench, run)
+
+
+def test_only_one_of_two_runs_goes_on(bench: PracticeBench) -> None:
+	runs = [create_run(bench, quick_plan(bench, "good")) for _ in range(2)]
+	command = [sys.executable, "-m", "press_deploy.cli", "resume", "--bench", str(bench.path)]
+	processes = [
+		subprocess.Popen(
+			[*command, run.name], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+		)
+		for run in runs
+	]
+	said = [process.communicate(timeout=HANG_SECONDS) for process in processes]
+
+	assert sorted(process.returncode for process in processes) == [0, 2]
+	refused = next(
+		error for process, (_, error) in zip(processes, said, strict=True) if process.returncode == 2
+	)
+	assert "at work" in refused or "just starting" in refused
+
+
+def test_unreachable_remote_is_refused_by_preflight(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	before, hidden = take_picture(bench), bench.places.origin.with_suffix(".away")
+	bench.places.origin.rename(hidden)
+	try:
+		assert resume(bench, run) is State.REFUSED, load_state(run).reason
+	finally:
+		hidden.rename(bench.places.origin)
+
+	assert "does not answer" in load_state(run).reason
+	assert take_picture(bench) == before
+	assert not load_state(run).was_announced("maintenance")
+
+
+def test_remote_that_goes_away_after_preflight_aborts_before_the_window(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	before, hidden = take_picture(bench), bench.places.origin.with_suffix(".away")
+	saboteur = Saboteur("step-observed", "preflight", lambda: bench.places.origin.rename(hidden))
+	try:
+		assert run_sabotaged(bench, run, saboteur) is State.ABORTED, load_state(run).reason
+	finally:
+		hidden.rename(bench.places.origin)
+
+	assert "Nothing was changed" in load_state(run).reason
+	assert take_picture(bench) == before
+
+
+def test_tests_that_hang_are_ended_and_roll_back(bench: PracticeBench) -> None:
+	commit = publish(bench, "hanging-tests", "shop/tests/test_shop.py", "import time\n\ntime.sleep(3600)\n")
+	plan = quick_plan(
+		bench,
+		"good",
+		apps=[{"name": "shop", "ref": "hanging-tests", "expected_commit": commit}],
+		critical_tests=[{"module": "shop.tests.test_shop", "timeout_seconds": 1}],
+	)
+	before, run = take_picture(bench), create_run(bench, plan)
+
+	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
+
+	state = assert_in_order(bench, run)
+	assert "not finished after" in json.dumps(state.verdicts)
+	assert take_picture(bench) == before
+
+
+def test_visitor_served_during_maintenance_rolls_back(bench: PracticeBench) -> None:
+	def open_the_back_door() -> None:
+		set_key(bench, SITE, "maintenance_mode", 0)
+		bench.helper.reload("web")
+		wait_until(lambda: bench.ask().status == 200, "a visitor who gets through")
+		wait_until(lambda: ",200,good," in run.probes.read_text(), "the prober to see it")
+
+	before, run = take_picture(bench), create_run(bench, quick_plan(bench, "good"))
+	saboteur = Saboteur("step-observed", "switch-code", open_the_back_door)
+
+	assert run_sabotaged(bench, run, saboteur) is State.ROLLED_BACK, load_state(run).reason
+
+	assert "meant to be in maintenance" in load_state(run).rollback["cause"]
+	assert_in_order(bench, run)
+	assert take_picture(bench) == before
+
+
+def test_helper_resumes_a_run_whose_lease_expired(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	kill_runner_at(bench, run, "effect", "switch-code", lease_seconds=10)
+	assert bench.ask().status == 503
+
+	wait_until(lambda: not load_state(run).is_unfinished, "the helper to resume the run", HANG_SECONDS)
+	wait_until(lambda: not bench.helper.status()["leases"], "the end of the lease")
+
+	assert load_state(run).state is State.SUCCEEDED
+	assert bench.served_version() == "2.0.0"
+
+
+@pytest.mark.parametrize(
+	("action", "reached", "version"),
+	[("go", State.SUCCEEDED, "6.0.0"), ("no-go", State.ROLLED_BACK, "1.0.0")],
+)
+def test_waiting_run_follows_a_persons_decision(
+	bench: PracticeBench, action: str, reached: State, version: str
+) -> None:
+	commit = publish(bench, "odd-home", "shop/__init__.py", '__version__ = "6.0.0"\n')
+	smoke_test = {"kind": "http", "name": "Odd", "path": "/", "expected_text": "not to be found"}
+	triggers = {"error_rate": "ask", "critical_tests": "ask", "latency": "ask", "log_errors": "ask"}
+	plan = quick_plan(
+		bench,
+		"good",
+		apps=[{"name": "shop", "ref": "odd-home", "expected_commit": commit}],
+		smoke_tests=[smoke_test],
+		triggers=triggers,
+	)
+	run = create_run(bench, plan)
+	assert resume(bench, run) is State.WAITING, load_state(run).reason
+	assert bench.ask().status == 503
+	assert resume(bench, run) is State.WAITING, "nobody has decided yet"
+
+	put_request(run, action, "admin", "looked at it")
+	state = resume(bench, run)
+	while state is State.WAITING:  # after opening, the public smoke test asks the same question again
+		put_request(run, action, "admin", "looked at it again")
+		state = resume(bench, run)
+
+	assert state is reached
+	assert_in_order(bench, run)
+	assert bench.served_version() == version
+
+
+def test_waiting_run_rolls_back_when_nobody_decides(
+	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	triggers = {"error_rate": "ask", "critical_tests": "ask", "latency": "ask", "log_errors": "ask"}
+	run = create_run(bench, quick_plan(bench, "http-errors", triggers=triggers, decision_seconds=10))
+	before = take_picture(bench)
+	assert resume(bench, run) is State.WAITING, load_state(run).reason
+
+	wait_until(lambda: load_state(run).state is State.ROLLED_BACK, "the deadline to pass", HANG_SECONDS)
+
+	wait_until(lambda: not bench.helper.status()["leases"], "the end of the lease")
+	assert take_picture(bench) == before
+
+
+def test_request_to_stop_in_the_window_rolls_back(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	before = take_picture(bench)
+	saboteur = Saboteur(
+		"step-observed", "restart", lambda: put_request(run, "abort", "admin", "second thoughts")
+	)
+
+	assert run_sabotaged(bench, run, saboteur) is State.ROLLED_BACK, load_state(run).reason
+
+	assert load_state(run).rollback["by"] == "admin"
+	assert_in_order(bench, run)
+	assert take_picture(bench) == before
+
+
+def test_migrated_and_opened_database_is_not_rolled_back_without_a_person(bench: PracticeBench) -> None:
+	smoke_test = {"kind": "http", "name": "Home page", "path": "/", "expected_text": "Anchor"}
+	run = create_run(bench, quick_plan(bench, "migrating", smoke_tests=[smoke_test]))
+	before = take_picture(bench)
+	saboteur = Saboteur("step-announced", "monitor", lambda: break_home_page(bench))
+	assert run_sabotaged(bench, run, saboteur) is State.WAITING, load_state(run).reason
+	assert "everything written after that is lost" in load_state(run).waiting["reason"]
+	assert load_state(run).waiting["accepts_go"] is False
+
+	put_request(run, "rollback", "admin", "the loss is known")
+	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
+
+	assert_in_order(bench, run)
+	assert take_picture(bench) == before
+
+
+def break_home_page(bench: PracticeBench) -> None:
+	with (bench.path / "logs" / "web.log").open("a") as log:
+		log.write("2026-01-01 00:00:00 ERROR something of the release is broken\n")
+
+
+def publish(bench: PracticeBench, branch: str, file: str, content: str) -> str:
+	"""Push a release of one changed file to the origin; return its commit."""
+	work = bench.directory / f"work-{branch}"
+	shutil.rmtree(work, ignore_errors=True)
+	subprocess.run(
+		["git", "clone", "-q", "-b", "v1", str(bench.places.origin), str(work)],
+		check=True,
+		capture_output=True,
+	)
+	(work / file).write_text(content)
+	identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+	for command in (
+		["checkout", "-qb", branch],
+		[*identity, "commit", "-qam", branch],
+		["push", "-qf", "origin", branch],
+	):
+		subprocess.run(["git", "-C", str(work), *command], check=True, capture_output=True)
+	return subprocess.check_output(["git", "-C", str(work), "rev-parse", "HEAD"], text=True).strip()
+
+
+def kill_helper(bench: PracticeBench) -> None:
+	library = str(bench.places.runtime / "library")
+	victims = [
+		process for process in psutil.process_iter(["cmdline"]) if library in (process.info["cmdline"] or [])
+	]
+	assert victims, "there is no helper to kill"
+	for victim in victims:
+		victim.send_signal(signal.SIGKILL)
+
+
+class small_disk:
+	"""A file system of its own over a directory. Needs root, as mounting does everywhere."""
+
+	def __init__(self, directory: Path, size: str):
+		self._directory, self._size = directory, size
+
+	def __enter__(self) -> None:
+		self._directory.mkdir(exist_ok=True)
+		command = ["mount", "-t", "tmpfs", "-o", f"size={self._size}", "press_deploy", str(self._directory)]
+		mounted = subprocess.run(command, capture_output=True, text=True)
+		if mounted.returncode:
+			pytest.skip(f"a small disk can't be mounted here: {mounted.stderr.strip()}")
+
+	def __exit__(self, *_exception: object) -> None:
+		subprocess.run(["umount", str(self._directory)], check=True)
+
+
+def fill_disk(filler: Path) -> None:
+	with filler.open("wb", buffering=0) as file:
+		for size in (65536, 1024, 1):
+			try:
+				while True:
+					file.write(b"x" * size)
+			except OSError:
+				continue

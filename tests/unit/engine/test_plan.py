@@ -1,0 +1,493 @@
+"""The plan spec: each field with hostile and wrong values, and what a message may show of them."""
+
+import json
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from press_deploy.engine.errors import InputError
+from press_deploy.engine.plan import CONSENT, PLAN_SIZE_LIMIT, canonical_json, parse_plan, read_plan
+
+from .support import HOSTILE_TEXT, MINIMAL, SHA256, WRONG_TYPES, make_spec
+
+COPY = {"name": "shop", "method": "copy", "source": "/srv/new", "files": [{"path": "a.py", "sha256": SHA256}]}
+HTTP = {"kind": "http", "name": "Ping", "path": "/api/method/ping"}
+CONSOLE = {"kind": "console", "name": "Count", "code": "1"}
+TEST = {"module": "shop.test_shop"}
+WINDOW = {"start": "2030-01-01T20:00Z", "end": "2030-01-01T22:00Z"}
+WITH_TESTS = {"critical_tests": [TEST], "test_site": "test.example"}
+
+NO_TEXT = [value for value in WRONG_TYPES if value is not None]
+NO_NUMBER = ["5", "", None, True, False, [1], {}, "; rm"]
+NO_BOOL = ["true", 1, 0, None, [], "; rm"]
+NO_CHOICE = ["", "AUTO", "; rm", "--upload-pack=x", "../../x", True, None, 1, [], "a\0", "x" * 100_000]
+NO_LINE = ["a\nb", "a\0b", "a\x1b[0m", "x" * 141, "x" * 900_000, *NO_TEXT]
+NO_LIST = ["x", 1, True, None, {"a": 1}]
+NO_NAME = [*HOSTILE_TEXT, *NO_TEXT]
+
+
+def app(**fields):
+	return {"apps": [{**MINIMAL["apps"][0], **fields}]}
+
+
+def copied(**fields):
+	return {"apps": [{**COPY, **fields}]}
+
+
+def http(**fields):
+	return {"smoke_tests": [{**HTTP, **fields}]}
+
+
+def console(**fields):
+	return {"smoke_tests": [{**CONSOLE, **fields}]}
+
+
+def critical_test(**fields):
+	return {"critical_tests": [{**TEST, **fields}], "test_site": "test.example"}
+
+
+def part(place, **fields):
+	return {place: fields}
+
+
+def first(place, base, **fields):
+	return {place: [{**base, **fields}]}
+
+
+ITEM, MILESTONE = {"item": "Look"}, {"minute": 1, "phase": "Deployment", "action": "Look"}
+PERSON, CHANGE = {"role": "Admin"}, {"key": "a", "value": 1}
+
+# field → (how a value gets into a plan, values that are refused)
+FIELDS = {
+	"schema_version": (lambda value: {"schema_version": value}, [0, 2, True, 1.0, "1", None]),
+	"title": (lambda value: {"title": value}, ["", None, *NO_LINE]),
+	"objective": (lambda value: {"objective": value}, ["a\0", "x" * 10_001, None, *NO_TEXT]),
+	"approved_by": (lambda value: {"approved_by": value}, NO_LINE),
+	"sites": (lambda value: {"sites": value}, [[], *NO_LIST, [MINIMAL["sites"][0]] * 501]),
+	"sites.0": (lambda value: {"sites": [value]}, ["shop.example", 1, None, ["a"]]),
+	"sites.0.name": (lambda value: {"sites": [{"name": value}]}, [None, *NO_NAME]),
+	"sites.0.public_url": (
+		lambda value: {"sites": [{"name": "a", "public_url": value}]},
+		["http://a/../b", "file:///etc/passwd", "http://u:p@a", "http://a#", *NO_NAME],
+	),
+	"control_site": (lambda value: {"control_site": value}, NO_NAME),
+	"apps": (lambda value: {"apps": value}, NO_LIST),
+	"apps.0.name": (lambda value: app(name=value), [None, "Shop", *NO_NAME]),
+	"apps.0.method": (lambda value: app(method=value), NO_CHOICE),
+	"apps.0.remote": (lambda value: app(remote=value), [None, "ext::sh", "https://evil/x.git", *NO_NAME]),
+	"apps.0.ref": (lambda value: app(ref=value), ["main:evil", "+main", "a..b", *NO_NAME]),
+	"apps.0.expected_commit": (lambda value: app(expected_commit=value), ["main", "ABCDEF01", *NO_NAME]),
+	"apps.0.source": (lambda value: copied(source=value), ["rel/ative", "/a/../b", "/", *NO_NAME]),
+	"apps.0.ssh_host": (lambda value: copied(ssh_host=value), ["-oProxyCommand=x", "a:b", *NO_NAME]),
+	"apps.0.files": (lambda value: copied(files=value), NO_LIST),
+	"apps.0.files.0.path": (
+		lambda value: copied(files=[{"path": value, "sha256": SHA256}]),
+		[None, "/etc/passwd", ".", "a/../../b", ".git/hooks/x", "a/.git/x", *NO_NAME],
+	),
+	"apps.0.files.0.sha256": (
+		lambda value: copied(files=[{"path": "a", "sha256": value}]),
+		[None, "0" * 63, *NO_NAME],
+	),
+	"config": (lambda value: {"config": value}, [*NO_LIST, [CHANGE] * 201]),
+	"config.0.key": (
+		lambda value: first("config", CHANGE, key=value),
+		[None, "maintenance_mode", "pause_scheduler", "db_name", "allow_tests", *NO_NAME],
+	),
+	"config.0.scope": (lambda value: first("config", CHANGE, scope=value), NO_CHOICE),
+	"requirements": (lambda value: {"requirements": value}, NO_CHOICE),
+	"build": (lambda value: {"build": value}, NO_CHOICE),
+	"migrate": (lambda value: {"migrate": value}, NO_CHOICE),
+	"backup": (lambda value: {"backup": value}, ["x", 1, None, []]),
+	"backup.with_files": (lambda value: part("backup", with_files=value), NO_BOOL),
+	"backup.safe_directory": (
+		lambda value: part("backup", safe_directory=value),
+		["a", "/", "/a/..", *NO_NAME],
+	),
+	"backup.minimum_free_percent": (
+		lambda value: part("backup", minimum_free_percent=value),
+		[-1, 101, *NO_NUMBER],
+	),
+	"critical_tests": (lambda value: {**WITH_TESTS, "critical_tests": value}, NO_LIST),
+	"critical_tests.0.app": (lambda value: critical_test(module=None, app=value), NO_NAME),
+	"critical_tests.0.module": (lambda value: critical_test(module=value), NO_NAME),
+	"critical_tests.0.doctype": (lambda value: critical_test(module=None, doctype=value), NO_LINE),
+	"critical_tests.0.expected_tests": (
+		lambda value: critical_test(expected_tests=value),
+		[0, -1, 1.5, 10**30, *[value for value in NO_NUMBER if value is not None]],
+	),
+	"critical_tests.0.failfast": (lambda value: critical_test(failfast=value), NO_BOOL),
+	"critical_tests.0.timeout_seconds": (
+		lambda value: critical_test(timeout_seconds=value),
+		[0, 7201, *NO_NUMBER],
+	),
+	"test_site": (lambda value: {"test_site": value}, NO_NAME),
+	"production_test_consent": (lambda value: {"production_test_consent": value}, NO_LINE),
+	"smoke_tests": (lambda value: {"smoke_tests": value}, NO_LIST),
+	"smoke_tests.0": (lambda value: {"smoke_tests": [value]}, [None, "x", {}, {**HTTP, "kind": "ftp"}]),
+	"smoke_tests.0.http.name": (lambda value: http(name=value), [None, *NO_LINE]),
+	"smoke_tests.0.http.method": (lambda value: http(method=value), ["DELETE", "get", *NO_CHOICE]),
+	"smoke_tests.0.http.path": (
+		lambda value: http(path=value),
+		[
+			None,
+			"http://evil.example/",
+			"//evil.example",
+			"ping",
+			"/\\evil",
+			"/a b",
+			"/a\nHost: evil",
+			*NO_NAME,
+		],
+	),
+	"smoke_tests.0.http.headers": (lambda value: http(headers=value), ["x", 1, None, []]),
+	"smoke_tests.0.http.headers.Accept": (lambda value: http(headers={"Accept": value}), [None, *NO_LINE]),
+	"smoke_tests.0.http.expected_status": (
+		lambda value: http(expected_status=value),
+		[99, 600, 200.5, *NO_NUMBER],
+	),
+	"smoke_tests.0.http.expected_text": (
+		lambda value: http(expected_text=value),
+		["a\0", "x" * 10_001, *NO_TEXT],
+	),
+	"smoke_tests.0.http.expected_json": (lambda value: http(expected_json=value), [["x" * 10_001]]),
+	"smoke_tests.0.http.maximum_latency_ms": (
+		lambda value: http(maximum_latency_ms=value),
+		[0, -1, 1e9, *[value for value in NO_NUMBER if value is not None]],
+	),
+	"smoke_tests.0.console.code": (
+		lambda value: console(code=value),
+		["", "a\0", "x" * 10_001, None, *NO_TEXT],
+	),
+	"smoke_tests.0.console.timeout_seconds": (
+		lambda value: console(timeout_seconds=value),
+		[0, 601, *NO_NUMBER],
+	),
+	"checklist": (lambda value: {"checklist": value}, NO_LIST),
+	"checklist.0.phase": (lambda value: first("checklist", ITEM, phase=value), NO_CHOICE),
+	"checklist.0.item": (lambda value: first("checklist", ITEM, item=value), [None, *NO_LINE]),
+	"checklist.0.mandatory": (lambda value: first("checklist", ITEM, mandatory=value), NO_BOOL),
+	"checklist.0.done": (lambda value: first("checklist", ITEM, done=value), NO_BOOL),
+	"checklist.0.done_by": (lambda value: first("checklist", ITEM, done_by=value), NO_LINE),
+	"window": (lambda value: {"window": value}, ["x", 1, [], {**WINDOW, "end": WINDOW["start"]}]),
+	"window.start": (
+		lambda value: {"window": {**WINDOW, "start": value}},
+		["2030-01-01T20:00", "2030-01-01", "tomorrow", "0", "1767225600", 0, 1.5, True, None, "; rm", []],
+	),
+	"thresholds.error_rate_percent": (
+		lambda value: part("thresholds", error_rate_percent=value),
+		[-1, 101, *NO_NUMBER],
+	),
+	"thresholds.latency_ms": (lambda value: part("thresholds", latency_ms=value), [0, -1, 1e9, *NO_NUMBER]),
+	"thresholds.latency_degraded_percent": (
+		lambda value: part("thresholds", latency_degraded_percent=value),
+		[0, 1e5, *NO_NUMBER],
+	),
+	"thresholds.new_log_errors": (
+		lambda value: part("thresholds", new_log_errors=value),
+		[-1, 1.5, 10**30, *NO_NUMBER],
+	),
+	"thresholds.cpu_percent": (lambda value: part("thresholds", cpu_percent=value), [-1, 101, *NO_NUMBER]),
+	"thresholds.memory_percent": (
+		lambda value: part("thresholds", memory_percent=value),
+		[-1, 101, *NO_NUMBER],
+	),
+	"thresholds.database_connections": (
+		lambda value: part("thresholds", database_connections=value),
+		[0, 10**30, *[value for value in NO_NUMBER if value is not None]],
+	),
+	"triggers.error_rate": (lambda value: part("triggers", error_rate=value), NO_CHOICE),
+	"triggers.critical_tests": (lambda value: part("triggers", critical_tests=value), NO_CHOICE),
+	"triggers.latency": (lambda value: part("triggers", latency=value), NO_CHOICE),
+	"triggers.log_errors": (lambda value: part("triggers", log_errors=value), NO_CHOICE),
+	"monitor.seconds": (lambda value: part("monitor", seconds=value), [-1, 86_401, *NO_NUMBER]),
+	"monitor.interval_seconds": (lambda value: part("monitor", interval_seconds=value), [0, 61, *NO_NUMBER]),
+	"monitor.path": (lambda value: part("monitor", path=value), [None, "//evil", "http://evil/", *NO_NAME]),
+	"monitor.baseline_seconds": (lambda value: part("monitor", baseline_seconds=value), [0, 601, *NO_NUMBER]),
+	"monitor.minimum_samples": (
+		lambda value: part("monitor", minimum_samples=value),
+		[0, 10**30, *NO_NUMBER],
+	),
+	"drain.seconds": (lambda value: part("drain", seconds=value), [-1, 7201, *NO_NUMBER]),
+	"drain.when_exceeded": (lambda value: part("drain", when_exceeded=value), NO_CHOICE),
+	"stabilise.seconds": (lambda value: part("stabilise", seconds=value), [-1, 601, *NO_NUMBER]),
+	"stabilise.healthy_probes": (
+		lambda value: part("stabilise", healthy_probes=value),
+		[-1, 1001, 1.5, *NO_NUMBER],
+	),
+	"inconclusive": (lambda value: {"inconclusive": value}, ["go", *NO_CHOICE]),
+	"decision_seconds": (lambda value: {"decision_seconds": value}, [9, 86_401, 30.0, *NO_NUMBER]),
+	"timeline.0.minute": (
+		lambda value: first("timeline", MILESTONE, minute=value),
+		[10**30, 1.5, *NO_NUMBER],
+	),
+	"timeline.0.phase": (lambda value: first("timeline", MILESTONE, phase=value), [None, *NO_LINE]),
+	"timeline.0.action": (lambda value: first("timeline", MILESTONE, action=value), [None, *NO_LINE]),
+	"timeline.0.duration_minutes": (
+		lambda value: first("timeline", MILESTONE, duration_minutes=value),
+		[-1, 1e9, *NO_NUMBER],
+	),
+	"people.0.role": (lambda value: first("people", PERSON, role=value), [None, *NO_LINE]),
+	"people.0.name": (lambda value: first("people", PERSON, name=value), [None, *NO_LINE]),
+	"people.0.contact": (lambda value: first("people", PERSON, contact=value), [None, *NO_LINE]),
+	"notify": (lambda value: {"notify": value}, [*NO_LIST, ["a"] * 101]),
+	"notify.0": (lambda value: {"notify": [value]}, [None, *NO_LINE]),
+}
+
+# What belongs to several fields at once, and stands in the message instead of in the field's name.
+TOGETHER = {
+	"the same site twice": ({"sites": MINIMAL["sites"] * 2}, "twice in sites"),
+	"the same app twice": ({"apps": MINIMAL["apps"] * 2}, "twice in apps"),
+	"the same key twice": ({"config": [CHANGE, {**CHANGE, "value": 2}]}, "twice in config"),
+	"the same file twice": (copied(files=COPY["files"] * 2), "twice in files"),
+	"nothing to deploy": ({"apps": []}, "neither an app nor a config change"),
+	"tests without a site": ({"critical_tests": [TEST]}, "no test_site"),
+	"tests on production": (
+		{"critical_tests": [TEST], "test_site": "shop.example"},
+		"production_test_consent",
+	),
+	"a wrong consent": (
+		{"critical_tests": [TEST], "test_site": "shop.example", "production_test_consent": CONSENT.upper()},
+		"production_test_consent",
+	),
+	"git without a ref": ({"apps": [{"name": "shop"}]}, "takes a ref"),
+	"git with files": (app(files=COPY["files"]), "neither source"),
+	"git with a host": (app(ssh_host="host"), "neither source"),
+	"copy without files": (copied(files=[]), "source and files"),
+	"copy with a ref": (copied(ref="main"), "neither ref"),
+	"copy with a commit": (copied(expected_commit="abcdef0"), "neither ref"),
+	"two targets": (critical_test(app="shop"), "exactly one"),
+	"no target": (critical_test(module=None), "exactly one"),
+	"a secret key": (first("config", CHANGE, key="mail_password"), "secret"),
+	"an authorising header": (http(headers={"X-Api-Key": "x"}), "not for a plan"),
+	"another host": (http(headers={"hOST": "evil"}), "not for a plan"),
+	"another site": (http(headers={"X-Frappe-Site-Name": "evil"}), "not for a plan"),
+	"an unknown field": ({"after_install": "x"}, "not permitted"),
+	"an unknown inner field": (app(hook="x"), "not permitted"),
+}
+
+CASES = [
+	pytest.param(field, FIELDS[field][0](value), id=f"{field}-{repr(value)[:25]}")
+	for field in FIELDS
+	for value in FIELDS[field][1]
+]
+
+
+def refuse(**overrides) -> InputError:
+	with pytest.raises(InputError) as caught:
+		make_spec(**overrides)
+	return caught.value
+
+
+@pytest.mark.parametrize("field,overrides", CASES)
+def test_wrong_values_are_refused_by_field_value_and_remedy(field, overrides):
+	error = refuse(**overrides)
+	assert error.field.split(".[")[0] == field
+	assert error.why and error.remedy and error.what.startswith(f"field “{error.field}” with value ")
+	assert len(str(error)) < 600 and "\0" not in str(error) and "\x1b" not in str(error)
+
+
+@pytest.mark.parametrize("overrides,said", TOGETHER.values(), ids=TOGETHER)
+def test_what_does_not_fit_together_is_refused(overrides, said):
+	error = refuse(**overrides)
+	assert said in str(error) and error.remedy
+
+
+def test_every_field_has_a_table():
+	"""A new field without hostile values shows here."""
+	spec = make_spec(
+		**{**copied(), "smoke_tests": [HTTP, CONSOLE], "window": WINDOW, "notify": ["a"], **WITH_TESTS},
+		config=[CHANGE],
+		checklist=[ITEM],
+		timeline=[MILESTONE],
+		people=[PERSON],
+	)
+	names = {
+		"smoke_tests.0": "smoke_tests.0.http",
+		"smoke_tests.1": "smoke_tests.0.console",
+	}
+	missing = set()
+
+	def walk(data, place):
+		place = names.get(place, place)
+		if isinstance(data, dict) and data:
+			for name, value in data.items():
+				walk(value, f"{place}.{name}" if place else name)
+		elif isinstance(data, list) and data and isinstance(data[0], dict):
+			for number, value in enumerate(data):
+				walk(value, f"{place}.{number}")
+		elif place not in FIELDS and not any(field.startswith(f"{place}.") for field in FIELDS):
+			missing.add(place)
+
+	walk(spec.as_data(), "")
+	# Anything that is JSON (see the tests of NaN and secrets), discriminators, and twins of fields in the table.
+	assert missing == {
+		"config.0.value",
+		"smoke_tests.0.http.kind",
+		"smoke_tests.0.console.kind",
+		"smoke_tests.0.console.name",
+		"window.end",
+	}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize(
+	"place",
+	[
+		'"config": [{"key": "a", "value": %s}]',
+		'"config": [{"key": "a", "value": {"b": [%s]}}]',
+		'"thresholds": {"latency_ms": %s}',
+		'"thresholds": {"cpu_percent": %s}',
+		'"timeline": [{"minute": 1, "phase": "a", "action": "b", "duration_minutes": %s}]',
+		'"smoke_tests": [{"kind": "http", "name": "a", "path": "/", "expected_json": {"a": %s}}]',
+	],
+)
+def test_numbers_that_are_no_json_are_refused_everywhere(place, number):
+	encoded = canonical_json(MINIMAL)[:-1] + "," + place % number + "}"
+	with pytest.raises(InputError):
+		parse_plan(encoded)
+
+
+@pytest.mark.parametrize(
+	"encoded",
+	[
+		"",
+		"x",
+		"null",
+		"[]",
+		"1",
+		'"plan"',
+		"{",
+		'{"title": "a"}{',
+		"[" * 100_000,
+		b"\xff\xfe",
+		b"\x80\x04.",
+		"{}",
+	],
+	ids=lambda value: repr(value)[:12],
+)
+def test_what_is_no_plan_is_refused(encoded):
+	with pytest.raises(InputError) as caught:
+		parse_plan(encoded)
+	assert caught.value.remedy and len(str(caught.value)) < 600
+
+
+def nest(depth: int) -> list:
+	value: list = []
+	for _level in range(depth):
+		value = [value]
+	return value
+
+
+@pytest.mark.parametrize(
+	"data",
+	[None, "x", b"x", 1, [], object(), {1: 2, "a": 3}, {"title": b"x"}, {"title": {1}}, {"title": "\ud800"}],
+	ids=repr,
+)
+def test_data_that_is_no_plan_is_refused(data):
+	with pytest.raises(InputError):
+		read_plan(data)
+
+
+@pytest.mark.parametrize("depth", [300, 100_000])
+def test_a_deep_nest_is_refused(depth):
+	error = refuse(config=[{"key": "a", "value": nest(depth)}])
+	assert error.remedy
+
+
+def test_a_plan_that_holds_itself_is_refused():
+	data = dict(MINIMAL)
+	data["config"] = data
+	with pytest.raises(InputError):
+		read_plan(data)
+
+
+def test_a_plan_over_the_limit_is_refused():
+	with pytest.raises(InputError, match="larger than"):
+		parse_plan(json.dumps({**MINIMAL, "objective": "x" * PLAN_SIZE_LIMIT}))
+
+
+@pytest.mark.parametrize(
+	"overrides",
+	[
+		{"sites": [{"name": "a", "public_url": "https://ada:hunter2@shop.example"}]},
+		{"sites": [{"name": "a", "public_url": "https://ada:p@hunter2@shop.example"}]},
+		copied(ssh_host="ada:hunter2@host"),
+		http(headers={"Authorization": "Bearer hunter2\n"}),
+		http(headers={"X-Api-Key": "hunter2\n"}),
+		http(headers={"Authorization": "Bearer hunter2"}),
+		first("config", CHANGE, password="hunter2"),
+		first("config", CHANGE, key="db_password", value="hunter2"),
+		first("config", CHANGE, key="mail_password", value="hunter2"),
+		{"config": [{"key": "mail_password", "value": "hunter2"}] * 201},
+		{"title": [{"password": "hunter2"}]},
+		{"api_key": "hunter2"},
+	],
+	ids=repr,
+)
+def test_no_message_shows_a_secret(overrides):
+	error = refuse(**overrides)
+	assert "hunter2" not in str(error) and "hunter2" not in json.dumps(error.as_data())
+
+
+@pytest.mark.parametrize("name", ["x" * 900_000, "a\x1b[2J", "a\0", "a\nb"])
+def test_the_name_of_an_unknown_field_is_shown_harmless(name):
+	error = refuse(**{name: 1})
+	assert len(str(error)) < 600 and not set(str(error).replace("\n  → ", "")) & set("\x1b\0\n")
+
+
+@pytest.mark.parametrize("name", ["http", "path", "a\nb", "é", "a:b", "x" * 101])
+def test_header_names_are_names(name):
+	overrides = http(headers={name: "x"})
+	if name in ("http", "path"):
+		assert make_spec(**overrides)
+	else:
+		assert "header name" in str(refuse(**overrides))
+
+
+def test_equal_plans_have_equal_hashes_and_every_change_shows():
+	plan = {**MINIMAL, "config": [CHANGE]}
+	spec = read_plan(plan)
+	assert read_plan(dict(reversed(list(plan.items())))).sha256 == spec.sha256
+	assert parse_plan(json.dumps(spec.as_data())).sha256 == spec.sha256
+	others = [{"title": "b"}, {"config": [{**CHANGE, "value": 1.5}]}, {"config": [{**CHANGE, "value": True}]}]
+	assert len({spec.sha256, *(read_plan({**plan, **other}).sha256 for other in others)}) == 4
+
+
+def test_a_spec_cannot_be_changed():
+	spec = make_spec()
+	with pytest.raises(ValueError):
+		spec.title = "other"
+
+
+@pytest.mark.parametrize(
+	"moment,open_",
+	[("19:59:59", False), ("20:00:00", True), ("21:59:59", True), ("22:00:00", False)],
+)
+def test_the_window_opens_and_closes(moment, open_):
+	spec = make_spec(window={"start": "2030-01-01T21:00+01:00", "end": "2030-01-01T22:00Z"})
+	at = datetime.fromisoformat(f"2030-01-01T{moment}").replace(tzinfo=timezone.utc)
+	assert spec.is_open_at(at) is open_
+
+
+def test_tests_on_production_take_the_whole_sentence():
+	plan = {"critical_tests": [TEST], "test_site": "shop.example", "production_test_consent": CONSENT}
+	assert make_spec(**plan).tests_run_on_production
+
+
+json_values = st.recursive(
+	st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+	lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+	max_leaves=10,
+)
+
+
+@given(st.sampled_from(sorted(FIELDS)), json_values)
+def test_any_value_anywhere_is_accepted_or_refused_as_input(field, value):
+	try:
+		spec = read_plan({**MINIMAL, **FIELDS[field][0](value)})
+	except InputError as error:
+		assert error.field and error.remedy
+	else:
+		assert parse_plan(json.dumps(spec.as_data())).sha256 == spec.sha256
