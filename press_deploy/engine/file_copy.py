@@ -25,7 +25,7 @@ CHUNK_BYTES = 1 << 20
 
 def fetch_command(host: str, source: str, target: Path) -> list[str]:
 	"""Copy one file from an SSH host. `source` was validated: no character of it means anything to a shell."""
-	return ["scp", "-q", "-B", "-oConnectTimeout=15", "--", f"{host}:{source}", str(target)]
+	return ["scp", "-B", "-oConnectTimeout=15", "--", f"{host}:{source}", str(target)]
 
 
 def hash_file(path: Path) -> str:

@@ -17,7 +17,7 @@ from press_deploy.engine.errors import DeployError, ServiceError
 from press_deploy.engine.processes import started_at
 from press_deploy.engine.services import WEB, Services
 from press_deploy.engine.steps.base import Observation
-from press_deploy.engine.web import GOOD, MAINTENANCE, Web
+from press_deploy.engine.web import BROKEN, GOOD, MAINTENANCE, REFUSED, SERVER_ERROR, Web
 
 LEASE_SECONDS = 60
 RENEW_SECONDS = 15
@@ -25,6 +25,11 @@ RENEW_SECONDS = 15
 OBSERVE_SECONDS = 45
 POLL_SECONDS = 0.1
 ANSWERS_PER_WORKER = 4
+# What may be answered, for sites to count as open, and as closed. Where the release itself is broken,
+# nobody is served either, and the rollback must not wait for it to say so politely.
+OPEN = frozenset({GOOD})
+CLOSED = frozenset({MAINTENANCE})
+CLOSED_OR_BROKEN = frozenset({MAINTENANCE, SERVER_ERROR, REFUSED, BROKEN})
 MINIMUM_ANSWERS = 10
 
 
@@ -70,18 +75,17 @@ class MaintenanceObserver:
 	def __init__(self, bench: Bench, services: Services, web: Web):
 		self._bench, self._services, self._web = bench, services, web
 
-	def wait_until(self, sites: list[str], *, closed: bool) -> Observation:
-		"""Let the web workers read their configuration again, until all of them answer as wanted."""
+	def wait_until(self, sites: list[str], wanted: frozenset[str]) -> None:
+		"""Let the web workers read their configuration again, and wait until all of them answer as wanted."""
 		deadline = time.monotonic() + OBSERVE_SECONDS
-		if not self.observe(sites, closed=closed).done:
+		if not self.observe(sites, wanted).done:
 			self._reload()
-		while not (observation := self.observe(sites, closed=closed)).done and time.monotonic() < deadline:
+		while not self.observe(sites, wanted).done and time.monotonic() < deadline:
 			time.sleep(POLL_SECONDS)
-		return observation
 
-	def observe(self, sites: list[str], *, closed: bool) -> Observation:
-		"""One look: are all workers newer than the configuration, and does every answer say the same?"""
-		if closed and self._web_is_down():
+	def observe(self, sites: list[str], wanted: frozenset[str]) -> Observation:
+		"""One look: are all workers newer than the configuration, and is every answer of a wanted kind?"""
+		if GOOD not in wanted and self._web_is_down():
 			return Observation(
 				True, "the web server does not run; when it does, it starts in maintenance mode"
 			)
@@ -90,17 +94,20 @@ class MaintenanceObserver:
 		old = [pid for pid in workers if (started := started_at(pid)) and started < changed]
 		if old:
 			return Observation(False, f"web workers {old} are older than the change of the configuration")
-		wanted = max(MINIMUM_ANSWERS, ANSWERS_PER_WORKER * len(workers))
+		times = max(MINIMUM_ANSWERS, ANSWERS_PER_WORKER * len(workers))
+		kinds = set()
 		for site in sites:
-			for _answer in range(wanted):
+			for _answer in range(times):
 				answer = self._web.ask(site)
-				if answer.kind != (MAINTENANCE if closed else GOOD):
+				kinds.add(answer.kind)
+				if answer.kind not in wanted:
 					return Observation(False, f"{site} answered {answer.status or answer.kind}")
-		said = "503 and nothing else" if closed else "without an error"
+		said = " or ".join(sorted("200" if kind == GOOD else kind for kind in kinds))
 		return Observation(
 			True,
-			f"{len(sites)} site(s) answered {said}, {wanted} times each on fresh connections, by {len(workers)} web workers",
-			{"answers": wanted, "workers": len(workers)},
+			f"{len(sites)} site(s) answered {said} and nothing else, {times} times each on fresh connections, by "
+			f"{len(workers)} web workers",
+			{"answers": times, "workers": len(workers)},
 		)
 
 	def _reload(self) -> None:

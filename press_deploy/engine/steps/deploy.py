@@ -6,7 +6,7 @@ import hashlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import logs
+from press_deploy.engine import logs, maintenance
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.file_copy import FileCopy
@@ -30,6 +30,7 @@ class Maintenance(Step):
 	"""Close every site, and see that every web worker knows it."""
 
 	name, title, phase = "maintenance", "Maintenance on", Phase.DEPLOY
+	wanted = maintenance.CLOSED
 
 	def prepare(self, context: Context) -> dict[str, Any]:
 		values = {
@@ -41,11 +42,11 @@ class Maintenance(Step):
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		context.prober.ensure_started()
 		context.hold_maintenance()
-		context.maintenance.wait_until(context.spec.site_names, closed=True)
+		context.maintenance.wait_until(context.spec.site_names, self.wanted)
 		return {}
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		return context.maintenance.observe(context.spec.site_names, closed=True)
+		return context.maintenance.observe(context.spec.site_names, self.wanted)
 
 
 class PauseJobs(Step):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.decision import decide, describe
 from press_deploy.engine.interrupts import RollbackNeeded
+from press_deploy.engine.maintenance import OPEN
 from press_deploy.engine.prober import WINDOW_INTERVAL_SECONDS, Probe, read_probes
 from press_deploy.engine.sampling import Sample, Sampler, read_samples
 from press_deploy.engine.state import Phase
@@ -32,7 +33,7 @@ class Open(Step):
 		PauseJobs().undo(context, context.state.before("pause-jobs") or {"previous": {}})
 		context.lease.close()
 		context.services.maintenance_off(context.run.name, context.state.before("maintenance")["previous"])
-		context.maintenance.wait_until(context.spec.site_names, closed=False)
+		context.maintenance.wait_until(context.spec.site_names, OPEN)
 		return {}
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
@@ -40,7 +41,7 @@ class Open(Step):
 			for site, value in context.state.before(step).get("previous", {}).items():
 				if get_value(str(context.bench.site_config(site)), key) != value:
 					return Observation(False, f"{key} of {site} is not as it was before")
-		return context.maintenance.observe(context.spec.site_names, closed=False)
+		return context.maintenance.observe(context.spec.site_names, OPEN)
 
 
 class PublicSmokeTests(Step):

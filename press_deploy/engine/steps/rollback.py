@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.maintenance import CLOSED_OR_BROKEN
 from press_deploy.engine.preview import open_preview
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
@@ -26,6 +27,7 @@ class RollbackMaintenance(Maintenance):
 	"""Close the sites, or keep them closed. What was there before is what the run first found."""
 
 	name, title, phase = "rollback-maintenance", "Maintenance on", Phase.ROLLBACK
+	wanted = CLOSED_OR_BROKEN
 
 	def skip_reason(self, context: Context) -> str | None:
 		return None if context.state.was_announced("maintenance") else "the run had closed nothing yet"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine import logs
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 	from press_deploy.engine.web import Answer
 
 GRACE_SECONDS = 30
+_MARKUP = re.compile(r"<(head|script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
 class CriticalTests(Step):
@@ -209,7 +211,7 @@ def _new_error_log(context: Context, site: str, newest: str) -> list[tuple[str, 
 
 def _what_is_wrong(test: HttpCheck, answer: Answer) -> str:
 	if answer.status != test.expected_status:
-		return answer.why or f"answered {answer.status}: {' '.join(answer.text.split())[:200]}"
+		return answer.why or f"answered {answer.status}: {_visible_text(answer.text)[:200]}"
 	if test.expected_text is not None and test.expected_text not in answer.text:
 		return f"the text {test.expected_text[:60]!r} is not in the answer"
 	if test.expected_json is not None and not _contains_json(answer.text, test.expected_json):
@@ -217,6 +219,11 @@ def _what_is_wrong(test: HttpCheck, answer: Answer) -> str:
 	if test.maximum_latency_ms is not None and answer.latency_ms > test.maximum_latency_ms:
 		return "it was too slow"
 	return ""
+
+
+def _visible_text(page: str) -> str:
+	"""What a person would read of an answer, on one line."""
+	return " ".join(_MARKUP.sub(" ", page).split())
 
 
 def _contains_json(text: str, wanted: Any) -> bool:
