@@ -72,14 +72,26 @@ def test_rollback_goes_on_after_a_kill(bench: PracticeBench, step: str, point: s
 	assert_told_once(bench, run)
 
 
-@pytest.mark.parametrize("event", ["run-created", "verdict", "rollback-started", "step-failed", "run-ended"])
-def test_run_goes_on_after_a_kill_between_steps(bench: PracticeBench, event: str) -> None:
-	run = create_run(bench, quick_plan(bench, "http-errors"))
+@pytest.mark.parametrize(
+	("release", "event", "step"),
+	[
+		("http-errors", "run-created", ""),
+		("http-errors", "verdict", ""),
+		("http-errors", "rollback-started", ""),
+		("http-errors", "run-ended", ""),
+		("broken-import", "step-failed", "stabilise"),
+	],
+)
+def test_run_goes_on_after_a_kill_between_steps(
+	bench: PracticeBench, release: str, event: str, step: str
+) -> None:
+	run = create_run(bench, quick_plan(bench, release))
 	before = take_picture(bench)
 
-	kill_runner_at(bench, run, event, "verdict" if event == "step-failed" else "")
+	kill_runner_at(bench, run, event, step)
 	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
 
+	assert_in_order(bench, run)
 	assert take_picture(bench) == before
 
 

@@ -120,6 +120,12 @@ def test_an_edited_record_shows_although_its_own_hash_fits(path, fields):
 		list(read_journal(path))
 
 
+def test_the_last_record_cannot_be_renumbered(path):
+	edit(write(path, "a", "b"), 1, seq=3)
+	with pytest.raises(JournalDamaged, match="sequence number"):
+		list(read_journal(path))
+
+
 @given(st.data())
 def test_no_changed_byte_goes_unnoticed(tmp_path_factory, data):
 	path = tmp_path_factory.mktemp("journal") / "journal.jsonl"

@@ -1,5 +1,7 @@
 """The prober: what users saw, from real answers; nothing that went unanswered is forgotten."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,7 +64,7 @@ def test_no_bad_answer_is_lost_and_outages_keep_apart(pairs):
 	assert sum(sum(each.kinds.values()) for each in outages) == sum(probe.kind != GOOD for probe in probes)
 	for outage in outages:
 		assert outage.first_bad <= outage.last_bad and outage.seconds >= 0
-	for earlier, later in zip(outages, outages[1:], strict=False):
+	for earlier, later in pairwise(outages):
 		assert later.first_bad - earlier.last_bad >= GAP_SECONDS - 1e-6
 
 

@@ -1,0 +1,99 @@
+"""Installing brings the runbook as a draft; uninstalling leaves nothing of the app in the database."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TRACES = re.compile(
+	rb"press_deploy|Press Deploy|Deployment (Manager|Viewer|Plan|Run|Settings)|Rollback Event|Smoke Test"
+)
+
+
+def bench(site, *arguments: str) -> str:
+	command = [
+		site.bench / "env" / "bin" / "python",
+		"-m",
+		"frappe.utils.bench_helper",
+		"frappe",
+		"--site",
+		site.name,
+	]
+	done = subprocess.run(
+		[*command, *arguments],
+		cwd=site.bench / "sites",
+		env={**os.environ, "FRAPPE_STREAM_LOGGING": "0"},
+		capture_output=True,
+		text=True,
+	)
+	assert done.returncode == 0, done.stdout + done.stderr
+	return done.stdout
+
+
+def find_traces(site, directory: Path) -> dict[str, list[str]]:
+	"""The tables of the site in which the app is mentioned, each with some of what is said there."""
+	made = site.call("backup", directory=str(directory), with_files=False)
+	content = gzip.decompress(Path(made["files"][0]["path"]).read_bytes())
+	found: dict[str, list[str]] = {}
+	for line in content.splitlines():
+		insert = re.match(rb"INSERT INTO `([^`]+)`", line)
+		for trace in TRACES.finditer(line) if insert else ():
+			around = line[max(0, trace.start() - 60) : trace.end() + 60]
+			found.setdefault(insert[1].decode(), []).append(around.decode(errors="replace"))
+	return found
+
+
+@pytest.fixture
+def installed(site):
+	yield site
+	if "press_deploy" not in site.call("describe")["apps"]:
+		bench(site, "install-app", "press_deploy")
+
+
+def test_uninstalling_leaves_nothing_and_installing_brings_everything_back(installed, tmp_path):
+	site = installed
+	bench(site, "uninstall-app", "press_deploy", "--yes", "--no-backup")
+	assert "press_deploy" not in site.call("describe")["apps"]
+	if not site.is_sqlite:
+		# What Frappe itself remembers of every app that was ever there.
+		remembered = {
+			"tabPatch Log",
+			"tabDeleted Document",
+			"tabAccess Log",
+			"tabError Log",
+			"tabScheduled Job Log",
+		}
+		traces = {
+			table: said for table, said in find_traces(site, tmp_path).items() if table not in remembered
+		}
+		assert traces == {}
+	bench(site, "install-app", "press_deploy")
+	assert site.execute("result = frappe.db.count('Deployment Plan')") == 1
+
+
+def test_the_ready_made_plan_carries_the_runbook(site):
+	plan = site.execute("result = frappe.get_doc('Deployment Plan', 'Press v16').as_spec()")
+	assert [test["expected_tests"] for test in plan["critical_tests"]] == [7, None, None]
+	assert [test["failfast"] for test in plan["critical_tests"]] == [False, True, True]
+	assert {(change["key"], change["value"], change["scope"]) for change in plan["config"]} == {
+		("server_script_enabled", True, "site"),
+		("server_script_enabled", True, "common"),
+	}
+	assert plan["apps"][0]["expected_commit"] == "f00a724"
+	assert [test["kind"] for test in plan["smoke_tests"]] == ["http", "http", "console"]
+	assert {item["phase"] for item in plan["checklist"]} == {"before", "during", "after"}
+	assert plan["thresholds"]["error_rate_percent"] == 5 and plan["thresholds"]["latency_ms"] == 500
+	assert len(plan["timeline"]) == 14 and len(plan["people"]) == 8
+	assert plan["sites"] == [{"name": site.name}]
+
+
+def test_installing_twice_adds_nothing(site):
+	count = "result = [frappe.db.count(d) for d in ('Role', 'Smoke Test', 'Deployment Plan')]"
+	before = site.execute(count)
+	site.execute("from press_deploy.site.install import after_install\nafter_install()")
+	assert site.execute(count) == before

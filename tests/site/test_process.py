@@ -1,0 +1,48 @@
+"""The door itself: what it lets in, and what it answers."""
+
+import pytest
+
+from tests.site.real_site import TaskFailed
+
+
+def test_describe(site):
+	about = site.call("describe")
+	assert about["framework"].startswith("frappe ")
+	assert {"frappe", "press_deploy"} <= set(about["apps"])
+	assert isinstance(about["scheduler_disabled"], bool)
+
+
+@pytest.mark.parametrize("task", ["nonsense", "", "__class__", "describe ", "../describe"])
+def test_unknown_tasks(site, task):
+	with pytest.raises(TaskFailed, match="it is unknown"):
+		site.call(task)
+
+
+@pytest.mark.parametrize("name", ["nowhere.localhost", "../sites", "-x", "", "a\nb", "assets"])
+def test_unknown_sites(site, name):
+	other = type(site)(site.bench, name, site.answers)
+	with pytest.raises(TaskFailed, match="field “site”"):
+		other.call("describe")
+
+
+@pytest.mark.parametrize("arguments", [{"x": 1}, {"directory": "/tmp", "with_files": True, "x": 1}, {}])
+def test_wrong_arguments(site, arguments):
+	with pytest.raises(TaskFailed, match="field “arguments”"):
+		site.call("backup", **arguments)
+
+
+def test_it_works_in_maintenance(site):
+	config = site.path / "site_config.json"
+	before = config.read_text()
+	try:
+		config.write_text(before.replace("{", '{"maintenance_mode": 1, ', 1))
+		assert site.call("describe")["apps"]
+		assert site.call("busy_jobs") == {"jobs": []}
+	finally:
+		config.write_text(before)
+
+
+def test_caches_are_forgotten(site):
+	site.execute("frappe.cache.set_value('app_hooks', {'stale': ['yes']})")
+	assert site.call("clear_cache") == {}
+	assert site.execute("result = 'stale' in frappe.get_hooks()") is False
