@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 import time
@@ -15,6 +16,8 @@ from typing import Any
 from press_deploy.engine.plan import PlanSpec, read_plan
 
 HANG_SECONDS = 20.0
+# Runs are known by their name in the environment of processes; two sessions of tests must not meet.
+OWN = f"test-{os.getpid()}"
 SITE = "shop.example"
 SHA256 = "0" * 64
 # No test of a field accepts any of these for a name, a path, a ref or a key.

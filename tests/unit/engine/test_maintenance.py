@@ -10,10 +10,17 @@ import pytest
 from press_deploy.engine import maintenance
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import ServiceError
-from press_deploy.engine.maintenance import LEASE_SECONDS, Lease, MaintenanceObserver
+from press_deploy.engine.maintenance import (
+	CLOSED,
+	CLOSED_OR_BROKEN,
+	LEASE_SECONDS,
+	OPEN,
+	Lease,
+	MaintenanceObserver,
+)
 from press_deploy.engine.programs import end_group
 from press_deploy.engine.services import WEB
-from press_deploy.engine.web import GOOD, MAINTENANCE, REFUSED, SERVER_ERROR, Answer
+from press_deploy.engine.web import GOOD, MAINTENANCE, REFUSED, SERVER_ERROR, TIMEOUT, Answer
 
 from .support import SITE, make_bench, wait_until
 
@@ -102,26 +109,29 @@ def bench(tmp_path):
 	return bench
 
 
-def observe(bench, *kinds, closed=True, master=None):
+def observe(bench, *kinds, wanted=CLOSED, master=None):
 	web = FakeWeb(*kinds)
-	observation = MaintenanceObserver(bench, FakeServices(master), web).observe([SITE], closed=closed)
+	observation = MaintenanceObserver(bench, FakeServices(master), web).observe([SITE], wanted)
 	return observation, web.asked
 
 
 @pytest.mark.parametrize(
-	"closed,kinds,done",
+	"wanted,kinds,done",
 	[
-		(True, [MAINTENANCE], True),
-		(True, [MAINTENANCE] * 9 + [GOOD], False),
-		(True, [SERVER_ERROR], False),
-		(True, [REFUSED], False),
-		(False, [GOOD], True),
-		(False, [GOOD] * 9 + [MAINTENANCE], False),
-		(False, [GOOD] * 5 + [REFUSED, GOOD], False),
+		(CLOSED, [MAINTENANCE], True),
+		(CLOSED, [MAINTENANCE] * 9 + [GOOD], False),
+		(CLOSED, [SERVER_ERROR], False),
+		(CLOSED, [REFUSED], False),
+		(CLOSED_OR_BROKEN, [SERVER_ERROR, REFUSED, MAINTENANCE], True),
+		(CLOSED_OR_BROKEN, [SERVER_ERROR] * 9 + [GOOD], False),
+		(CLOSED_OR_BROKEN, [TIMEOUT], False),
+		(OPEN, [GOOD], True),
+		(OPEN, [GOOD] * 9 + [MAINTENANCE], False),
+		(OPEN, [GOOD] * 5 + [REFUSED, GOOD], False),
 	],
 )
-def test_every_answer_has_to_say_the_same(bench, closed, kinds, done):
-	observation, asked = observe(bench, *kinds, closed=closed)
+def test_every_answer_has_to_be_a_wanted_one(bench, wanted, kinds, done):
+	observation, asked = observe(bench, *kinds, wanted=wanted)
 	assert observation.done is done and observation.found
 	assert not done or asked >= maintenance.MINIMUM_ANSWERS
 
@@ -151,8 +161,15 @@ def test_a_worker_older_than_the_configuration_counts_against_it(bench):
 
 def test_it_reloads_and_looks_until_it_is_so(bench, monkeypatch):
 	services, web = FakeServices(), FakeWeb(GOOD, REFUSED, MAINTENANCE)
-	assert MaintenanceObserver(bench, services, web).wait_until([SITE], closed=True).done
-	assert services.reloaded == [WEB]
+	MaintenanceObserver(bench, services, web).wait_until([SITE], CLOSED)
+	assert services.reloaded == [WEB] and web.asked >= 2 + maintenance.MINIMUM_ANSWERS
 	monkeypatch.setattr(maintenance, "OBSERVE_SECONDS", 0.2)
-	observation = MaintenanceObserver(bench, services, FakeWeb(GOOD)).wait_until([SITE], closed=True)
-	assert not observation.done and SITE in observation.found
+	web = FakeWeb(GOOD)
+	MaintenanceObserver(bench, services, web).wait_until([SITE], CLOSED)
+	assert web.asked > 1
+
+
+def test_what_is_so_already_is_not_reloaded(bench):
+	services = FakeServices()
+	MaintenanceObserver(bench, services, FakeWeb(MAINTENANCE)).wait_until([SITE], CLOSED)
+	assert services.reloaded == []

@@ -11,7 +11,7 @@ from press_deploy.engine.preview import open_preview
 from press_deploy.engine.programs import RUN_VARIABLE, Programs
 from press_deploy.engine.web import GOOD, REFUSED, Web, fetch
 
-from .support import SITE, make_bench, make_spec, wait_until
+from .support import OWN, SITE, make_bench, make_spec, wait_until
 
 # Answers with what the site's own configuration says, as the preview instance sees it.
 APPLICATION = """
@@ -44,7 +44,7 @@ def bench(tmp_path):
 def opened(bench, tmp_path):
 	"""The context manager, ready to be entered."""
 	web = Web(bench, make_spec())
-	return open_preview(bench, [SITE], tmp_path / "run" / "preview", Programs("run-preview"), web), web
+	return open_preview(bench, [SITE], tmp_path / "run" / "preview", Programs(f"{OWN}-run-preview"), web), web
 
 
 def left():
@@ -52,7 +52,7 @@ def left():
 	for process in psutil.process_iter():
 		try:
 			if (
-				process.environ().get(RUN_VARIABLE) == "run-preview"
+				process.environ().get(RUN_VARIABLE) == f"{OWN}-run-preview"
 				and process.status() != psutil.STATUS_ZOMBIE
 			):
 				found.append(process)

@@ -13,7 +13,7 @@ from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.processes import end_processes_of, started_at
 from press_deploy.engine.programs import RUN_VARIABLE
 
-from .support import wait_until
+from .support import OWN, wait_until
 
 
 def start(run, *command):
@@ -29,14 +29,17 @@ def is_alive(pid):
 
 def test_children_are_ended_wherever_they_went():
 	script = "setsid sleep 600 & echo $! ; sleep 600 & echo $! ; echo over"
-	with start("run-a", "sh", "-c", script) as parent, start("run-b", "sleep", "600") as stranger:
+	with (
+		start(f"{OWN}-run-a", "sh", "-c", script) as parent,
+		start(f"{OWN}-run-b", "sleep", "600") as stranger,
+	):
 		pids = [int(line) for line in iter(parent.stdout.readline, "over\n")]
 		wait_until(lambda: all(map(is_alive, pids)), "the children")
 		parent.wait()
 		try:
-			assert set(end_processes_of("run-a")) >= set(pids)
+			assert set(end_processes_of(f"{OWN}-run-a")) >= set(pids)
 			assert not any(map(is_alive, pids)) and is_alive(stranger.pid)
-			assert end_processes_of("run-a") == []
+			assert end_processes_of(f"{OWN}-run-a") == []
 		finally:
 			stranger.kill()
 
@@ -47,33 +50,35 @@ def test_one_that_is_started_meanwhile_is_ended_too(monkeypatch):
 	def find_and_start(run):
 		found = find(run)
 		if not late:
-			late.append(start("run-c", "sleep", "600"))
-			wait_until(lambda: find("run-c") != found, "the late one")
+			late.append(start(f"{OWN}-run-c", "sleep", "600"))
+			wait_until(lambda: find(f"{OWN}-run-c") != found, "the late one")
 		return found
 
 	monkeypatch.setattr(processes, "_find", find_and_start)
-	with start("run-c", "sleep", "600") as first:
-		wait_until(lambda: find("run-c"), "the first one")
-		end_processes_of("run-c")
+	with start(f"{OWN}-run-c", "sleep", "600") as first:
+		wait_until(lambda: find(f"{OWN}-run-c"), "the first one")
+		end_processes_of(f"{OWN}-run-c")
 		first.wait()
 	assert not is_alive(late[0].pid)
 	late[0].communicate()
 
 
 def test_the_runner_and_its_ancestors_are_spared(tmp_path):
-	code = "from press_deploy.engine.processes import end_processes_of; print(end_processes_of('run-d'))"
-	with start("run-d", "sh", "-c", f'{sys.executable} -c "{code}"; echo alive') as parent:
+	code = (
+		f"from press_deploy.engine.processes import end_processes_of; print(end_processes_of('{OWN}-run-d'))"
+	)
+	with start(f"{OWN}-run-d", "sh", "-c", f'{sys.executable} -c "{code}"; echo alive') as parent:
 		assert parent.stdout.read().split("\n")[-2] == "alive"
 	assert parent.returncode == 0
 
 
 def test_what_cannot_be_ended_stops_the_resume(monkeypatch):
 	monkeypatch.setattr(processes, "LIMIT_SECONDS", 0.2)
-	with start("run-e", "sleep", "600") as child:
-		wait_until(lambda: processes._find("run-e"), "the child")
+	with start(f"{OWN}-run-e", "sleep", "600") as child:
+		wait_until(lambda: processes._find(f"{OWN}-run-e"), "the child")
 		monkeypatch.setattr(psutil.Process, "kill", lambda self: None)
 		with pytest.raises(StepFailed, match=str(child.pid)) as caught:
-			end_processes_of("run-e")
+			end_processes_of(f"{OWN}-run-e")
 		monkeypatch.undo()
 		child.kill()
 	assert "by hand" in caught.value.remedy

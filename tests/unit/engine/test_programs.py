@@ -12,7 +12,7 @@ from press_deploy.engine.errors import CommandFailed, CommandTimedOut
 from press_deploy.engine.programs import RUN_VARIABLE, Programs
 from press_deploy.engine.step_log import StepLog
 
-from .support import HANG_SECONDS, wait_until
+from .support import HANG_SECONDS, OWN, wait_until
 
 # A process whose child and grandchild outlive it, unless somebody ends the group.
 FAMILY = "sleep 600 & sh -c 'sleep 600 & echo $! ; wait' & echo $! ; echo $$ ; wait"
@@ -78,21 +78,21 @@ def test_a_program_that_cannot_be_started_is_a_failure(program):
 
 
 def test_past_its_time_it_is_ended_with_everything_it_started(tmp_path):
-	programs = Programs("run-timeout")
+	programs = Programs(f"{OWN}-run-timeout")
 	programs.log = StepLog(tmp_path / "step.log")
 	with pytest.raises(CommandTimedOut, match=r"not finished after 0\.5 s"):
 		execute("sh", "-c", FAMILY, timeout=0.5, programs=programs)
 	assert len((tmp_path / "step.log").read_text().split()) > 3, "the family never lived"
-	wait_until(lambda: not marked("run-timeout"), "the end of the whole group")
+	wait_until(lambda: not marked(f"{OWN}-run-timeout"), "the end of the whole group")
 
 
 def test_a_child_in_a_session_of_its_own_does_not_hold_the_run(monkeypatch):
 	monkeypatch.setattr(engine_programs, "OUTPUT_SECONDS", 0.2)
 	begun = time.monotonic()
 	with pytest.raises(CommandTimedOut):
-		execute("sh", "-c", "setsid sleep 60 & wait", timeout=0.3, programs=Programs("run-session"))
+		execute("sh", "-c", "setsid sleep 60 & wait", timeout=0.3, programs=Programs(f"{OWN}-run-session"))
 	assert time.monotonic() - begun < HANG_SECONDS
-	for pid in marked("run-session"):
+	for pid in marked(f"{OWN}-run-session"):
 		psutil.Process(pid).kill()
 
 
@@ -102,8 +102,8 @@ def test_an_interrupt_ends_the_program(monkeypatch):
 
 	monkeypatch.setattr(engine_programs.subprocess.Popen, "communicate", interrupt)
 	with pytest.raises(KeyboardInterrupt):
-		execute("sleep", "600", programs=Programs("run-interrupt"))
-	wait_until(lambda: not marked("run-interrupt"), "the end of the program")
+		execute("sleep", "600", programs=Programs(f"{OWN}-run-interrupt"))
+	wait_until(lambda: not marked(f"{OWN}-run-interrupt"), "the end of the program")
 
 
 def test_the_run_is_known_by_its_environment_and_nothing_asks(monkeypatch):
