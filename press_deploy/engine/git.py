@@ -105,13 +105,6 @@ class Repository:
 		self._read("update-ref", f"refs/press_deploy/{keep_as}", commit)
 		return commit
 
-	def has_commit(self, commit: str) -> bool:
-		try:
-			self._read("cat-file", "-e", f"{commit}^{{commit}}")
-		except CommandFailed:
-			return False
-		return True
-
 	def switch(self, commit: str, branch: str | None) -> None:
 		"""Check a commit out. Locks that a killed git left are removed: the caller holds the bench."""
 		self._remove_locks("index", "HEAD", "packed-refs", "refs")

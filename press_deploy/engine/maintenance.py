@@ -14,9 +14,9 @@ import psutil
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import DeployError, ServiceError
+from press_deploy.engine.observation import Observation
 from press_deploy.engine.processes import started_at
 from press_deploy.engine.services import WEB, Services
-from press_deploy.engine.steps.base import Observation
 from press_deploy.engine.web import BROKEN, GOOD, MAINTENANCE, REFUSED, SERVER_ERROR, Web
 
 LEASE_SECONDS = 60
@@ -25,6 +25,7 @@ RENEW_SECONDS = 15
 OBSERVE_SECONDS = 45
 POLL_SECONDS = 0.1
 ANSWERS_PER_WORKER = 4
+ANSWERS_OF_UNSEEN_WORKERS = 60
 # What may be answered, for sites to count as open, and as closed. Where the release itself is broken,
 # nobody is served either, and the rollback must not wait for it to say so politely.
 OPEN = frozenset({GOOD})
@@ -65,7 +66,8 @@ class Lease:
 		while not self._stop.wait(RENEW_SECONDS):
 			try:
 				self._services.maintenance_renew(self._run, LEASE_SECONDS)
-			except DeployError as error:
+			except Exception as error:
+				# Whatever it is, the next renewal may succeed; a thread that ended could not.
 				self._note(f"The maintenance lease could not be renewed: {error}")
 
 
@@ -94,7 +96,9 @@ class MaintenanceObserver:
 		old = [pid for pid in workers if (started := started_at(pid)) and started < changed]
 		if old:
 			return Observation(False, f"web workers {old} are older than the change of the configuration")
-		times = max(MINIMUM_ANSWERS, ANSWERS_PER_WORKER * len(workers))
+		times = (
+			max(MINIMUM_ANSWERS, ANSWERS_PER_WORKER * len(workers)) if workers else ANSWERS_OF_UNSEEN_WORKERS
+		)
 		kinds = set()
 		for site in sites:
 			for _answer in range(times):

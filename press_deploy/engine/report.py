@@ -38,7 +38,7 @@ def build_report(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 		"planned_timeline": [milestone.model_dump(mode="json") for milestone in spec.timeline],
 		"timeline": _measure(summary["steps"]),
 		"samples": [_shorten(sample) for sample in read_samples(run.samples)],
-		"baseline": load_state(run).result("baseline").get("latency"),
+		"baseline": load_state(run).result("baseline").get("overall"),
 		"answers": follow_answers(read_probes(run.probes), _worst_site(summary, spec.site_names)),
 		"incidents": list_incidents(summary),
 	}

@@ -283,20 +283,20 @@ def _hold(bench: Bench, run: RunDirectory, reason: str, listeners: Iterable[List
 	spec = run.read_plan()
 	with BenchLock(bench.deployments, run.name, reason, lambda name: _is_unfinished(bench, name)) as lock:
 		journal = Journal(run.journal)
-		state = RunState(run.name)
-		for record in journal.records:
-			state.follow(record)
-		if state.started:
-			run.check_plan(spec, state.plan_sha256)
-			processes.end_processes_of(run.name)
 		try:
+			state = RunState(run.name)
+			for record in journal.records:
+				state.follow(record)
+			if state.started:
+				run.check_plan(spec, state.plan_sha256)
+				processes.end_processes_of(run.name)
 			context = Context.build(bench, run, spec, journal, state)
 			journal.on_append = lambda record: _tell(context, listeners, record)
 			yield context
-		finally:
-			journal.close()
 			if not state.is_unfinished:
 				lock.forget()
+		finally:
+			journal.close()
 
 
 def _tell(context: Context, listeners: Iterable[Listener], record: Record) -> None:

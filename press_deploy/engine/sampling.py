@@ -55,7 +55,11 @@ class Sampler:
 			database_connections=self._connections(),
 			log_errors=log_errors,
 		)
-		self._append(taken)
+		try:
+			self._append(taken)
+		except OSError:
+			# A full disk loses the sample's record; a healthy release is not rolled back for that.
+			pass
 		return taken
 
 	def _connections(self) -> int | None:

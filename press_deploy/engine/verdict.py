@@ -7,7 +7,7 @@ a probe that crashed makes it ERROR, and a verdict over nothing is never GO.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from statistics import median, quantiles
 from typing import Any
@@ -77,7 +77,7 @@ def latency_figures(latencies_ms: list[float]) -> dict[str, float] | None:
 
 
 def judge_probes(probes: list[Probe], baseline: dict | None, spec: PlanSpec) -> list[Condition]:
-	"""Error rate and latency of these probes. Fewer than the plan's minimum are not enough to say anything."""
+	"""Error rate and latency of these probes of one site. Fewer than the plan's minimum are not enough to say anything."""
 	limits = spec.thresholds
 	if len(probes) < spec.monitor.minimum_samples:
 		too_few = f"{len(probes)} answers, {spec.monitor.minimum_samples} are needed"
@@ -95,17 +95,27 @@ def judge_probes(probes: list[Probe], baseline: dict | None, spec: PlanSpec) -> 
 	]
 
 
+def judge_sites(probes: list[Probe], baselines: dict[str, dict], spec: PlanSpec) -> list[Condition]:
+	"""Each site by itself: one that is down must not hide among many that are well."""
+	conditions = []
+	for site in spec.site_names:
+		of_site = judge_probes([probe for probe in probes if probe.site == site], baselines.get(site), spec)
+		several = len(spec.sites) > 1
+		conditions += [replace(each, name=f"{each.name} ({site})") if several else each for each in of_site]
+	return conditions
+
+
 def judge_monitoring(
 	samples: list[Sample],
 	probes: list[Probe],
 	findings: list[dict[str, Any]],
-	baseline: dict | None,
+	baselines: dict[str, dict],
 	spec: PlanSpec,
 ) -> list[Condition]:
 	"""The final verdict's conditions, over all that was sampled since the site was opened."""
 	limits = spec.thresholds
 	return [
-		*judge_probes(probes, baseline, spec),
+		*judge_sites(probes, baselines, spec),
 		judge_log_errors(findings, limits),
 		_peak("CPU", [sample.cpu_percent for sample in samples], limits.cpu_percent, "%"),
 		_peak("Memory", [sample.memory_percent for sample in samples], limits.memory_percent, "%"),
@@ -114,12 +124,12 @@ def judge_monitoring(
 
 
 def judge_triggers(
-	probes: list[Probe], findings: list[dict[str, Any]], baseline: dict | None, spec: PlanSpec
+	probes: list[Probe], findings: list[dict[str, Any]], baselines: dict[str, dict], spec: PlanSpec
 ) -> list[Condition]:
 	"""The runbook's triggers that have fired, over the newest span; an empty list when none has."""
 	newest = max((probe.time for probe in probes), default=0.0)
 	recent = [probe for probe in probes if probe.time > newest - TRIGGER_SPAN_SECONDS]
-	conditions = [*judge_probes(recent, baseline, spec), judge_log_errors(findings, spec.thresholds)]
+	conditions = [*judge_sites(recent, baselines, spec), judge_log_errors(findings, spec.thresholds)]
 	return [condition for condition in conditions if condition.holds is False]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.site.real_site import TaskFailed
 
+# Inside the app, for only apps are tested; by names that Frappe's own runner does not collect.
 PACKAGE = "press_deploy.site_test_samples"
 HEAD = "import sys, time, unittest\nimport frappe\n\n\nclass TestSample(unittest.TestCase):\n"
 SAMPLES = {
@@ -46,15 +47,15 @@ def samples():
 	(directory / ".gitignore").write_text("*\n")
 	for name, body in SAMPLES.items():
 		lines = "\n".join("\t" + line for line in body.splitlines())
-		(directory / f"test_{name}.py").write_text(HEAD + lines + "\n")
-	(directory / "test_broken.py").write_text("import nonsense_module\n")
-	(directory / "test_empty.py").write_text("")
+		(directory / f"sample_{name}.py").write_text(HEAD + lines + "\n")
+	(directory / "sample_broken.py").write_text("import nonsense_module\n")
+	(directory / "sample_empty.py").write_text("")
 	yield directory
 	shutil.rmtree(directory)
 
 
 def run(site, name, **options):
-	return site.call("run_tests", module=f"{PACKAGE}.test_{name}", **options)
+	return site.call("run_tests", module=f"{PACKAGE}.sample_{name}", **options)
 
 
 def settings_of(site):
@@ -149,7 +150,7 @@ def test_settings_come_back_absence_included(site, kept_settings, allow_tests, s
 def test_a_killed_run_is_repaired(site, kept_settings, scheduler):
 	set_settings(site, {}, scheduler)
 	before = settings_of(site)
-	process = site.start("run_tests", module=f"{PACKAGE}.test_hangs")
+	process = site.start("run_tests", module=f"{PACKAGE}.sample_hangs")
 	marker = site.path / "private" / "press_deploy_tests.json"
 	while not marker.exists():
 		assert process.poll() is None, process.stdout.read()
@@ -188,9 +189,9 @@ def test_what_tests_leave_behind_is_said(site, todo, no_user, production):
 @pytest.mark.parametrize(
 	("target", "problem"),
 	[
-		({"module": f"{PACKAGE}.test_good"}, None),
-		({"module": f"{PACKAGE}.test_broken"}, None),
-		({"module": f"{PACKAGE}.test_absent"}, "is not on the bench"),
+		({"module": f"{PACKAGE}.sample_good"}, None),
+		({"module": f"{PACKAGE}.sample_broken"}, None),
+		({"module": f"{PACKAGE}.sample_absent"}, "is not on the bench"),
 		({"module": "nonsense.test_x"}, "is not installed"),
 		({"doctype": "Deployment Plan"}, None),
 		({"doctype": "Nonsense"}, "does not exist"),

@@ -80,9 +80,12 @@ def _check_target(context: Context, app: App) -> Check:
 			f"remote {remote} answers; whether it gives out commit {app.ref[:12]} shows when it is fetched",
 			"",
 		)
-	if commit is None and not repository.has_commit(app.ref):
-		return fail(name, f"remote {remote} has no branch or tag {app.ref}", "correct the ref")
-	commit = commit or app.ref
+	if commit is None:
+		return fail(
+			name,
+			f"remote {remote} has no branch or tag {app.ref}",
+			"correct the ref; a commit is written in full",
+		)
 	if not matches_expected(commit, app.expected_commit):
 		return fail(
 			name,

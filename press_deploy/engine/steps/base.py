@@ -6,22 +6,13 @@ something, it also says how that is undone; the crash tests find it through the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from press_deploy.engine.observation import Observation
 from press_deploy.engine.state import Phase
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
-
-
-@dataclass(frozen=True)
-class Observation:
-	"""What reality says of a step's effect: whether it is there, and what was found."""
-
-	done: bool
-	found: str
-	evidence: dict[str, Any] = field(default_factory=dict)
 
 
 class Step:
@@ -60,3 +51,6 @@ class Step:
 	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
 		"""Whether what was there before is there again."""
 		return Observation(True, "nothing to undo")
+
+
+__all__ = ["Observation", "Step"]

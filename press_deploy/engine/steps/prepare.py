@@ -11,7 +11,7 @@ from press_deploy.engine.changes import decide
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.file_copy import FileCopy
 from press_deploy.engine.git import check_expected
-from press_deploy.engine.prober import GOOD, as_probe
+from press_deploy.engine.prober import GOOD, Probe, as_probe
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
 from press_deploy.engine.verdict import latency_figures
@@ -63,17 +63,23 @@ class Baseline(Step):
 	name, title, phase = "baseline", "Baseline", Phase.PREPARE
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		site, probes = context.spec.site_names[0], []
+		probes = []
 		end = time.monotonic() + context.spec.monitor.baseline_seconds
 		while time.monotonic() < end:
-			probes.append(as_probe(site, context.web.ask(site, context.spec.monitor.path, public=True)))
+			for site in context.spec.site_names:
+				answer = context.web.ask(site, context.spec.monitor.path, public=True)
+				probes.append(as_probe(site, answer))
 			time.sleep(BASELINE_INTERVAL_SECONDS)
-		figures = latency_figures([probe.latency_ms for probe in probes if probe.kind == GOOD])
-		bad = sum(probe.kind != GOOD for probe in probes)
-		if figures is None:
-			return {"latency": None, "found": f"none of {len(probes)} answers was good"}
-		found = f"median {figures['median']:g} ms, 95th percentile {figures['p95']:g} ms, {bad} of {len(probes)} bad"
-		return {"latency": figures, "bad": bad, "found": found}
+		latency = {site: self._measure(probes, site) for site in context.spec.site_names}
+		overall, bad = self._measure(probes), sum(probe.kind != GOOD for probe in probes)
+		if overall is None:
+			return {"latency": latency, "found": f"none of {len(probes)} answers was good"}
+		found = f"median {overall['median']:g} ms, 95th percentile {overall['p95']:g} ms, {bad} of {len(probes)} bad"
+		return {"latency": latency, "overall": overall, "found": found}
+
+	def _measure(self, probes: list[Probe], site: str | None = None) -> dict[str, float] | None:
+		good = [probe for probe in probes if probe.kind == GOOD and site in (None, probe.site)]
+		return latency_figures([probe.latency_ms for probe in good])
 
 
 class Backup(Step):

@@ -77,19 +77,21 @@ class Monitor(Step):
 		sampler = Sampler(context.run.samples, list(context.databases.values()))
 		context.prober.take()  # what was answered before the sites were open is no sample of them
 		# What counts is the time that was really watched: a runner that died saw nothing meanwhile.
-		while len(samples_since_opening(context)) * monitor.interval_seconds < monitor.seconds:
+		watched = len(samples_since_opening(context)) * monitor.interval_seconds
+		while watched < monitor.seconds:
 			time.sleep(monitor.interval_seconds)
 			context.stop_if_asked()
 			findings = find_new_errors(context)
 			sampler.sample(context.prober.take(), sum(finding["count"] for finding in findings))
 			self._evaluate_triggers(context, findings)
+			watched += monitor.interval_seconds
 		context.prober.ensure_started(WINDOW_INTERVAL_SECONDS)
 		samples, probes = samples_since_opening(context), since_opening(context)
 		return {"found": f"{len(probes)} answers and {len(samples)} samples"}
 
 	def _evaluate_triggers(self, context: Context, findings: list[dict[str, Any]]) -> None:
-		baseline = context.state.result("baseline").get("latency")
-		fired = judge_triggers(since_opening(context), findings, baseline, context.spec)
+		baselines = context.state.result("baseline")["latency"]
+		fired = judge_triggers(since_opening(context), findings, baselines, context.spec)
 		known = {trigger["name"] for trigger in context.state.triggers}
 		for condition in fired:
 			if condition.name not in known:
@@ -111,9 +113,9 @@ class FinalVerdict(Step):
 		return decide(context, self.name, "after monitoring", lambda: self._collect(context))
 
 	def _collect(self, context: Context) -> list[Condition]:
-		baseline = context.state.result("baseline").get("latency")
+		baselines = context.state.result("baseline")["latency"]
 		samples, probes = samples_since_opening(context), since_opening(context)
-		return judge_monitoring(samples, probes, find_new_errors(context), baseline, context.spec)
+		return judge_monitoring(samples, probes, find_new_errors(context), baselines, context.spec)
 
 
 class AnnounceSuccess(Announce):

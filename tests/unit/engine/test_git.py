@@ -83,7 +83,7 @@ def test_a_fetched_commit_is_kept_although_nothing_else_points_to_it(origin, app
 	git(origin, "tag", "--annotate", "heavy", "-m", "heavy")
 	before = repository.position()
 	commit = repository.fetch("upstream", wanted if ref == "commit" else ref, keep_as="run-1")
-	assert commit == wanted and repository.has_commit(wanted)
+	assert commit == wanted
 	assert repository.position() == before and repository.changes() == []
 	assert git(app, "rev-parse", "refs/press_deploy/run-1") == wanted
 
