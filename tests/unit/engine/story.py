@@ -153,7 +153,8 @@ class Story:
 		elif name in ("restart", "rollback-restart"):
 			self.restarts.append(begin)
 		elif name == "baseline":
-			result = {"latency": {"median": 11.8, "p95": 14.1, "count": 97}}
+			figures = {"median": 11.8, "p95": 14.1, "count": 97}
+			result = {"latency": {"shop.example": figures}, "overall": figures}
 		self.commit = {"switch-code": NEW, "undo-switch-code": OLD}.get(name, self.commit)
 		self.tell("step-observed", **facts, result=result, found=found)
 

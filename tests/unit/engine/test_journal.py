@@ -138,7 +138,9 @@ def test_no_changed_byte_goes_unnoticed(tmp_path_factory, data):
 
 
 @pytest.mark.parametrize(
-	"bad", [{"a": float("nan")}, {"a": object()}, {"a": "\ud800"}, {1: 1, "a": 1}], ids=repr
+	"bad",
+	[{"a": float("nan")}, {"a": object()}, {"a": "\ud800"}, {1: 1, "a": 1}],
+	ids=["nan", "object", "surrogate", "mixed-keys"],
 )
 def test_data_that_is_no_json_leaves_no_trace(path, bad):
 	journal = Journal(path)

@@ -179,7 +179,7 @@ def test_several_rollbacks(tell):
 	assert "Ada Example: the disk was full" in page.text
 	assert len(drawn["windows"]) == 2 and drawn["windows"][1]["end"] is not None
 	assert {bar["name"] for bar in drawn["timelines"]["later"]} == {step[0] for step in UNDO}
-	assert [incident["kind"] for incident in report["incidents"]] == ["trigger", "failure", "failure"]
+	assert [incident["kind"] for incident in report["incidents"]] == ["trigger", "failure", "note", "failure"]
 
 
 def test_incidents_are_in_time_order(tell):

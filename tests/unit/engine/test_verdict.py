@@ -33,7 +33,7 @@ def probes(good=100, bad=0, latency=100.0, begin=1000.0, kind="5xx"):
 
 def judge(samples=(QUIET,) * 10, asked=None, findings=(), baseline=BASELINE, spec=SPEC):
 	asked = probes() if asked is None else asked
-	return verdict.judge_monitoring(list(samples), asked, list(findings), baseline, spec)
+	return verdict.judge_monitoring(list(samples), asked, list(findings), {SITE: baseline}, spec)
 
 
 def by_name(conditions):
@@ -150,13 +150,13 @@ def test_figures_that_are_no_numbers_are_not_go(number):
 def test_a_late_failure_fires_although_the_whole_is_still_good():
 	asked = probes(20_000) + probes(0, 40, begin=1000.0 + 2000.0 + 60)
 	assert conclude(judge(asked=asked)) is Verdict.GO
-	fired = verdict.judge_triggers(asked, [], BASELINE, SPEC)
+	fired = verdict.judge_triggers(asked, [], {SITE: BASELINE}, SPEC)
 	assert [each.trigger for each in fired] == ["error_rate"]
 
 
 def test_no_trigger_fires_on_what_is_unknown():
-	assert verdict.judge_triggers([], [], None, SPEC) == []
-	assert verdict.judge_triggers(probes(0, 3), [], None, SPEC) == []
+	assert verdict.judge_triggers([], [], {}, SPEC) == []
+	assert verdict.judge_triggers(probes(0, 3), [], {}, SPEC) == []
 
 
 @pytest.mark.parametrize(
@@ -199,3 +199,14 @@ def test_go_is_never_said_over_too_little(kinds, cpu, baseline):
 	if conclude(conditions) is Verdict.GO:
 		assert len(kinds) >= 5 and baseline and any(each is not None for each in cpu)
 		assert sum(kind != GOOD for kind in kinds) * 20 <= len(kinds)
+
+
+def test_a_dead_site_does_not_hide_among_many_that_are_well():
+	sites = [{"name": f"site{number}.example"} for number in range(30)]
+	spec = make_spec(monitor={"minimum_samples": 5}, sites=sites)
+	asked = [replace(each, site=site) for site in spec.site_names[1:] for each in probes()]
+	asked += [replace(each, site=spec.site_names[0]) for each in probes(good=0, bad=100)]
+
+	broken = verdict.judge_triggers(asked, [], dict.fromkeys(spec.site_names, BASELINE), spec)
+
+	assert [each.name for each in broken] == ["Error rate (site0.example)"]
