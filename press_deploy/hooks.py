@@ -6,3 +6,18 @@ app_publisher = "press_deploy contributors"
 app_description = "Production deployments of a Frappe bench"
 app_email = "press-deploy@example.invalid"
 app_license = "mit"
+
+after_install = "press_deploy.site.install.after_install"
+before_uninstall = "press_deploy.site.install.before_uninstall"
+
+doctype_js = {"Deployment Run": "public/js/run_progress.js"}
+
+scheduler_events = {
+	"cron": {
+		"*/4 * * * *": [
+			"press_deploy.jobs.resume_orphaned_runs",
+			"press_deploy.jobs.repair_records",
+		],
+	},
+	"daily": ["press_deploy.jobs.follow_up_runs"],
+}

@@ -1,0 +1,186 @@
+"""What Desk and REST may ask for. Each method: authorise (role and state, here on the server) → call → return."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import frappe
+from frappe import _
+
+from press_deploy.engine.plan import PlanSpec
+from press_deploy.engine.requests import put_request
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.state import RunState, State, load_state
+from press_deploy.engine.summary import is_owned_by
+from press_deploy.site import runners
+from press_deploy.site.input_messages import errors_shown
+from press_deploy.site.progress import describe_progress
+
+DOES = ("Deployment Manager", "System Manager")
+SEES = (*DOES, "Deployment Viewer")
+
+
+@frappe.whitelist(methods=["POST"])
+def start(plan: str) -> dict:
+	"""Start an approved plan. Returns {"run": name}."""
+	_authorise(DOES)
+	document = frappe.get_doc("Deployment Plan", plan)
+	spec = document.read_approved_spec()
+	if document.status == "Deployed":
+		frappe.throw(_("Plan {0} is deployed already. Amend it to deploy again.").format(document.name))
+	return _start(spec)
+
+
+@frappe.whitelist(methods=["POST"])
+def dry_run(plan: str) -> dict:
+	"""Make the checks of preflight for a plan, approved or not; nothing is changed. Returns {"run": name}."""
+	_authorise(DOES)
+	document = frappe.get_doc("Deployment Plan", plan)
+	with errors_shown(document):
+		spec = document.read_spec()
+	return _start(spec, dry_run=True)
+
+
+@frappe.whitelist(methods=["POST"])
+def abort(run: str, reason: str = "") -> dict:
+	"""Ask a run to stop: before the deployment it just ends, after that it rolls back."""
+	directory, state = _open_for_change(run)
+	_require(state, State.PENDING, State.RUNNING, State.WAITING)
+	return _ask(directory, "abort", reason or _("aborted in Desk"))
+
+
+@frappe.whitelist(methods=["POST"])
+def roll_back(run: str, reason: str) -> dict:
+	"""Roll back a run that is under way, waiting, live, or ended Fatal."""
+	directory, state = _open_for_change(run)
+	_require(state, State.RUNNING, State.WAITING, State.SUCCEEDED, State.FATAL)
+	reason = _require_reason(reason)
+	if state.is_unfinished:
+		return _ask(directory, "rollback", reason)
+	with errors_shown():
+		runners.start_rollback(directory, by=frappe.session.user, reason=reason)
+	return {"run": directory.name}
+
+
+@frappe.whitelist(methods=["POST"])
+def resume(run: str) -> dict:
+	"""Go on with a run whose runner died."""
+	directory, state = _open_for_change(run)
+	_require(state, State.PENDING, State.RUNNING, State.WAITING, State.ROLLING_BACK)
+	if is_owned_by(runners.open_bench(), directory.name):
+		frappe.throw(_("Run {0} is at work; there is nothing to resume.").format(directory.name))
+	runners.start(directory, dry_run=state.dry_run)
+	return {"run": directory.name}
+
+
+@frappe.whitelist(methods=["POST"])
+def decide(run: str, decision: str, reason: str) -> dict:
+	"""Decide for a run that waits: "go" or "no-go"."""
+	directory, state = _open_for_change(run)
+	_require(state, State.WAITING)
+	if decision not in ("go", "no-go"):
+		frappe.throw(
+			_("The decision is “go” or “no-go”, not {0}.").format(frappe.utils.escape_html(decision))
+		)
+	return _ask(directory, decision, _require_reason(reason))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def progress(run: str) -> dict[str, Any]:
+	"""How a run is doing, read from its journal: see `site.progress.describe_progress`."""
+	_authorise(SEES)
+	with errors_shown():
+		return describe_progress(runners.open_bench(), runners.open_run(run))
+
+
+@frappe.whitelist(methods=["GET"])
+def report(run: str) -> None:
+	"""Download the report of a run as one HTML file."""
+	_authorise(SEES)
+	with errors_shown():
+		directory = runners.open_run(run)
+	if not directory.report_html.is_file():
+		frappe.throw(_("Run {0} has no report yet; it is written when the run ends.").format(directory.name))
+	frappe.local.response.type = "download"
+	frappe.local.response.filename = f"{directory.name}.html"
+	frappe.local.response.filecontent = directory.report_html.read_bytes()
+
+
+@frappe.whitelist(methods=["POST"])
+def back_up_now() -> None:
+	"""Queue a complete backup of this site."""
+	_authorise(DOES)
+	frappe.enqueue("press_deploy.jobs.back_up", queue="long", timeout=7200, user=frappe.session.user)
+
+
+@frappe.whitelist(methods=["POST"])
+def run_critical_tests_now(plan: str) -> None:
+	"""Queue the critical tests of a plan; only for plans whose test site is this one, and no production site."""
+	_authorise(DOES)
+	document = frappe.get_doc("Deployment Plan", plan)
+	with errors_shown(document):
+		spec = document.read_spec()
+	if spec.test_site != frappe.local.site or spec.tests_run_on_production:
+		frappe.throw(
+			_("These tests run on {0}; start them from there.").format(spec.test_site or _("no site yet"))
+		)
+	frappe.enqueue(
+		"press_deploy.jobs.run_critical_tests",
+		queue="long",
+		timeout=7200,
+		plan=plan,
+		user=frappe.session.user,
+	)
+
+
+@frappe.whitelist(methods=["POST"])
+def sample_now(run: str) -> None:
+	"""Queue one more figure for the follow-up of a run."""
+	_authorise(DOES)
+	if frappe.db.get_value("Deployment Run", run, "follow_up_status") != "Open":
+		frappe.throw(_("The follow-up of run {0} is not open.").format(frappe.utils.escape_html(run)))
+	frappe.enqueue("press_deploy.jobs.take_sample", run=run)
+
+
+def _authorise(roles: tuple[str, ...]) -> None:
+	# Not `frappe.only_for`: it lets everybody pass while tests run.
+	if frappe.session.user != "Administrator" and not {*roles} & {*frappe.get_roles()}:
+		frappe.throw(_("Only for: {0}.").format(", ".join(_(role) for role in roles)), frappe.PermissionError)
+
+
+def _start(spec: PlanSpec, dry_run: bool = False) -> dict:
+	with errors_shown():
+		run = runners.create_run(spec)
+	runners.start(run, dry_run)
+	return {"run": run.name}
+
+
+def _open_for_change(run: str) -> tuple[RunDirectory, RunState]:
+	_authorise(DOES)
+	with errors_shown():
+		directory = runners.open_run(run)
+		return directory, load_state(directory)
+
+
+def _require(state: RunState, *allowed: State) -> None:
+	if state.state not in allowed:
+		wanted = ", ".join(_(each.value) for each in allowed)
+		frappe.throw(
+			_("Run {0} is {1}; this is possible only while it is: {2}.").format(
+				state.run, _(state.state.value), wanted
+			)
+		)
+
+
+def _require_reason(reason: str) -> str:
+	if not isinstance(reason, str) or not reason.strip():
+		frappe.throw(_("Give a reason; it stands in the report."))
+	return reason.strip()
+
+
+def _ask(directory: RunDirectory, action: str, reason: str) -> dict:
+	with errors_shown():
+		put_request(directory, action, by=frappe.session.user, reason=reason)
+	if not is_owned_by(runners.open_bench(), directory.name):
+		runners.start(directory, dry_run=load_state(directory).dry_run)
+	return {"run": directory.name}

@@ -1,0 +1,70 @@
+// Copyright (c) 2026, press_deploy contributors and contributors
+// For license information, please see license.txt
+
+frappe.ui.form.on("Deployment Run", {
+	onload(frm) {
+		frappe.realtime.on("press_deploy_progress", ({ run }) => {
+			if (run === frm.doc.name) frm.live?.poll();
+		});
+	},
+
+	refresh(frm) {
+		frm.disable_save();
+		if (frm.live?.run !== frm.doc.name) {
+			frm.live?.stop();
+			frm.live = new press_deploy.RunProgress(frm.get_field("live").$wrapper, frm.doc.name);
+			frm.live.is_shown = () => cur_frm === frm && frm.doc.name === frm.live.run;
+			frm.live.on_change = (progress) => show_buttons(frm, progress);
+			frm.live.on_end = () => frm.reload_doc();
+		}
+		// Frappe has just taken the buttons away.
+		frm.live.progress = null;
+		frm.live.poll();
+	},
+});
+
+function show_buttons(frm, progress) {
+	frm.clear_custom_buttons();
+	if (progress.has_report) {
+		const url = `/api/method/press_deploy.api.report?run=${encodeURIComponent(frm.doc.name)}`;
+		frm.add_custom_button(__("Report"), () => window.open(url));
+	}
+	if (!frappe.user.has_role(["Deployment Manager", "System Manager"])) return;
+
+	if (frm.doc.follow_up_status === "Open") {
+		frm.add_custom_button(__("Sample Now"), () => act(frm, "sample_now"));
+	}
+	if (progress.unfinished && !progress.alive && progress.state !== "Waiting") {
+		frm.add_custom_button(__("Resume"), () => act(frm, "resume"));
+	}
+	if (progress.state === "Running" && !is_open(progress)) {
+		frm.add_custom_button(__("Abort"), () => ask(frm, "abort", __("Stop this run?")));
+	}
+	if (["Running", "Waiting", "Succeeded", "Fatal"].includes(progress.state) && !progress.dry_run) {
+		frm.add_custom_button(__("Roll Back"), () => ask(frm, "roll_back", __("Roll this run back?")));
+	}
+	if (progress.state === "Waiting") {
+		const decide = (decision, title) => () => ask(frm, "decide", title, { decision });
+		frm.add_custom_button(__("NO-GO"), decide("no-go", __("NO-GO: roll this run back?")));
+		frm.add_custom_button(__("Approve GO"), decide("go", __("GO: let this run go on?"))).addClass("btn-primary");
+	}
+}
+
+function is_open(progress) {
+	return ["monitor", "close"].includes(progress.phase);
+}
+
+function ask(frm, method, title, args = {}) {
+	frappe.prompt(
+		{ fieldname: "reason", fieldtype: "Data", label: __("Reason"), reqd: 1, description: __("It stands in the report.") },
+		({ reason }) => act(frm, method, { ...args, reason }),
+		title,
+		__("Confirm")
+	);
+}
+
+async function act(frm, method, args = {}) {
+	await frappe.xcall(`press_deploy.api.${method}`, { run: frm.doc.name, ...args });
+	frappe.show_alert(__("Asked for. It takes effect between two steps."));
+	frm.live.restart();
+}

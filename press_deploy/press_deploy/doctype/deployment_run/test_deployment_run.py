@@ -1,0 +1,233 @@
+# Copyright (c) 2026, press_deploy contributors and contributors
+# See license.txt
+
+import json
+import time
+from unittest import mock
+
+import frappe
+
+from press_deploy import api, jobs
+from press_deploy.engine.requests import read_requests
+from press_deploy.engine.web import Answer
+from press_deploy.site import follow_up
+from press_deploy.site.records import project, project_all
+from press_deploy.site.testing import (
+	MANAGER,
+	STRANGER,
+	VIEWER,
+	DeploymentTestCase,
+	created,
+	ended,
+	step_done,
+)
+
+IGNORE_TEST_RECORD_DEPENDENCIES = ["User", "Deployment Plan"]
+test_ignore = IGNORE_TEST_RECORD_DEPENDENCIES
+
+WAITING = (
+	"waiting",
+	{"reason": "latency", "when_nobody_decides": "roll_back", "deadline": time.time() + 900},
+)
+OVER_DUE = ("waiting", {"reason": "latency", "when_nobody_decides": "roll_back", "deadline": 1.0})
+ROLLBACK = ("rollback-started", {"cause": "error rate", "by": None, "error": None})
+
+
+class TestDeploymentRun(DeploymentTestCase):
+	def make(self, *records, title="Test plan"):
+		run = self.make_run(title)
+		self.write_journal(run, created(run), *records)
+		project(str(run.path))
+		return run
+
+	def content(self, doctype, name):
+		record = frappe.get_doc(doctype, name).as_dict(no_default_fields=True, no_nulls=True)
+		return json.dumps(record, default=str, sort_keys=True)
+
+	# --- the projection ------------------------------------------------------------------------
+
+	def test_projecting_twice_changes_nothing(self):
+		run = self.make(
+			*step_done("maintenance"), ROLLBACK, *step_done("back", "rollback"), ended("Rolled Back")
+		)
+		event = f"{run.name}-rollback-1"
+		before = self.content("Deployment Run", run.name), self.content("Rollback Event", event)
+		modified = frappe.db.get_value("Deployment Run", run.name, "modified")
+		project(str(run.path))
+		self.assertEqual(
+			(self.content("Deployment Run", run.name), self.content("Rollback Event", event)), before
+		)
+		self.assertEqual(frappe.db.get_value("Deployment Run", run.name, "modified"), modified)
+		self.assertEqual(frappe.db.count("Rollback Event", {"run": run.name}), 1)
+
+	def test_a_record_that_was_lost_is_written_again(self):
+		run = self.make(*step_done("maintenance"), ROLLBACK, ended("Rolled Back"))
+		before = self.content("Deployment Run", run.name)
+		frappe.delete_doc("Rollback Event", f"{run.name}-rollback-1", force=True)
+		frappe.delete_doc("Deployment Run", run.name, force=True)
+		self.assertEqual(project_all(str(self.bench))["projected"], [run.name])
+		self.assertEqual(self.content("Deployment Run", run.name), before)
+		self.assertTrue(frappe.db.exists("Rollback Event", f"{run.name}-rollback-1"))
+		self.assertEqual(project_all(str(self.bench))["projected"], [])
+
+	def test_a_record_that_is_behind_is_repaired(self):
+		run = self.make(*step_done("maintenance"))
+		self.assertEqual(frappe.db.get_value("Deployment Run", run.name, "state"), "Running")
+		self.write_journal(run, *step_done("restart"), ended("Succeeded"))
+		project_all(str(self.bench))
+		record = frappe.get_doc("Deployment Run", run.name)
+		self.assertEqual((record.state, len(record.steps)), ("Succeeded", 2))
+		self.assertEqual(record.follow_up_status, "Open")
+
+	def test_each_rollback_is_an_event_of_its_own(self):
+		run = self.make(
+			ROLLBACK, *step_done("first", "rollback"), ended("Fatal"),
+			("rollback-started", {"cause": "again", "by": "me", "error": None}),
+			*step_done("second", "rollback"), ended("Rolled Back"),
+		)  # fmt: skip
+		first, second = (frappe.get_doc("Rollback Event", f"{run.name}-rollback-{n}") for n in (1, 2))
+		self.assertEqual((first.outcome, first.cause, first.steps[0].step), ("Fatal", "error rate", "first"))
+		self.assertEqual(
+			(second.outcome, second.asked_by, second.steps[0].step), ("Rolled Back", "me", "second")
+		)
+
+	def test_a_damaged_journal_is_reported_and_the_others_are_projected(self):
+		damaged, whole = self.make(), self.make(title="Another")
+		damaged.journal.write_text(damaged.journal.read_text().replace("run-created", "run-crafted"))
+		frappe.delete_doc("Deployment Run", whole.name, force=True)
+		outcome = project_all(str(self.bench))
+		self.assertEqual(outcome["projected"], [whole.name])
+		self.assertIn("changed after it was written", outcome["failed"][damaged.name])
+
+	def test_times_are_those_of_the_site(self):
+		run = self.make()
+		started = frappe.db.get_value("Deployment Run", run.name, "started")
+		self.assertLess(abs((frappe.utils.now_datetime() - started).total_seconds()), 60)
+
+	def test_nobody_writes_a_record_by_hand(self):
+		run = self.make()
+		for user in ("Administrator", MANAGER):
+			with self.user(user):
+				record = frappe.get_doc("Deployment Run", run.name)
+				record.state = "Succeeded"
+				self.assertRaises(frappe.PermissionError, record.save)
+				new = frappe.get_doc({"doctype": "Deployment Run", "__newname": "by-hand"})
+				self.assertRaises(frappe.PermissionError, new.insert)
+
+	# --- what may be asked of a run, by whom, when ---------------------------------------------
+
+	def test_roles(self):
+		run = self.make(WAITING)
+		for user in (VIEWER, STRANGER, "Guest"):
+			with self.user(user):
+				for ask in (
+					lambda: api.abort(run.name),
+					lambda: api.roll_back(run.name, "why"),
+					lambda: api.resume(run.name),
+					lambda: api.decide(run.name, "go", "why"),
+					lambda: api.sample_now(run.name),
+				):
+					self.assertRaises(frappe.PermissionError, ask)
+		with self.user(VIEWER):
+			self.assertEqual(api.progress(run.name)["state"], "Waiting")
+		with self.user(STRANGER):
+			self.assertRaises(frappe.PermissionError, api.progress, run.name)
+			self.assertRaises(frappe.PermissionError, api.report, run.name)
+		self.assertFalse(self.started)
+
+	def test_a_decision_is_put_where_the_runner_takes_it(self):
+		run = self.make(WAITING)
+		with self.user(MANAGER):
+			api.decide(run.name, "go", "looks good")
+		(request,) = read_requests(run, set())
+		self.assertEqual((request.action, request.by, request.reason), ("go", MANAGER, "looks good"))
+		self.assertEqual(self.started, [("resume", run.name)])
+
+	def test_state_is_checked_on_the_server(self):
+		running, over = self.make(*step_done("maintenance")), self.make(ended("Rolled Back"))
+		dead_waiting = self.make(WAITING)
+		for refused in (
+			lambda: api.decide(running.name, "go", "why"),
+			lambda: api.decide(dead_waiting.name, "perhaps", "why"),
+			lambda: api.decide(dead_waiting.name, "go", " "),
+			lambda: api.abort(over.name),
+			lambda: api.resume(over.name),
+			lambda: api.roll_back(over.name, "why"),
+			lambda: api.roll_back(running.name, ""),
+			lambda: api.abort(running.name, "two\nlines"),
+		):
+			self.assertRaises(frappe.ValidationError, refused)
+		self.assertFalse(self.started)
+
+	def test_a_live_run_is_rolled_back_by_a_process_of_its_own(self):
+		run = self.make(ended("Succeeded"))
+		api.roll_back(run.name, "customers complain")
+		command = ("rollback", run.name, "--by=Administrator", "--reason=customers complain")
+		self.assertEqual(self.started, [command])
+		self.assertRaises(frappe.ValidationError, api.roll_back, run.name, "two\nlines")
+
+	def test_names_of_runs(self):
+		for name in ("../../etc", "x; rm", "--help", "", "A" * 100, "nonsense", "a\0b"):
+			for ask in (api.progress, api.abort, api.resume, api.report):
+				with self.subTest(name=name[:20]):
+					self.assertRaises(frappe.ValidationError, ask, name)
+
+	def test_progress_reads_the_journal_and_not_the_record(self):
+		run = self.make(*step_done("preflight", "preflight"))
+		self.write_journal(run, *step_done("maintenance", found="closed"))
+		run.step_log("maintenance").write_text("".join(f"line {number}\n" for number in range(100)))
+		progress = api.progress(run.name)
+		self.assertEqual((progress["phase"], progress["step"]), ("deploy", "Maintenance"))
+		self.assertEqual(progress["log"], [f"line {number}" for number in range(50, 100)])
+		self.assertTrue(0 < progress["percent"] < 100)
+		self.assertTrue(progress["unfinished"])
+		self.assertFalse(progress["alive"])
+
+	def test_the_report_is_a_download(self):
+		run = self.make(ended("Succeeded"))
+		self.assertRaises(frappe.ValidationError, api.report, run.name)
+		run.report_html.write_text("<h1>report</h1>")
+		with self.user(VIEWER):
+			api.report(run.name)
+		response = frappe.local.response
+		self.assertEqual((response.type, response.filecontent), ("download", b"<h1>report</h1>"))
+
+	# --- what the scheduler does ---------------------------------------------------------------
+
+	def test_orphans_are_resumed_and_those_who_wait_are_left_alone(self):
+		self.make(ended("Succeeded"))
+		self.make(WAITING)
+		self.make_run("Never started")
+		jobs.resume_orphaned_runs()
+		self.assertFalse(self.started)
+		orphan = self.make(*step_done("maintenance"))
+		jobs.resume_orphaned_runs()
+		self.assertEqual(self.started, [("resume", orphan.name)])
+
+	def test_a_run_nobody_decided_about_goes_on(self):
+		run = self.make(OVER_DUE)
+		jobs.resume_orphaned_runs()
+		self.assertEqual(self.started, [("resume", run.name)])
+
+	def test_the_follow_up_records_a_figure_a_day_and_closes(self):
+		run = self.make(ended("Succeeded"))
+		answers = [Answer(0, 200, "good", 10.0)] * 9 + [Answer(0, 503, "503", 1.0)]
+		with mock.patch.object(follow_up, "fetch", side_effect=answers * 2):
+			jobs.follow_up_runs()
+			record = frappe.get_doc("Deployment Run", run.name)
+			row = record.follow_up[0]
+			self.assertEqual((row.latency_ms, row.bad_answers, record.follow_up_status), (10.0, 1, "Open"))
+			frappe.db.set_value("Deployment Run", run.name, "follow_up_until", frappe.utils.today())
+			jobs.follow_up_runs()
+			jobs.follow_up_runs()
+		record.reload()
+		self.assertEqual((len(record.follow_up), record.follow_up_status), (2, "Closed"))
+
+	def test_figures_survive_a_new_projection(self):
+		run = self.make(ended("Succeeded"))
+		with mock.patch.object(follow_up, "fetch", return_value=Answer(0, None, "refused", 1.0)):
+			jobs.follow_up_runs()
+		self.write_journal(run, ("note", {"text": "later"}))
+		project(str(run.path))
+		record = frappe.get_doc("Deployment Run", run.name)
+		self.assertEqual((len(record.follow_up), record.follow_up[0].bad_answers), (1, 10))

@@ -1,0 +1,48 @@
+# Copyright (c) 2026, press_deploy contributors and contributors
+# For license information, please see license.txt
+"""What holds for every plan of this site unless the plan says otherwise."""
+
+from frappe import _
+from frappe.model.document import Document
+from frappe.utils import get_bench_path
+
+from press_deploy.engine import inputs
+from press_deploy.engine.errors import InputError
+from press_deploy.helper.client import HelperClient, find_bench_name, find_socket
+from press_deploy.helper.errors import HelperError
+from press_deploy.site.input_messages import errors_shown
+
+
+class DeploymentSettings(Document):
+	# begin: auto-generated types
+	# This code is auto-generated. Do not modify anything in this block.
+
+	from typing import TYPE_CHECKING
+
+	if TYPE_CHECKING:
+		from frappe.types import DF
+
+		follow_up_days: DF.Int
+		notify: DF.SmallText | None
+		safe_directory: DF.Data | None
+	# end: auto-generated types
+
+	def validate(self):
+		with errors_shown(self):
+			try:
+				self.safe_directory and inputs.absolute_path(self.safe_directory)
+			except ValueError as error:
+				why, _sep, remedy = str(error).partition("; ")
+				raise InputError("safe_directory", self.safe_directory, why, remedy) from None
+
+	@property
+	def helper_socket(self) -> str:
+		return find_socket(get_bench_path())
+
+	@property
+	def helper_status(self) -> str:
+		try:
+			HelperClient(self.helper_socket, find_bench_name(get_bench_path()), timeout_seconds=2).status()
+		except HelperError:
+			return _("Not reachable: runs use the bench user's own rights")
+		return _("Reachable")

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, press_deploy contributors and contributors
+# For license information, please see license.txt
+"""A rollback as the journal of its run tells it: a projection, like the Deployment Run."""
+
+from frappe.model.document import Document
+
+from press_deploy.site.projection import refuse_writing_by_hand
+
+
+class RollbackEvent(Document):
+	# begin: auto-generated types
+	# This code is auto-generated. Do not modify anything in this block.
+
+	from typing import TYPE_CHECKING
+
+	if TYPE_CHECKING:
+		from frappe.types import DF
+
+		from press_deploy.press_deploy.doctype.deployment_run_step.deployment_run_step import (
+			DeploymentRunStep,
+		)
+
+		asked_by: DF.Data | None
+		cause: DF.SmallText | None
+		duration: DF.Duration | None
+		ended: DF.Datetime | None
+		error: DF.SmallText | None
+		outcome: DF.Literal["Rolling Back", "Rolled Back", "Fatal"]
+		run: DF.Link
+		started: DF.Datetime | None
+		steps: DF.Table[DeploymentRunStep]
+	# end: auto-generated types
+
+	def validate(self):
+		refuse_writing_by_hand(self)

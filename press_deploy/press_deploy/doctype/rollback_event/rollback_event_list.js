@@ -1,0 +1,7 @@
+frappe.listview_settings["Rollback Event"] = {
+	add_fields: ["outcome"],
+	get_indicator(doc) {
+		const colors = { "Rolling Back": "orange", "Rolled Back": "green", Fatal: "red" };
+		return [__(doc.outcome), colors[doc.outcome], `outcome,=,${doc.outcome}`];
+	},
+};

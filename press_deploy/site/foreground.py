@@ -1,0 +1,56 @@
+"""A run in the foreground of a terminal, for `bench execute press_deploy.run` and `bench press-deploy run`.
+
+Invariant: while the runner works this process holds no connection to the database that is being deployed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+
+import click
+import frappe
+
+from press_deploy.engine.errors import DeployError
+from press_deploy.engine.plan import PlanSpec
+from press_deploy.site import runners
+
+BAD_USAGE = 2
+
+
+def run_plan(plan: str | None = None, dry_run: bool = False) -> int:
+	"""Execute a plan, or the only approved one, and return the exit code of the run."""
+	try:
+		spec = _find_spec(plan, dry_run)
+		run = runners.create_run(spec)
+	except (DeployError, frappe.ValidationError, frappe.DoesNotExistError) as error:
+		click.echo(frappe.utils.strip_html(str(error)), err=True)
+		return BAD_USAGE
+	return run_command("resume", run.name, *(["--dry-run"] if dry_run else []))
+
+
+def run_command(command: str, *arguments: str) -> int:
+	"""Run `press-deploy COMMAND` for this bench and wait for it; return its exit code."""
+	bench = runners.open_bench()
+	frappe.db.commit()
+	frappe.db.close()
+	return subprocess.run(runners.command_line(bench, command, *arguments)).returncode
+
+
+def _find_spec(name: str | None, dry_run: bool) -> PlanSpec:
+	document = frappe.get_doc("Deployment Plan", name or _the_only_approved_plan())
+	return document.read_spec() if dry_run else document.read_approved_spec()
+
+
+def _the_only_approved_plan() -> str:
+	plans = frappe.get_all(
+		"Deployment Plan", {"docstatus": 1, "status": "Approved"}, pluck="name", order_by="name"
+	)
+	if len(plans) == 1:
+		return plans[0]
+	if not plans:
+		raise frappe.ValidationError("No plan is approved. Submit one in Desk, then run this again.")
+	names = "\n".join(f"  {plan}" for plan in plans)
+	raise frappe.ValidationError(
+		f"Several plans are approved:\n{names}\nName one: bench --site {frappe.local.site} "
+		f"execute press_deploy.run --kwargs \"{{'plan': '{plans[0]}'}}\""
+	)

@@ -1,0 +1,84 @@
+"""The site process: one task, on one site, inside Frappe, in a short-lived process with fresh code.
+
+Invariant: the answer is written whole or not at all, and the exit status is 0 only with a value in it.
+
+Started as `<bench>/env/bin/python -m press_deploy.site.process` in the sites directory. Reads one JSON
+object {"task", "site", "arguments", "answer"} from standard input; writes {"value": …} or
+{"error": message} to the file `answer`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import frappe
+
+from press_deploy.engine import durable, inputs
+from press_deploy.engine.errors import DeployError, InputError
+from press_deploy.site.tasks import TASKS
+
+
+def main() -> int:
+	request = json.load(sys.stdin)
+	answer = Path(request["answer"])
+	try:
+		value = perform(request["task"], request["site"], request.get("arguments") or {})
+		durable.write_json(answer, {"value": value})
+		return 0
+	except BaseException as error:
+		traceback.print_exc()
+		durable.write_json(answer, {"error": explain(error)})
+		return 1
+
+
+def perform(task: str, site: str, arguments: dict[str, Any]) -> Any:
+	"""Do one task on one site; its value is plain JSON data. Raises `InputError`, and what the task raises."""
+	function = _find_task(task, arguments)
+	_check_site(site)
+	try:
+		frappe.init(site)
+		frappe.connect()
+		return function(**arguments)
+	finally:
+		frappe.destroy()
+
+
+def explain(error: BaseException) -> str:
+	"""An error in one paragraph for an admin; the traceback is in the step's log."""
+	if isinstance(error, DeployError):
+		return str(error)
+	if isinstance(error, SystemExit):
+		return f"the task ended the process itself, with exit status {error.code}"
+	message = frappe.utils.strip_html(str(error)).strip()
+	return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _find_task(task: str, arguments: dict[str, Any]):
+	if task not in TASKS:
+		raise InputError("task", task, "it is unknown", f"use one of {', '.join(sorted(TASKS))}")
+	try:
+		inspect.signature(TASKS[task]).bind(**arguments)
+	except TypeError as error:
+		signature = f"{task}{inspect.signature(TASKS[task])}"
+		raise InputError("arguments", sorted(arguments), str(error), f"call {signature}") from None
+	return TASKS[task]
+
+
+def _check_site(site: str) -> None:
+	try:
+		inputs.site(site)
+	except ValueError as error:
+		why, _, remedy = str(error).partition("; ")
+		raise InputError("site", site, why, remedy) from None
+	if not os.path.isfile(os.path.join(site, "site_config.json")):
+		raise InputError("site", site, "the bench has no such site", "see the directories in sites/")
+
+
+if __name__ == "__main__":
+	sys.exit(main())

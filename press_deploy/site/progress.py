@@ -1,0 +1,57 @@
+"""How a run is doing, for the form that shows it live. Read from the disk: the records may be behind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from press_deploy.engine import steps
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.state import UNFINISHED, State
+from press_deploy.engine.summary import summarise
+
+TAIL_LINES = 50
+TAIL_BYTES = 65_536
+_SHOWN = (
+	"run", "title", "state", "verdict", "phase", "started", "ended", "reason", "error", "waiting", "dry_run",
+	"alive", "steps", "checks", "verdicts", "downtime_seconds", "last_seq",
+)  # fmt: skip
+
+
+def describe_progress(bench: Bench, run: RunDirectory) -> dict[str, Any]:
+	"""What `engine.summary.summarise` says, and: percent (0 to 100), step (title), log (last lines), unfinished.
+
+	Raises `JournalDamaged`, `InputError`.
+	"""
+	summary = summarise(bench, run)
+	current = summary["steps"][-1] if summary["steps"] else None
+	return {
+		**{key: summary[key] for key in _SHOWN},
+		"percent": _percent(summary),
+		"step": current["title"] if current else None,
+		"log": _tail(run.step_log(current["name"])) if current else [],
+		"unfinished": State(summary["state"]) in UNFINISHED,
+		"has_report": run.report_html.is_file(),
+	}
+
+
+def _percent(summary: dict[str, Any]) -> int:
+	if State(summary["state"]) not in UNFINISHED:
+		return 100
+	is_rollback = summary["state"] == State.ROLLING_BACK.value
+	planned = {step.name for step in (steps.ROLLBACK if is_rollback else steps.FORWARD)}
+	over = [
+		each for each in summary["steps"] if each["name"] in planned and each["status"] in ("done", "skipped")
+	]
+	return round(100 * len(over) / len(planned))
+
+
+def _tail(path: Path) -> list[str]:
+	try:
+		with path.open("rb") as file:
+			file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+			return file.read().decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+	except OSError:
+		return []

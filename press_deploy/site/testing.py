@@ -1,0 +1,125 @@
+"""What the tests beside the DocTypes share: the test case of either Frappe, users, a bench of its own.
+
+Invariant: no test touches the deployments of the bench it runs on, or starts a runner.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import frappe
+
+try:
+	from frappe.tests import IntegrationTestCase
+except ImportError:  # Frappe 15
+	from frappe.tests.utils import FrappeTestCase as IntegrationTestCase
+
+from press_deploy.engine.journal import Journal
+from press_deploy.engine.plan import read_plan
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.site import runners
+
+MANAGER, VIEWER, STRANGER = (f"press-deploy-{name}@example.com" for name in ("manager", "viewer", "stranger"))
+_ROLES = {MANAGER: "Deployment Manager", VIEWER: "Deployment Viewer", STRANGER: None}
+
+
+class DeploymentTestCase(IntegrationTestCase):
+	"""A case with one user for each role, whose records are gone afterwards although projecting commits."""
+
+	@classmethod
+	def setUpClass(cls):
+		super().setUpClass()
+		for email, role in _ROLES.items():
+			if not frappe.db.exists("User", email):
+				_add_user(email, role)
+		frappe.db.commit()
+
+	def setUp(self):
+		frappe.set_user("Administrator")
+		temporary = (
+			self.enterContext(tempfile.TemporaryDirectory()) if hasattr(self, "enterContext") else None
+		)
+		self.bench = Path(temporary or tempfile.mkdtemp())
+		for name in ("apps", "sites", "config", "logs"):
+			(self.bench / name).mkdir()
+		self.started = []
+		self.addCleanup(mock.patch.stopall)
+		mock.patch.object(runners, "get_bench_path", lambda: str(self.bench)).start()
+		mock.patch.object(
+			runners, "launch_detached", lambda *arguments: self.started.append(arguments)
+		).start()
+		mock.patch.object(runners, "find_socket", lambda _path: str(self.bench / "no.sock")).start()
+
+	def tearDown(self):
+		frappe.set_user("Administrator")
+		frappe.db.rollback()
+		for doctype in ("Rollback Event", "Deployment Run", "Deployment Plan", "Smoke Test"):
+			for name in frappe.get_all(doctype, {"name": ("not like", "Press v16%")}, pluck="name"):
+				_delete(doctype, name)
+		frappe.db.commit()
+
+	@classmethod
+	def tearDownClass(cls):
+		for email in _ROLES:
+			_delete("User", email)
+		frappe.db.commit()
+		super().tearDownClass()
+
+	@contextmanager
+	def user(self, name: str) -> Iterator[None]:
+		before = frappe.session.user
+		frappe.set_user(name)
+		try:
+			yield
+		finally:
+			frappe.set_user(before)
+
+	def make_run(self, title: str = "Test plan", **spec) -> RunDirectory:
+		"""A run on disk of the smallest plan there is, controlled by this site."""
+		site = frappe.local.site
+		data = {
+			"title": title,
+			"sites": [{"name": site}],
+			"control_site": site,
+			"config": [{"key": "k", "value": 1}],
+		}
+		return RunDirectory.create(self.bench, read_plan({**data, **spec}))
+
+	def write_journal(self, run: RunDirectory, *records: tuple[str, dict]) -> None:
+		"""Append records as the runner would."""
+		journal = Journal(run.journal)
+		for event, data in records:
+			journal.append(event, data)
+		journal.close()
+
+
+def created(run: RunDirectory, dry_run: bool = False) -> tuple[str, dict]:
+	return "run-created", {"plan_sha256": run.read_plan().sha256, "run": run.name, "dry_run": dry_run}
+
+
+def ended(state: str, reason: str = "because") -> tuple[str, dict]:
+	return "run-ended", {"state": state, "reason": reason}
+
+
+def step_done(name: str, phase: str = "deploy", found: str = "there") -> list[tuple[str, dict]]:
+	about = {"step": name, "phase": phase, "title": name.capitalize()}
+	return [
+		("step-announced", {**about, "before": {}}),
+		("step-observed", {**about, "result": {}, "found": found}),
+	]
+
+
+def _add_user(email: str, role: str | None) -> None:
+	roles = [{"role": role}] if role else []
+	user = {"doctype": "User", "email": email, "first_name": "Test", "send_welcome_email": 0, "roles": roles}
+	frappe.get_doc(user).insert(ignore_permissions=True)
+
+
+def _delete(doctype: str, name: str) -> None:
+	if frappe.db.exists(doctype, name):
+		frappe.db.set_value(doctype, name, "docstatus", 0)
+		frappe.delete_doc(doctype, name, force=True, ignore_permissions=True, delete_permanently=True)
