@@ -53,7 +53,7 @@ def is_secret_name(name: str) -> bool:
 	return bool(_SECRET.search(name)) or name.lower() in {"authorization", "proxy-authorization"}
 
 
-def text(value: str, limit: int = TEXT_LIMIT) -> str:
+def text(value: str, *, limit: int = TEXT_LIMIT) -> str:
 	"""Prose: any characters but NUL, of at most `limit` characters."""
 	if not isinstance(value, str):
 		raise ValueError("it is not text; write text")
@@ -66,9 +66,9 @@ def text(value: str, limit: int = TEXT_LIMIT) -> str:
 	return value
 
 
-def line(value: str, limit: int = NAME_LIMIT) -> str:
+def line(value: str, *, limit: int = NAME_LIMIT) -> str:
 	"""One line of prose without control characters."""
-	text(value, limit)
+	text(value, limit=limit)
 	if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in value):
 		raise ValueError("it holds a line break or a control character; keep it on one line")
 	return value
@@ -153,7 +153,7 @@ def absolute_path(value: str) -> str:
 
 def url_path(value: str) -> str:
 	"""The path of a request to the site itself; never another host."""
-	line(value, 2000)
+	line(value, limit=2000)
 	parts = urlsplit(value)
 	if not value.startswith("/") or value.startswith("//") or parts.scheme or parts.netloc or " " in value:
 		raise ValueError("it does not stay on the site; write a path such as /api/method/ping")
@@ -164,7 +164,7 @@ def url_path(value: str) -> str:
 
 def base_url(value: str) -> str:
 	"""The public address of a site: scheme and host, perhaps a port, nothing else."""
-	line(value, 300)
+	line(value, limit=300)
 	parts = urlsplit(value)
 	try:
 		valid_port = parts.port is None or parts.port > 0

@@ -33,7 +33,7 @@ def put_request(run: RunDirectory, action: Action, by: str, reason: str) -> Requ
 		raise InputError("action", action, "it is unknown", f"use one of {', '.join(get_args(Action))}")
 	for field, value in (("by", by), ("reason", reason)):
 		try:
-			inputs.line(value, 500)
+			inputs.line(value, limit=500)
 		except ValueError as error:
 			why, _, remedy = str(error).partition("; ")
 			raise InputError(field, value, why, remedy) from None

@@ -14,7 +14,7 @@ from typing import Any
 
 import frappe
 from frappe.model.document import Document
-from frappe.utils import add_days, convert_utc_to_system_timezone, flt
+from frappe.utils import add_days, convert_utc_to_system_timezone, flt, getdate
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import DeployError
@@ -108,7 +108,7 @@ def _open_follow_up(record: Document, summary: dict[str, Any]) -> None:
 		record.follow_up_status = "Closed" if record.follow_up_status else None
 	elif not record.follow_up_status:
 		days = frappe.get_cached_doc("Deployment Settings").follow_up_days or 7
-		record.follow_up_until = add_days(record.ended, days)
+		record.follow_up_until = getdate(add_days(record.ended, days))
 		record.follow_up_status = "Open"
 
 

@@ -57,8 +57,15 @@ class DeploymentTestCase(IntegrationTestCase):
 	def tearDown(self):
 		frappe.set_user("Administrator")
 		frappe.db.rollback()
-		for doctype in ("Rollback Event", "Deployment Run", "Deployment Plan", "Smoke Test"):
-			for name in frappe.get_all(doctype, {"name": ("not like", "Press v16%")}, pluck="name"):
+		runs = frappe.get_all("Deployment Run", {"directory": ("like", f"{self.bench}%")}, pluck="name")
+		mine = {
+			"Rollback Event": {"run": ("in", runs)},
+			"Deployment Run": {"name": ("in", runs)},
+			"Deployment Plan": {"name": ("like", "Test %")},
+			"Smoke Test": {"name": ("like", "Test %")},
+		}
+		for doctype, filters in mine.items():
+			for name in frappe.get_all(doctype, filters, pluck="name"):
 				_delete(doctype, name)
 		frappe.db.commit()
 

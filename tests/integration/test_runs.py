@@ -1,0 +1,149 @@
+"""Whole runs on a practice bench that need more than the demonstration shows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from press_deploy.demo.practice_bench import PracticeBench
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.runner import execute
+from press_deploy.engine.state import State, load_state
+from press_deploy.engine.summary import summarise
+from tests.faults.bench_state import (
+	SITE,
+	Picture,
+	assert_in_order,
+	create_run,
+	quick_plan,
+	resume,
+	take_picture,
+)
+from tests.support.practice_bench import git, programs, query, set_key, wait_until
+
+NEW_PAGE = '"""The shop\'s pages."""\n\n\ndef home(database):\n\treturn "<h1>Anchor</h1>"\n'
+
+
+def copied_app(directory: Path, files: dict[str, str]) -> dict:
+	"""An app of a plan whose files are copied from a directory."""
+	for name, content in files.items():
+		file = directory / name
+		file.parent.mkdir(parents=True, exist_ok=True)
+		file.write_text(content)
+	listed = [
+		{"path": name, "sha256": hashlib.sha256(content.encode()).hexdigest()}
+		for name, content in files.items()
+	]
+	return {"name": "shop", "method": "copy", "source": str(directory), "files": listed}
+
+
+def test_files_are_copied(running_bench: PracticeBench, tmp_path: Path) -> None:
+	files = {"shop/__init__.py": '__version__ = "7.0.0"\n', "shop/new/__init__.py": ""}
+	run = create_run(running_bench, quick_plan(running_bench, "good", apps=[copied_app(tmp_path, files)]))
+
+	assert resume(running_bench, run) is State.SUCCEEDED, load_state(run).reason
+
+	assert running_bench.served_version() == "7.0.0"
+	assert_in_order(running_bench, run)
+
+
+def test_originals_of_copied_files_are_put_back(running_bench: PracticeBench, tmp_path: Path) -> None:
+	files = {
+		"shop/__init__.py": '__version__ = "7.0.0"\n',
+		"shop/pages.py": "raise ImportError\n",
+		"shop/extra.py": "",
+	}
+	before = take_picture(running_bench)
+	run = create_run(running_bench, quick_plan(running_bench, "good", apps=[copied_app(tmp_path, files)]))
+
+	assert resume(running_bench, run) is State.ROLLED_BACK, load_state(run).reason
+
+	assert take_picture(running_bench) == before
+	assert not (running_bench.places.app / "shop" / "extra.py").exists()
+
+
+def test_source_that_is_not_what_the_plan_says_is_refused(
+	running_bench: PracticeBench, tmp_path: Path
+) -> None:
+	app = copied_app(tmp_path, {"shop/pages.py": NEW_PAGE})
+	(tmp_path / "shop" / "pages.py").write_text("something else\n")
+	run = create_run(running_bench, quick_plan(running_bench, "good", apps=[app]))
+
+	assert resume(running_bench, run) is State.REFUSED
+
+	assert "SHA-256" in load_state(run).reason
+
+
+def test_busy_worker_does_not_keep_the_site_down(running_bench: PracticeBench) -> None:
+	query(
+		running_bench, SITE, """INSERT INTO jobs (function, arguments) VALUES ('pack', '{"seconds": 25}')"""
+	)
+	drain = {"seconds": 1.0, "when_exceeded": "go_on"}
+	run = create_run(running_bench, quick_plan(running_bench, "good", drain=drain))
+
+	assert resume(running_bench, run) is State.SUCCEEDED, load_state(run).reason
+
+	state = load_state(run)
+	assert any("still at an old job" in note["text"] for note in state.notes)
+	assert query(running_bench, SITE, "SELECT status FROM jobs") == [("running",)], "the job was cut off"
+	# The helper starts the worker again when the job is done.
+	wait_until(lambda: query(running_bench, SITE, "SELECT status FROM jobs") == [("done",)], "the job", 60)
+	wait_until(lambda: programs(running_bench, "workers")[0]["state"] == "RUNNING", "the new worker")
+
+
+def test_dry_run_changes_nothing(running_bench: PracticeBench) -> None:
+	before = take_picture(running_bench)
+	run = create_run(running_bench, quick_plan(running_bench, "good"))
+
+	assert execute(Bench.open(running_bench.path), run, dry_run=True) is State.CHECKED
+
+	assert take_picture(running_bench) == before
+	assert [step.name for step in load_state(run).steps.values()] == ["preflight"]
+
+
+@pytest.mark.parametrize("value", [0, False, "", None])
+def test_configuration_comes_back_exactly(running_bench: PracticeBench, value: object) -> None:
+	for key in ("maintenance_mode", "pause_scheduler", "server_script_enabled"):
+		set_key(running_bench, SITE, key, value)
+	before: Picture = take_picture(running_bench)
+	run = create_run(running_bench, quick_plan(running_bench, "http-errors"))
+
+	assert resume(running_bench, run) is State.ROLLED_BACK, load_state(run).reason
+
+	after = take_picture(running_bench)
+	assert json.dumps(after.configuration) == json.dumps(before.configuration)
+
+
+def test_site_that_is_closed_already_is_refused(running_bench: PracticeBench) -> None:
+	set_key(running_bench, SITE, "maintenance_mode", "0")
+	run = create_run(running_bench, quick_plan(running_bench, "good"))
+
+	assert resume(running_bench, run) is State.REFUSED
+
+	assert "maintenance mode already" in load_state(run).reason, 'the text "0" counts as on'
+
+
+def test_dirty_work_tree_is_refused(running_bench: PracticeBench) -> None:
+	(running_bench.places.app / "shop" / "left.py").write_text("")
+	run = create_run(running_bench, quick_plan(running_bench, "good"))
+
+	assert resume(running_bench, run) is State.REFUSED
+
+	assert "in no commit" in load_state(run).reason and "left.py" in load_state(run).reason
+
+
+def test_status_says_what_others_script_against(running_bench: PracticeBench) -> None:
+	before = git(running_bench, "rev-parse", "HEAD")
+	run = create_run(running_bench, quick_plan(running_bench, "good"))
+	resume(running_bench, run)
+
+	summary = summarise(Bench.open(running_bench.path), run)
+
+	wanted = git(running_bench, "rev-parse", "HEAD")
+	assert summary["apps"] == [{"name": "shop", "before": before, "wanted": wanted, "now": wanted}]
+	assert (summary["run"], summary["state"], summary["verdict"]) == (run.name, "Succeeded", "GO")
+	assert {"name", "phase", "status", "started", "ended"} <= set(summary["steps"][0])
+	assert 0 < summary["downtime_seconds"] < 60 and summary["error"] is None
