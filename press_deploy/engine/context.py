@@ -116,7 +116,7 @@ class Context:
 
 	def release_forgotten_lease(self) -> None:
 		"""A helper that was away when the run ended still holds its lease: end it, change nothing."""
-		if self.services.has_lease(self.run.name):
+		if self.services.has_helper and self.services.has_lease(self.run.name):
 			key = "maintenance_mode"
 			now = {site: get_value(str(self.bench.site_config(site)), key) for site in self.spec.site_names}
 			self.services.maintenance_off(self.run.name, now)
