@@ -11,7 +11,7 @@ from functools import cached_property
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.database import Database
-from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.errors import DeployError, StepFailed
 from press_deploy.engine.git import Repository
 from press_deploy.engine.interrupts import RollbackNeeded
 from press_deploy.engine.journal import Journal
@@ -116,10 +116,14 @@ class Context:
 
 	def release_forgotten_lease(self) -> None:
 		"""A helper that was away when the run ended still holds its lease: end it, change nothing."""
-		if self.services.has_helper and self.services.has_lease(self.run.name):
-			key = "maintenance_mode"
-			now = {site: get_value(str(self.bench.site_config(site)), key) for site in self.spec.site_names}
-			self.services.maintenance_off(self.run.name, now)
+		try:
+			if self.services.has_helper and self.services.has_lease(self.run.name):
+				key, sites = "maintenance_mode", self.spec.site_names
+				now = {site: get_value(str(self.bench.site_config(site)), key) for site in sites}
+				self.services.maintenance_off(self.run.name, now)
+		except DeployError as error:
+			# The run is over in any case; the helper asks again later.
+			self.log(str(error))
 
 	def check_maintenance_holds(self) -> None:
 		"""Raise when a visitor got through while the sites were meant to be closed."""
