@@ -18,6 +18,10 @@ from pathlib import Path
 from press_deploy.engine.errors import LockHeld
 
 FILE_NAME = "lock.json"
+# Whoever only asks whether the lock is held (`is_alive`) has it for an instant.
+INSTANT_SECONDS = 0.5
+FINISHING_SECONDS = 180.0
+POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,21 @@ class BenchLock:
 		self._write("")
 
 	def _try_to_lock(self) -> bool:
-		# Whoever only asks whether the lock is held (`is_alive`) has it for an instant.
-		for _attempt in range(20):
+		begun = time.monotonic()
+		while True:
 			try:
 				fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 				return True
 			except OSError:
-				time.sleep(0.02)
-		return False
+				limit = FINISHING_SECONDS if self._holder_is_finishing() else INSTANT_SECONDS
+				if time.monotonic() - begun > limit:
+					return False
+				time.sleep(POLL_SECONDS)
+
+	def _holder_is_finishing(self) -> bool:
+		"""Whether the holder's run is over, so that only its report and records are still being written."""
+		owner = read_owner(self._path.parent)
+		return owner is not None and not self._is_unfinished(owner.run)
 
 	def _write(self, text: str) -> None:
 		os.ftruncate(self._file, 0)
