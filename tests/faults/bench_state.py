@@ -125,5 +125,25 @@ def reset(bench: PracticeBench, pristine: Path) -> None:
 	wait_until(lambda: bench.served_version() == "1.0.0", "the bench as it was built")
 
 
+def publish(bench: PracticeBench, branch: str, file: str, content: str) -> str:
+	"""Push a release of one changed file to the origin; return its commit."""
+	work = bench.directory / f"work-{branch}"
+	shutil.rmtree(work, ignore_errors=True)
+	subprocess.run(
+		["git", "clone", "-q", "-b", "v1", str(bench.places.origin), str(work)],
+		check=True,
+		capture_output=True,
+	)
+	(work / file).write_text(content)
+	identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+	for command in (
+		["checkout", "-qb", branch],
+		[*identity, "commit", "-qam", branch],
+		["push", "-qf", "origin", branch],
+	):
+		subprocess.run(["git", "-C", str(work), *command], check=True, capture_output=True)
+	return subprocess.check_output(["git", "-C", str(work), "rev-parse", "HEAD"], text=True).strip()
+
+
 def _belongs_to(process: psutil.Process, run: RunDirectory) -> bool:
 	return (process.info["environ"] or {}).get(RUN_VARIABLE) == run.name

@@ -15,6 +15,7 @@ from tests.faults.bench_state import (
 	assert_in_order,
 	create_run,
 	kill_runner_at,
+	publish,
 	quick_plan,
 	resume,
 	take_picture,
@@ -79,13 +80,16 @@ def test_rollback_goes_on_after_a_kill(bench: PracticeBench, step: str, point: s
 		("http-errors", "verdict", ""),
 		("http-errors", "rollback-started", ""),
 		("http-errors", "run-ended", ""),
-		("broken-import", "step-failed", "stabilise"),
+		("broken-patch", "step-failed", "migrate"),
 	],
 )
 def test_run_goes_on_after_a_kill_between_steps(
 	bench: PracticeBench, release: str, event: str, step: str
 ) -> None:
-	run = create_run(bench, quick_plan(bench, release))
+	commit = publish(bench, "broken-patch", "shop/patches.txt", "no_such_patch\n")
+	apps = [{"name": "shop", "ref": "broken-patch", "expected_commit": commit}]
+	plan = quick_plan(bench, "good", apps=apps) if release == "broken-patch" else quick_plan(bench, release)
+	run = create_run(bench, plan)
 	before = take_picture(bench)
 
 	kill_runner_at(bench, run, event, step)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from tests.faults.bench_state import (
 	assert_in_order,
 	create_run,
 	kill_runner_at,
+	publish,
 	quick_plan,
 	resume,
 	take_picture,
@@ -329,26 +329,6 @@ def test_migrated_and_opened_database_is_not_rolled_back_without_a_person(bench:
 def break_home_page(bench: PracticeBench) -> None:
 	with (bench.path / "logs" / "web.log").open("a") as log:
 		log.write("2026-01-01 00:00:00 ERROR something of the release is broken\n")
-
-
-def publish(bench: PracticeBench, branch: str, file: str, content: str) -> str:
-	"""Push a release of one changed file to the origin; return its commit."""
-	work = bench.directory / f"work-{branch}"
-	shutil.rmtree(work, ignore_errors=True)
-	subprocess.run(
-		["git", "clone", "-q", "-b", "v1", str(bench.places.origin), str(work)],
-		check=True,
-		capture_output=True,
-	)
-	(work / file).write_text(content)
-	identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
-	for command in (
-		["checkout", "-qb", branch],
-		[*identity, "commit", "-qam", branch],
-		["push", "-qf", "origin", branch],
-	):
-		subprocess.run(["git", "-C", str(work), *command], check=True, capture_output=True)
-	return subprocess.check_output(["git", "-C", str(work), "rev-parse", "HEAD"], text=True).strip()
 
 
 def kill_helper(bench: PracticeBench) -> None:

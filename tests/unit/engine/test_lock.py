@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -29,7 +30,7 @@ def holder(tmp_path):
 	assert process.stdout.readline() == b"held\n"
 	yield process
 	process.kill()
-	process.communicate()
+	process.wait()
 
 
 def lock(path, run="second", unfinished=()):
@@ -38,7 +39,7 @@ def lock(path, run="second", unfinished=()):
 
 def test_a_living_owner_is_named_and_watched(tmp_path, holder):
 	with pytest.raises(LockHeld) as caught:
-		lock(tmp_path).__enter__()
+		lock(tmp_path, unfinished={"first"}).__enter__()
 	said = str(caught.value)
 	assert "first" in said and str(holder.pid) in said and "since" in said and "at work" in said
 	assert is_alive(tmp_path) and read_owner(tmp_path).run == "first"
@@ -46,7 +47,13 @@ def test_a_living_owner_is_named_and_watched(tmp_path, holder):
 
 def test_the_same_run_cannot_be_executed_twice_at_once(tmp_path, holder):
 	with pytest.raises(LockHeld):
-		lock(tmp_path, "first").__enter__()
+		lock(tmp_path, "first", unfinished={"first"}).__enter__()
+
+
+def test_an_owner_whose_run_is_over_is_waited_for(tmp_path, holder):
+	threading.Timer(1.0, holder.stdin.close).start()
+	with lock(tmp_path):
+		assert read_owner(tmp_path).run == "second"
 
 
 def test_a_killed_owner_keeps_the_bench_for_its_run(tmp_path, holder):
