@@ -19,8 +19,8 @@ from press_deploy.engine.processes import started_at
 from press_deploy.engine.services import WEB, Services
 from press_deploy.engine.web import BROKEN, GOOD, MAINTENANCE, REFUSED, SERVER_ERROR, Web
 
-LEASE_SECONDS = 60
-RENEW_SECONDS = 15
+LEASE_SECONDS = 30
+RENEW_SECONDS = 8
 # Requests at work may end; gunicorn itself cuts them off after its graceful timeout of 30 s.
 OBSERVE_SECONDS = 45
 POLL_SECONDS = 0.1

@@ -72,7 +72,7 @@ def create_run(bench: PracticeBench, spec: PlanSpec) -> RunDirectory:
 
 
 def kill_runner_at(
-	bench: PracticeBench, run: RunDirectory, event: str, step: str = "", lease_seconds: int = 60
+	bench: PracticeBench, run: RunDirectory, event: str, step: str = "", lease_seconds: int = 30
 ) -> None:
 	"""Execute a run in a process that dies at this point; fail when it didn't die there."""
 	command = [sys.executable, "-m", "tests.faults.killed_runner", str(bench.path), run.name, event, step]

@@ -39,7 +39,7 @@ class Killer:
 		os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(bench: str, run: str, event: str, step: str = "", lease_seconds: str = "60") -> None:
+def main(bench: str, run: str, event: str, step: str = "", lease_seconds: str = "30") -> None:
 	maintenance.LEASE_SECONDS = context.LEASE_SECONDS = int(lease_seconds)
 	opened = Bench.open(bench)
 	execute(opened, RunDirectory.open(opened.path, run), [Killer(event, step)])
