@@ -47,7 +47,7 @@ def install(
 	data["benches"][name] = entry or discover(path, **login)
 	configuration.parse(data)
 
-	changed = installed_files.copy_code(places.library)
+	changed = installed_files.copy_code(places.code)
 	for directory in (places.state, os.path.dirname(places.audit_log)):
 		installed_files.make_directory(directory)
 	changed |= installed_files.write(places.configuration, configuration.dump(data), 0o600)
@@ -158,7 +158,7 @@ def _remove_all(places: Places) -> None:
 		_run_systemctl("disable", "--now", UNIT_NAME)
 		os.unlink(places.unit)
 		_run_systemctl("daemon-reload")
-	shutil.rmtree(places.library, ignore_errors=True)
+	shutil.rmtree(places.code, ignore_errors=True)
 	shutil.rmtree(places.state, ignore_errors=True)
 	os.unlink(places.configuration)
 	with suppress(OSError):

@@ -22,19 +22,19 @@ sys.exit(main())
 PACKAGE = b'"""Holds the helper alone; the application itself is in the bench."""\n'
 
 
-def copy_code(library: str) -> bool:
-	"""Make `library` a directory that `python3 -I` can run; return whether anything changed.
+def copy_code(code: str) -> bool:
+	"""Make `code` a directory that `python3 -I` can run; return whether anything changed.
 
 	The package keeps its name, `press_deploy.helper`, so that both copies are the same to the last byte.
 	"""
 	source = Path(__file__).resolve().parent
-	package = os.path.join(library, "press_deploy", "helper")
+	package = os.path.join(code, "press_deploy", "helper")
 	wanted = {os.path.join(package, path.name): _read(path) for path in source.glob("*.py")}
-	wanted[os.path.join(library, "press_deploy", "__init__.py")] = PACKAGE
-	wanted[os.path.join(library, "__main__.py")] = LAUNCHER
+	wanted[os.path.join(code, "press_deploy", "__init__.py")] = PACKAGE
+	wanted[os.path.join(code, "__main__.py")] = LAUNCHER
 	make_directory(package)
 	changed = False
-	for stale in Path(library).rglob("*.py"):
+	for stale in Path(code).rglob("*.py"):
 		if str(stale) not in wanted:
 			stale.unlink()
 			changed = True

@@ -23,7 +23,7 @@ class Places:
 		return os.path.join(os.path.abspath(self.prefix), path)
 
 	@property
-	def library(self) -> str:
+	def code(self) -> str:
 		return self._below("opt/press_deploy_helper")
 
 	@property
@@ -48,7 +48,7 @@ class Places:
 
 	@property
 	def command(self) -> list[str]:
-		return service_files.build_command(self.library, self.configuration)
+		return service_files.build_command(self.code, self.configuration)
 
 	@property
 	def has_systemd(self) -> bool:

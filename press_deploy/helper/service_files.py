@@ -59,6 +59,6 @@ redirect_stderr=true
 """
 
 
-def build_command(library: str, configuration: str) -> list[str]:
+def build_command(code: str, configuration: str) -> list[str]:
 	"""Return the command that serves: isolated from user, environment and installed packages."""
-	return [PYTHON, *ISOLATION, library, "--config", configuration]
+	return [PYTHON, *ISOLATION, code, "--config", configuration]

@@ -97,12 +97,12 @@ def client(hostile, places):
 def test_the_copy_needs_the_standard_library_alone(bench, places):
 	install(str(bench), prefix=places.prefix, entry=make_entry(bench))
 	listed = subprocess.run(
-		[PYTHON, "-I", "-c", LIST_MODULES, places.library],
+		[PYTHON, "-I", "-c", LIST_MODULES, places.code],
 		capture_output=True,
 		text=True,
 		timeout=HANG_SECONDS,
 	)
-	assert listed.stdout == f"[] [] 1 {places.library}/press_deploy/__init__.py\n", listed.stderr
+	assert listed.stdout == f"[] [] 1 {places.code}/press_deploy/__init__.py\n", listed.stderr
 
 
 @system_python
@@ -116,7 +116,7 @@ def test_the_copy_serves_our_own_bench(bench, places):
 		process.send_signal(signal.SIGTERM)
 		assert process.wait(HANG_SECONDS) == 0
 	assert not os.path.lexists(places.socket)
-	assert not list(Path(places.library).rglob("__pycache__"))
+	assert not list(Path(places.code).rglob("__pycache__"))
 
 
 @system_python
@@ -333,9 +333,7 @@ def test_a_lock_that_is_held_for_ever_costs_only_that_request(hostile, client):
 
 @as_root
 @system_python
-@pytest.mark.parametrize(
-	"place", ["library/press_deploy/helper/policy.py", "library", "configuration", "state"]
-)
+@pytest.mark.parametrize("place", ["code/press_deploy/helper/policy.py", "code", "configuration", "state"])
 def test_as_root_what_others_could_write_is_not_run(hostile, places, place):
 	first, _, rest = place.partition("/")
 	path = Path(getattr(places, first)) / rest if rest else Path(getattr(places, first))
