@@ -7,6 +7,7 @@ for a run carries the run's name in its environment, so that a resumed run finds
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from press_deploy.engine.errors import CommandFailed, CommandTimedOut
 from press_deploy.engine.step_log import StepLog
 
 RUN_VARIABLE = "PRESS_DEPLOY_RUN"
+_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@", re.IGNORECASE)
 # Ask for nothing: no password, no host key, no editor.
 _UNATTENDED = {
 	"GIT_TERMINAL_PROMPT": "0",
@@ -83,7 +85,7 @@ class Programs:
 			raise
 		self._write(output + errors)
 		if process.returncode:
-			reason = (errors.strip() or output.strip()).splitlines()[-3:]
+			reason = redact(errors.strip() or output.strip()).splitlines()[-3:]
 			why = f"exit status {process.returncode}" + (f": {' | '.join(reason)}" if reason else "")
 			raise CommandFailed(doing, Path(arguments[0]).name, why, "see the step's log")
 		return output
@@ -108,7 +110,12 @@ class Programs:
 
 	def _write(self, text: str) -> None:
 		if text:
-			self.log.write(text if text.endswith("\n") else text + "\n")
+			self.log.write(redact(text if text.endswith("\n") else text + "\n"))
+
+
+def redact(text: str) -> str:
+	"""Without the passwords that programs repeat from addresses: `https://user:token@host`."""
+	return _CREDENTIALS.sub(r"\1***@", text)
 
 
 def _remaining_output(process: subprocess.Popen) -> str:

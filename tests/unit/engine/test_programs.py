@@ -1,5 +1,6 @@
 """Executing programs: nothing asks, nothing hangs, nothing is left."""
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -121,3 +122,21 @@ def test_a_log_that_cannot_be_written_fails_nothing(tmp_path):
 		log.close()
 		log.write("b\n")
 		log.close()
+
+
+@pytest.mark.parametrize("status", ["0", "3"])
+def test_no_password_of_an_address_is_repeated(tmp_path, status):
+	programs = Programs("run")
+	programs.log = StepLog(tmp_path / "step.log")
+	said = "fatal: unable to access https://ada:s3cret@git.example/shop.git and ssh://tok3n@git.example/x"
+	command = ["sh", "-c", f"echo '{said}' >&2; exit {status}"]
+	try:
+		programs.execute(command, timeout=20, doing="Trying")
+		error = ""
+	except CommandFailed as failed:
+		error = str(failed)
+		assert "https://***@git.example/shop.git" in error
+	log = (tmp_path / "step.log").read_text()
+	assert "***@git.example" in log and not {"s3cret", "tok3n"} & set(
+		re.findall(r"\w+", log.partition("\n")[2] + error)
+	)
