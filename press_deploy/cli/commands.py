@@ -26,7 +26,7 @@ from press_deploy.engine.report import write_report
 from press_deploy.engine.requests import put_request
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.runner import execute, roll_back
-from press_deploy.engine.state import EXIT_CODES, State, load_state
+from press_deploy.engine.state import EXIT_CODES, UNFINISHED, State, load_state
 from press_deploy.engine.summary import summarise
 
 FAILED, BAD_USAGE = 1, 2
@@ -45,6 +45,11 @@ def translate_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 		except DeployError as error:
 			click.echo(str(error), err=True)
 			sys.exit(BAD_USAGE if isinstance(error, InputError | Refused | LockHeld) else FAILED)
+		except OSError as error:
+			what = error.filename or "a file"
+			click.echo(f"Reading or writing {what}: {error.strerror or error}", err=True)
+			click.echo("  → run this as the user the bench belongs to; see its rights and its disk", err=True)
+			sys.exit(FAILED)
 
 	return guarded
 
@@ -53,6 +58,10 @@ def translate_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.version_option(__version__)
 def main() -> None:
 	"""Deploys releases to a Frappe bench: back up, switch, validate, open, monitor, roll back."""
+	for stream in (sys.stdout, sys.stderr):
+		# A terminal that can't show a character shows another one.
+		if hasattr(stream, "reconfigure"):
+			stream.reconfigure(errors="replace")
 
 
 @main.command()
@@ -93,9 +102,7 @@ def rollback(run: str, bench_path: str, by: str, reason: str) -> None:
 		put_request(directory, "rollback", by, reason)
 		click.echo(f"The runner at work was asked to roll back; watch it: press-deploy status {run}")
 		return
-	with awake(bench.path):
-		state = roll_back(bench, directory, by, reason, [TerminalListener()])
-	sys.exit(_exit_code(state))
+	_execute(bench, directory, lambda: roll_back(bench, directory, by, reason, [TerminalListener()]))
 
 
 @main.command()
@@ -163,10 +170,26 @@ main.add_command(helper)
 
 
 def _finish(bench: Bench, directory: RunDirectory, *, dry_run: bool = False) -> None:
-	with awake(bench.path):
-		state = execute(bench, directory, [TerminalListener()], dry_run=dry_run)
+	_execute(bench, directory, lambda: execute(bench, directory, [TerminalListener()], dry_run=dry_run))
+
+
+def _execute(bench: Bench, directory: RunDirectory, work: Callable[[], State]) -> None:
+	was_over = not load_state(directory).is_unfinished
+	try:
+		with awake(bench.path):
+			state = work()
+	except KeyboardInterrupt:
+		click.echo("\nInterrupted. What was under way stands as follows:")
+		_show(bench, directory)
+		sys.exit(FAILED)
+	if state in UNFINISHED or was_over:
+		_show(bench, directory)
 	click.echo(f"report: {directory.report_html}")
 	sys.exit(_exit_code(state))
+
+
+def _show(bench: Bench, directory: RunDirectory) -> None:
+	show_summary(Console(highlight=False, soft_wrap=True), summarise(bench, directory))
 
 
 def _exit_code(state: State) -> int:

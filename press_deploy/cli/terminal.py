@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from press_deploy.engine.journal import Record
-from press_deploy.engine.state import RunState, State
+from press_deploy.engine.state import UNFINISHED, RunState, State
 from press_deploy.engine.steps import Step
 
 _COLOURS = {
@@ -64,8 +64,13 @@ class TerminalListener:
 		self._show_phase(data["phase"])
 		seconds = time.monotonic() - self._begun.get(data["step"], time.monotonic())
 		self.console.print(
-			f" [green]✓[/] {escape(data['title'])} [dim]({seconds:.1f} s)[/] {escape(data['found'])}"
+			f" {self._sign(data['result'])} {escape(data['title'])} [dim]({seconds:.1f} s)[/] {escape(data['found'])}"
 		)
+
+	def _sign(self, result: dict) -> str:
+		"""A step that looked is done when it has looked; what it saw may be bad all the same."""
+		holds = [condition["holds"] is True for condition in result.get("conditions", [])]
+		return "[green]✓[/]" if all(holds) else "[red]✗[/]"
 
 	def _step_failed(self, data: dict, state: RunState) -> None:
 		self._show_phase(data["phase"])
@@ -92,10 +97,8 @@ class TerminalListener:
 
 	def _waiting(self, data: dict, state: RunState) -> None:
 		self.console.print(f"[yellow]waiting for a person[/]: {escape(data['reason'])}")
-		if data["accepts_go"]:
-			self.console.print(f"  → press-deploy decide {state.run} go|no-go")
-		else:
-			self.console.print(f"  → press-deploy rollback {state.run}")
+		for line in _who_decides(data, state.run, closed=state.is_closed):
+			self.console.print(f"  {escape(line)}")
 
 	def _rollback_started(self, data: dict, state: RunState) -> None:
 		self.console.print(f"[yellow]rolling back[/]: {escape(data['cause'])}")
@@ -118,8 +121,14 @@ def show_summary(console: Console, summary: dict) -> None:
 	console.print(
 		f"state: [{_COLOURS.get(state, 'white')}]{state.value}[/]{alive}   verdict: {summary['verdict'] or '–'}"
 	)
+	console.print(
+		f"sites: {', '.join(summary['sites'])}{' (closed by this run)' if summary['closed'] else ''}"
+	)
+	console.print(f"started: {summary['started'] or '–'}   ended: {summary['ended'] or '–'}")
 	if summary["reason"]:
 		console.print(f"reason: {escape(summary['reason'])}")
+	for line in what_now(summary):
+		console.print(escape(line))
 	console.print(f"downtime: {summary['downtime_seconds']:g} s")
 	table = Table(box=None, pad_edge=False)
 	for column in ("phase", "step", "status", "found"):
@@ -132,6 +141,34 @@ def show_summary(console: Console, summary: dict) -> None:
 		console.print(
 			f"{app['name']}: before {_short(app['before'])}, wanted {_short(app['wanted'])}, now {_short(app['now'])}"
 		)
+
+
+def what_now(summary: dict) -> list[str]:
+	"""What a person can do about a run that isn't over and has nobody at work on it."""
+	state, place = State(summary["state"]), f"{summary['run']} --bench {summary['bench']}"
+	if state is State.FATAL:
+		return [f"→ mend the cause, then: press-deploy rollback {place}"]
+	if state not in UNFINISHED or summary["alive"]:
+		return []
+	if state is State.WAITING:
+		return _who_decides(summary["waiting"], place, closed=summary["closed"])
+	if state is State.PENDING:
+		return [f"→ not begun; start it: press-deploy resume {place}"]
+	return [
+		"No runner is at work on this run. With a helper it is resumed when its lease expires, in 30 s at most.",
+		f"→ press-deploy resume {place}",
+		f"→ press-deploy rollback {place}",
+	]
+
+
+def _who_decides(waiting: dict, place: str, *, closed: bool) -> list[str]:
+	deadline = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(waiting["deadline"]))
+	rolls_back = waiting["when_nobody_decides"] == "roll_back"
+	lines = [f"If nobody decides until {deadline} UTC, it is rolled back."] if rolls_back else []
+	if waiting["accepts_go"]:
+		return [*lines, f"→ press-deploy decide {place} go", f"→ press-deploy decide {place} no-go"]
+	keep = [] if closed else [f"→ keep the release as it is: press-deploy decide {place} go"]
+	return [*lines, f"→ press-deploy rollback {place}", *keep]
 
 
 def _short(commit: str | None) -> str:

@@ -150,7 +150,13 @@ class Context:
 		for request in read_requests(self.run, self.state.taken_requests):
 			self.journal.append(
 				"request-taken",
-				{"name": request.name, "action": request.action, "by": request.by, "reason": request.reason},
+				{
+					"name": request.name,
+					"action": request.action,
+					"by": request.by,
+					"reason": request.reason,
+					"asked": request.time,
+				},
 			)
 			return request
 		return None

@@ -64,9 +64,15 @@ class Repository:
 			branch = None
 		return Position(commit, branch)
 
-	def changes(self) -> list[str]:
-		"""What differs from HEAD, untracked files included: lines of `git status --porcelain`."""
-		return self._read("status", "--porcelain", "--untracked-files=normal").splitlines()
+	def changes(self, *, untracked: bool = True) -> list[str]:
+		"""What differs from HEAD, as lines of `git status --porcelain`."""
+		return self._read(
+			"status", "--porcelain", f"--untracked-files={'normal' if untracked else 'no'}"
+		).splitlines()
+
+	def difference(self) -> str:
+		"""The uncommitted changes of tracked files, as a patch."""
+		return self._read("diff", "--binary", "HEAD", "--")
 
 	def remotes(self) -> list[str]:
 		return self._read("remote").split()

@@ -127,6 +127,7 @@ def _held(owner: Owner | None, alive: bool) -> LockHeld:
 	return LockHeld(
 		"Locking",
 		"the bench",
-		f"{who} died before it was finished",
-		f"finish it first: press-deploy resume {owner.run}, or press-deploy rollback {owner.run}",
+		f"{who} is not finished, and nobody is at work on it: its process died, or it waits for a person",
+		f"see what it needs: press-deploy status {owner.run}; then press-deploy resume {owner.run}, or "
+		f"press-deploy rollback {owner.run}",
 	)

@@ -17,7 +17,16 @@ from press_deploy.engine.errors import DeployError, ServiceError
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.processes import started_at
 from press_deploy.engine.services import WEB, Services
-from press_deploy.engine.web import BROKEN, GOOD, MAINTENANCE, REFUSED, SERVER_ERROR, Web
+from press_deploy.engine.web import (
+	BROKEN,
+	CLIENT_ERROR,
+	GOOD,
+	MAINTENANCE,
+	REFUSED,
+	SERVER_ERROR,
+	TIMEOUT,
+	Web,
+)
 
 LEASE_SECONDS = 30
 RENEW_SECONDS = 8
@@ -30,7 +39,7 @@ ANSWERS_OF_UNSEEN_WORKERS = 60
 # nobody is served either, and the rollback must not wait for it to say so politely.
 OPEN = frozenset({GOOD})
 CLOSED = frozenset({MAINTENANCE})
-CLOSED_OR_BROKEN = frozenset({MAINTENANCE, SERVER_ERROR, REFUSED, BROKEN})
+CLOSED_OR_BROKEN = frozenset({MAINTENANCE, SERVER_ERROR, CLIENT_ERROR, REFUSED, TIMEOUT, BROKEN})
 MINIMUM_ANSWERS = 10
 
 
@@ -77,9 +86,9 @@ class MaintenanceObserver:
 	def __init__(self, bench: Bench, services: Services, web: Web):
 		self._bench, self._services, self._web = bench, services, web
 
-	def wait_until(self, sites: list[str], wanted: frozenset[str]) -> None:
+	def wait_until(self, sites: list[str], wanted: frozenset[str], seconds: float = OBSERVE_SECONDS) -> None:
 		"""Let the web workers read their configuration again, and wait until all of them answer as wanted."""
-		deadline = time.monotonic() + OBSERVE_SECONDS
+		deadline = time.monotonic() + seconds
 		if not self.observe(sites, wanted).done:
 			self._reload()
 		while not self.observe(sites, wanted).done and time.monotonic() < deadline:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -91,7 +92,7 @@ class ConfigChange(Frozen):
 	@model_validator(mode="after")
 	def _value_is_json(self) -> ConfigChange:
 		inputs.json_value(self.value)
-		if inputs.is_secret_name(self.key):
+		if any(inputs.is_secret_name(name) for name in (self.key, *_names_in(self.value))):
 			raise ValueError(
 				"key usually holds a secret, and a plan is no place for one; set it with bench set-config"
 			)
@@ -306,6 +307,15 @@ class PlanSpec(Frozen):
 _CREDENTIALS = re.compile(r":[^/@\s]\S*@")
 # The sentence an admin has to type (or tick in Desk) to let critical tests run on production.
 CONSENT = "tests may create and change records on the production site"
+
+
+def _names_in(value: Any) -> Iterator[str]:
+	"""Every key of the objects in a JSON value."""
+	children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+	if isinstance(value, dict):
+		yield from value
+	for child in children:
+		yield from _names_in(child)
 
 
 def canonical_json(data: Any) -> str:

@@ -39,7 +39,7 @@ def put_request(run: RunDirectory, action: Action, by: str, reason: str) -> Requ
 			raise InputError(field, value, why, remedy) from None
 	now = datetime.now(timezone.utc)
 	name = f"{now.strftime('%Y%m%d-%H%M%S-%f')}-{secrets.token_hex(2)}"
-	request = Request(name, action, by, reason, now.isoformat(timespec="seconds"))
+	request = Request(name, action, by, reason, now.isoformat(timespec="microseconds"))
 	durable.write_json(run.requests / f"{name}.json", asdict(request))
 	return request
 

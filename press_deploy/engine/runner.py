@@ -6,10 +6,11 @@ A resumed run asks reality, not the journal, whether a half-done step is done.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -25,9 +26,7 @@ from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.state import Phase, RunState, State, load_state
 from press_deploy.engine.steps.base import Observation, Step
 
-# In these phases, stopping means rolling back what was changed.
-CHANGING_PHASES = {Phase.DEPLOY, Phase.VALIDATE, Phase.OPEN, Phase.MONITOR}
-# In these, no visitor may get through.
+# In these phases no visitor may get through.
 CLOSED_PHASES = {Phase.DEPLOY, Phase.VALIDATE}
 
 
@@ -44,9 +43,8 @@ class Listener(Protocol):
 class Runner:
 	"""Executes or resumes the run that stands in a context."""
 
-	def __init__(self, context: Context, listeners: Iterable[Listener] = ()):
-		self.context = context
-		self.listeners = list(listeners)
+	def __init__(self, context: Context, listeners: list[Listener]):
+		self.context, self.listeners = context, listeners
 
 	@property
 	def state(self) -> RunState:
@@ -57,9 +55,8 @@ class Runner:
 		facts = {"pid": os.getpid(), "resumed": bool(self.state.steps), "python": sys.version.split()[0]}
 		self.context.journal.append("runner-started", facts)
 		try:
-			if self.state.state is State.WAITING and not self._is_decided():
-				self.context.hand_maintenance_over(self.state.waiting["deadline"] - time.time())
-				return State.WAITING
+			if self.state.state is State.WAITING and (reached := self._leave_waiting()):
+				return reached
 			self.context.keep_what_is_held()
 			if self.state.state is State.ROLLING_BACK:
 				return self._roll_back()
@@ -71,11 +68,13 @@ class Runner:
 
 	def _walk(self) -> State:
 		for step in steps.FORWARD:
+			known = self.state.step(step.name)
 			try:
-				self._take_requests(step)
-				if step.phase in CLOSED_PHASES:
-					self.context.check_maintenance_holds()
-				self._perform(step)
+				if not (known and known.is_over):
+					self._heed_requests()
+					if step.phase in CLOSED_PHASES:
+						self.context.check_maintenance_holds()
+					self._perform(step)
 			except WaitForPerson as wait:
 				return self._wait(step, wait)
 			except JournalError:
@@ -113,7 +112,8 @@ class Runner:
 			return
 		if known and known.status == "failed":
 			# The runner died between a failure and what follows from it.
-			raise StepFailed(**{key: known.error[key] for key in ("doing", "what", "why", "remedy")})
+			kind = Refused if known.error["kind"] == "Refused" else StepFailed
+			raise kind(**{key: known.error[key] for key in ("doing", "what", "why", "remedy")})
 		if known:
 			before = known.before
 			observation = step.observe(context, before, None)
@@ -126,8 +126,7 @@ class Runner:
 			before = step.prepare(context)
 			self._journal("step-announced", step, before=before)
 		result = step.apply(context, before) or {}
-		for listener in self.listeners:
-			listener.effect_made(step)
+		_tell_each(self.listeners, lambda listener: listener.effect_made(step))
 		observation = step.observe(context, before, result)
 		if not observation.done:
 			raise StepFailed(
@@ -144,27 +143,30 @@ class Runner:
 		result = {**result, **({"evidence": observation.evidence} if observation.evidence else {})}
 		self._journal("step-observed", step, result=result, found=observation.found)
 
-	def _take_requests(self, step: Step) -> None:
-		"""Between two steps: does somebody want the run to stop?"""
-		request = self.context.take_request()
-		if request is None or request.action == "go":
+	def _heed_requests(self) -> None:
+		"""Between two steps: does somebody want the run to stop? Asked of the journal, where it survives a kill."""
+		while self.context.take_request():
+			pass
+		request = next((each for each in self.state.requests if each["action"] != "go"), None)
+		if request is None:
 			return
-		if step.phase in CHANGING_PHASES and self.state.was_announced(steps.FIRST_CHANGE):
-			raise RollbackNeeded(f"{request.action} by {request.by}: {request.reason}", by=request.by)
-		if step.phase is not Phase.CLOSE:
-			raise Stopped("Stopping", f"run {self.context.run.name}", f"{request.by}: {request.reason}")
+		if self.state.was_announced(steps.FIRST_CHANGE):
+			raise RollbackNeeded(
+				f"{request['action']} by {request['by']}: {request['reason']}", by=request["by"]
+			)
+		raise Stopped("Stopping", f"run {self.context.run.name}", f"{request['by']}: {request['reason']}")
 
 	def _stop(self, step: Step, error: DeployError) -> State:
 		"""What follows when a step can't be done: roll back, or end where nothing was changed yet."""
-		if isinstance(error, Refused):
-			return self._end(State.REFUSED, error.why, error)
-		if step.phase in CHANGING_PHASES and self.state.was_announced(steps.FIRST_CHANGE):
-			return self._start_rollback(RollbackNeeded(f"{step.title}: {error.why}", error=error))
 		if step.phase is Phase.CLOSE:
 			self.context.note(f"{step.title} failed: {error}")
 			return self._end(
 				State.SUCCEEDED, f"the release is live, but {step.title.lower()} failed: {error.why}", error
 			)
+		if self.state.was_announced(steps.FIRST_CHANGE):
+			return self._start_rollback(RollbackNeeded(f"{step.title}: {error.why}", error=error))
+		if isinstance(error, Refused):
+			return self._end(State.REFUSED, error.why, error)
 		return self._end(State.ABORTED, f"{step.title}: {error.why}. Nothing was changed.", error)
 
 	def _start_rollback(self, cause: RollbackNeeded) -> State:
@@ -217,8 +219,11 @@ class Runner:
 		self.context.finish()
 		return State.WAITING
 
-	def _is_decided(self) -> bool:
-		"""Resumed while waiting: whether a person said GO. Raises `RollbackNeeded` when the run goes back."""
+	def _leave_waiting(self) -> State | None:
+		"""Resumed while waiting: the state the run ends or stays in, or None when a person said GO.
+
+		Raises `RollbackNeeded` when it goes back.
+		"""
 		while self.context.take_request():
 			pass
 		waiting, decision = self.state.waiting, self.state.decision()
@@ -228,10 +233,15 @@ class Runner:
 			)
 		if decision and waiting["accepts_go"]:
 			self.context.journal.append("went-on", {"step": waiting["step"], "by": decision["by"]})
-			return True
-		if time.time() >= waiting["deadline"] and waiting["when_nobody_decides"] == "roll_back":
+			return None
+		if decision and not self.state.is_closed:
+			kept = f"kept by {decision['by']} ({decision['reason']}), in spite of: {waiting['reason']}"
+			return self._end(State.SUCCEEDED, kept)
+		rolls_back = waiting["when_nobody_decides"] == "roll_back"
+		if rolls_back and time.time() >= waiting["deadline"]:
 			raise RollbackNeeded("nobody decided in time")
-		return False
+		self.context.hand_maintenance_over(waiting["deadline"] - time.time() if rolls_back else math.inf)
+		return State.WAITING
 
 	def _end(self, state: State, reason: str, error: DeployError | None = None) -> State:
 		data = {"state": state.value, "reason": reason}
@@ -251,14 +261,16 @@ def execute(
 
 	A run that is over stays as it is. Raises `LockHeld`, `JournalDamaged`, `JournalError`, `InputError`.
 	"""
-	with _hold(bench, run, "deployment", listeners) as context:
+	with _hold(bench, run, "deployment", listeners) as (context, told):
 		if context.state.started is None:
 			facts = {"plan_sha256": context.spec.sha256, "run": run.name, "dry_run": dry_run}
 			context.journal.append("run-created", facts)
 		elif not context.state.is_unfinished:
-			context.release_forgotten_lease()
-			return context.state.state
-		return Runner(context, listeners).run()
+			return _stay_over(context, dry_run)
+		elif dry_run and not context.state.dry_run:
+			remedy = "start a dry run of its own: press-deploy run PLAN --dry-run"
+			raise Refused("Dry-running", f"run {run.name}", "it has begun for real", remedy)
+		return Runner(context, told).run()
 
 
 def roll_back(
@@ -268,17 +280,23 @@ def roll_back(
 
 	A run that is alive is asked by `requests.put_request` instead. Raises as `execute`, and `Refused`.
 	"""
-	with _hold(bench, run, f"rollback by {by}", listeners) as context:
+	with _hold(bench, run, f"rollback by {by}", listeners) as (context, told):
+		if context.state.started is None:
+			raise Refused(
+				"Rolling back", f"run {run.name}", "it has not begun, so there is nothing to undo", ""
+			)
 		if context.state.is_unfinished:
 			put_request(run, "rollback", by, reason)
 		else:
 			_refuse_pointless_rollback(bench, context.state)
 			context.journal.append("rollback-started", RollbackNeeded(f"{by}: {reason}", by=by).as_data())
-		return Runner(context, listeners).run()
+		return Runner(context, told).run()
 
 
 @contextmanager
-def _hold(bench: Bench, run: RunDirectory, reason: str, listeners: Iterable[Listener]) -> Iterator[Context]:
+def _hold(
+	bench: Bench, run: RunDirectory, reason: str, listeners: Iterable[Listener]
+) -> Iterator[tuple[Context, list[Listener]]]:
 	"""The run with the bench locked for it, its journal open and checked, and nothing of it left running."""
 	spec = run.read_plan()
 	with BenchLock(bench.deployments, run.name, reason, lambda name: _is_unfinished(bench, name)) as lock:
@@ -291,19 +309,39 @@ def _hold(bench: Bench, run: RunDirectory, reason: str, listeners: Iterable[List
 				run.check_plan(spec, state.plan_sha256)
 				processes.end_processes_of(run.name)
 			context = Context.build(bench, run, spec, journal, state)
-			journal.on_append = lambda record: _tell(context, listeners, record)
-			yield context
+			told = list(listeners)
+			journal.on_append = lambda record: _tell(context, told, record)
+			yield context, told
 			if not state.is_unfinished:
 				lock.forget()
 		finally:
 			journal.close()
 
 
-def _tell(context: Context, listeners: Iterable[Listener], record: Record) -> None:
+def _tell(context: Context, listeners: list[Listener], record: Record) -> None:
 	context.state.follow(record)
 	context.projector.follow(record, context.state)
-	for listener in listeners:
-		listener.journal_appended(record, context.state)
+	_tell_each(listeners, lambda listener: listener.journal_appended(record, context.state))
+
+
+def _tell_each(listeners: list[Listener], tell: Callable[[Listener], None]) -> None:
+	"""A terminal that has gone, or a pipe nobody reads, must not end a deployment: it is told nothing more."""
+	for listener in list(listeners):
+		try:
+			tell(listener)
+		except (OSError, ValueError):
+			listeners.remove(listener)
+
+
+def _stay_over(context: Context, dry_run: bool) -> State:
+	"""What to say of a run that is over: how it ended. What its runner could not finish is finished."""
+	if context.state.state is State.CHECKED and not dry_run:
+		name = context.run.name
+		raise Refused("Resuming", f"run {name}", "it was a dry run, and it is over", "start a run of its own")
+	context.release_forgotten_lease()
+	if not context.run.report_html.exists():
+		context.finish()
+	return context.state.state
 
 
 def _refuse_pointless_rollback(bench: Bench, state: RunState) -> None:
@@ -312,8 +350,11 @@ def _refuse_pointless_rollback(bench: Bench, state: RunState) -> None:
 			"Rolling back", f"run {state.run}", f"it is {state.state.value}, so there is nothing to undo", ""
 		)
 	newer = [run.name for run in list_runs(bench.path) if run.name > state.run]
+	states = [load_state(RunDirectory.open(bench.path, name)) for name in newer]
 	changed = [
-		name for name in newer if load_state(RunDirectory.open(bench.path, name)).was_announced("maintenance")
+		each.run
+		for each in states
+		if each.was_announced(steps.FIRST_CHANGE) and each.state is not State.ROLLED_BACK
 	]
 	if changed:
 		raise Refused(

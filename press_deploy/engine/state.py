@@ -165,7 +165,13 @@ class RunState:
 		"""What a person last decided since the run began to wait: a request as in the journal."""
 		if not self.waiting:
 			return None
-		since = [request for request in self.requests if request["seq"] > self.waiting["seq"]]
+		since = [
+			request
+			for request in self.requests
+			if request["seq"] > self.waiting["seq"]
+			# A GO that was said before the question was put answers another one.
+			and (request["action"] != "go" or request["asked"] >= self.waiting["time"])
+		]
 		return since[-1] if since else None
 
 
@@ -229,7 +235,7 @@ def _rollback_started(state: RunState, record: Record, data: dict) -> None:
 		state.notes.append(
 			{"text": f"An earlier rollback: {state.rollback['cause']}", "time": state.rollback["time"]}
 		)
-	state.rollback = {**data, "time": record.time}
+	state.rollback = {**data, "time": record.time, "seq": record.seq}
 	for step in state.steps.values():
 		if step.status == "announced":
 			# Here the run left its way: this step will not be gone on with.

@@ -31,6 +31,9 @@ def summarise(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 	return {
 		"run": run.name,
 		"title": spec.title,
+		"bench": str(bench.path),
+		"sites": spec.site_names,
+		"closed": state.is_closed,
 		"state": state.state.value,
 		"verdict": state.verdict,
 		"phase": state.phase,

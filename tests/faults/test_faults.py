@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import psutil
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine import services
+from press_deploy.engine import maintenance, services, steps
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import JournalDamaged, LockHeld
+from press_deploy.engine.errors import JournalDamaged, LockHeld, Refused
 from press_deploy.engine.journal import Record
+from press_deploy.engine.maintenance import MaintenanceObserver
 from press_deploy.engine.requests import put_request
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.runner import execute, roll_back
@@ -35,6 +37,7 @@ from tests.faults.bench_state import (
 	resume,
 	take_picture,
 )
+from tests.faults.test_crash_matrix import FORWARD_NEEDS
 from tests.support.practice_bench import set_key, wait_until
 
 
@@ -324,6 +327,115 @@ def test_migrated_and_opened_database_is_not_rolled_back_without_a_person(bench:
 
 	assert_in_order(bench, run)
 	assert take_picture(bench) == before
+
+
+@pytest.mark.parametrize("step", [step.name for step in steps.FORWARD])
+def test_dead_run_is_rolled_back(bench: PracticeBench, step: str) -> None:
+	run = create_run(bench, quick_plan(bench, "good", **FORWARD_NEEDS.get(step, {})))
+	before = take_picture(bench)
+	kill_runner_at(bench, run, "step-announced", step)
+	had_begun = load_state(run).was_announced(steps.FIRST_CHANGE)
+
+	reached = roll_back(Bench.open(bench.path), run, "admin", "it died")
+
+	assert reached is (State.ROLLED_BACK if had_begun else State.ABORTED), load_state(run).reason
+	assert_in_order(bench, run)
+	assert take_picture(bench) == before
+
+
+def test_request_that_was_taken_before_a_kill_is_heeded(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	before = take_picture(bench)
+	kill_runner_at(bench, run, "step-observed", "switch-code")
+	put_request(run, "abort", "admin", "second thoughts")
+	kill_runner_at(bench, run, "request-taken")
+
+	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
+
+	assert take_picture(bench) == before
+
+
+def test_dry_run_of_a_run_that_has_begun_is_refused(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	kill_runner_at(bench, run, "step-observed", "fetch-code")
+	before = take_picture(bench)
+
+	with pytest.raises(Refused, match="begun for real"):
+		execute(Bench.open(bench.path), run, dry_run=True)
+
+	assert take_picture(bench) == before
+
+
+def test_window_that_closed_meanwhile_is_not_used(bench: PracticeBench) -> None:
+	now = datetime.now(timezone.utc)
+	window = {"start": now.isoformat(), "end": (now + timedelta(seconds=5)).isoformat()}
+	run = create_run(bench, quick_plan(bench, "good", window=window))
+	kill_runner_at(bench, run, "step-observed", "fetch-code")
+	wait_until(lambda: datetime.now(timezone.utc) > now + timedelta(seconds=5), "the end of the window")
+
+	assert resume(bench, run) is State.ABORTED
+
+	assert "window is not open any more" in load_state(run).reason
+	assert not load_state(run).was_announced("maintenance")
+
+
+def test_file_that_appears_in_the_app_does_not_stop_a_rollback(bench: PracticeBench) -> None:
+	leftover = bench.places.app / "shop" / "generated.txt"
+	run = create_run(bench, quick_plan(bench, "http-errors"))
+	saboteur = Saboteur(
+		"step-observed", "switch-code", lambda: leftover.write_text("made by the new release")
+	)
+	try:
+		assert run_sabotaged(bench, run, saboteur) is State.ROLLED_BACK, load_state(run).reason
+		assert bench.served_version() == "1.0.0"
+	finally:
+		leftover.unlink()
+
+
+def test_hung_web_server_is_rolled_back(bench: PracticeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+	monkeypatch.setattr(maintenance, "OBSERVE_SECONDS", 3)
+	monkeypatch.setattr(MaintenanceObserver.wait_until, "__defaults__", (3,))
+
+	def hang() -> None:
+		master = psutil.Process(
+			next(each["pid"] for each in bench.helper.status()["programs"] if each["role"] == "web")
+		)
+		for process in (*master.children(), master):
+			process.suspend()
+
+	run = create_run(
+		bench,
+		quick_plan(bench, "good", monitor={"seconds": 60.0, "interval_seconds": 0.5, "minimum_samples": 1}),
+	)
+	before = take_picture(bench)
+
+	assert run_sabotaged(bench, run, Saboteur("step-announced", "monitor", hang)) is State.ROLLED_BACK, (
+		load_state(run).reason
+	)
+
+	assert_in_order(bench, run)
+	assert take_picture(bench) == before
+
+
+def test_terminal_that_goes_away_does_not_end_a_run(bench: PracticeBench) -> None:
+	def hang_up() -> None:
+		raise BrokenPipeError
+
+	run = create_run(bench, quick_plan(bench, "good"))
+
+	assert run_sabotaged(bench, run, Saboteur("step-observed", "maintenance", hang_up)) is State.SUCCEEDED
+
+
+def test_stale_go_answers_no_later_question(bench: PracticeBench) -> None:
+	smoke_test = {"kind": "http", "name": "Odd", "path": "/", "expected_text": "not to be found"}
+	triggers = {"error_rate": "ask", "critical_tests": "ask", "latency": "ask", "log_errors": "ask"}
+	run = create_run(bench, quick_plan(bench, "good", smoke_tests=[smoke_test], triggers=triggers))
+	assert resume(bench, run) is State.WAITING
+	for _click in range(2):
+		put_request(run, "go", "admin", "looked at it")
+
+	assert resume(bench, run) is State.WAITING, "the public smoke tests ask anew"
+	assert resume(bench, run) is State.WAITING
 
 
 def break_home_page(bench: PracticeBench) -> None:

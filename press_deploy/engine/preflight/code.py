@@ -96,4 +96,4 @@ def _check_target(context: Context, app: App) -> Check:
 		return warn(
 			name, f"{kind} {app.ref} is at {commit[:12]}, the plan expects no commit", "set expected_commit"
 		)
-	return ok(name, f"{kind} {app.ref} is at {commit[:12]}, as expected")
+	return ok(name, f"{kind} {app.ref} of remote {remote} is at {commit[:12]}, as expected")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +54,7 @@ def check_safe_place(context: Context) -> Iterator[Check]:
 		yield warn("Safe place", "the plan names none: the backup stays on this disk", "set a safe directory")
 		return
 	directory = Path(path)
-	if not directory.is_dir() or not os.access(directory, os.W_OK | os.X_OK):
+	if not _can_write(directory):
 		yield fail(
 			"Safe place", f"{path} is no directory this user may write to", f"create it: mkdir -p {path}"
 		)
@@ -123,6 +123,15 @@ def check_recent_log_errors(context: Context) -> Iterator[Check]:
 		)
 	else:
 		yield ok("Recent log errors", f"none in the newest lines of {len(files)} files")
+
+
+def _can_write(directory: Path) -> bool:
+	"""Whether a file can really be made there; rights alone don't tell."""
+	try:
+		with tempfile.TemporaryFile(dir=directory):
+			return True
+	except OSError:
+		return False
 
 
 def _size_of(context: Context, site: str) -> int:

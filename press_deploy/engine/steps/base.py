@@ -27,6 +27,8 @@ class Step:
 	name: str
 	title: str
 	phase: Phase
+	# Whether reality shows that it was undone; if not, a rollback that died undoes it again.
+	undo_is_observable = True
 
 	def skip_reason(self, context: Context) -> str | None:
 		"""Why this plan has no need of the step; None when it has."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import logs, maintenance
+from press_deploy.engine import durable, logs, maintenance
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.file_copy import FileCopy
@@ -33,6 +34,9 @@ class Maintenance(Step):
 	wanted = maintenance.CLOSED
 
 	def prepare(self, context: Context) -> dict[str, Any]:
+		if not context.spec.is_open_at(datetime.now(timezone.utc)):
+			remedy = "start a new run in the next window"
+			raise StepFailed("Closing", "the sites", "the maintenance window is not open any more", remedy)
 		values = {
 			site: get_value(str(context.bench.site_config(site)), "maintenance_mode")
 			for site in context.spec.site_names
@@ -158,7 +162,7 @@ class SwitchCode(Step):
 		found = []
 		for name, target in self._targets(context).items():
 			repository = context.repository(name)
-			position, changes = repository.position(), repository.changes()
+			position, changes = repository.position(), repository.changes(untracked=False)
 			if position.commit != target["commit"] or changes:
 				return Observation(
 					False, f"{name} is at {position.commit[:12]} with {len(changes)} change(s)"
@@ -173,28 +177,45 @@ class SwitchCode(Step):
 	def undo(self, context: Context, before: dict[str, Any]) -> None:
 		for name, was in before["git"].items():
 			repository = context.repository(name)
+			self._keep_uncommitted(context, name)
 			repository.switch(was["commit"], was["branch"])
-			branch = self._targets(context)[name]["branch"]
-			if branch and branch != was["branch"]:
-				repository.restore_branch(branch, was["target_branch_commit"])
+			if moved := self._moved_branch(context, name, was):
+				repository.restore_branch(moved, was["target_branch_commit"])
 		for app in context.copied_apps():
 			FileCopy(context, app).undo(before["files"][app.name])
 
 	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
 		found = []
 		for name, was in before["git"].items():
-			position, changes = context.repository(name).position(), context.repository(name).changes()
+			repository = context.repository(name)
+			position, changes = repository.position(), repository.changes(untracked=False)
 			if (position.commit, position.branch) != (was["commit"], was["branch"]) or changes:
 				return Observation(
 					False,
 					f"{name} is at {position.commit[:12]} on {position.branch}, with {len(changes)} change(s)",
 				)
+			moved = self._moved_branch(context, name, was)
+			if moved and repository.branch_commit(moved) != was["target_branch_commit"]:
+				return Observation(False, f"branch {moved} of {name} is not where it was")
 			found.append(f"{name} at {position.commit[:12]} on {position.branch or 'no branch'}")
 		for app in context.copied_apps():
 			if not FileCopy(context, app).is_undone(before["files"][app.name]):
 				return Observation(False, f"files of {app.name} differ from the originals")
 			found.append(f"originals of {app.name}")
 		return Observation(True, "; ".join(found))
+
+	def _moved_branch(self, context: Context, name: str, was: dict[str, Any]) -> str | None:
+		"""The local branch that the switch made or moved, if it is another one than the app was on."""
+		branch = self._targets(context)[name]["branch"]
+		return branch if branch != was["branch"] else None
+
+	def _keep_uncommitted(self, context: Context, name: str) -> None:
+		"""Somebody's edits since the release went live are not the release's to throw away."""
+		repository, target = context.repository(name), self._targets(context)[name]["commit"]
+		if repository.position().commit == target and repository.changes(untracked=False):
+			file = context.run.private / f"uncommitted-{name}.patch"
+			durable.write_text(file, repository.difference())
+			context.note(f"{name} had uncommitted changes; they are kept in {file}")
 
 	def _targets(self, context: Context) -> dict[str, dict[str, Any]]:
 		return context.state.result("fetch-code").get("targets", {})
@@ -235,8 +256,7 @@ class ChangeConfig(Step):
 		if wrong:
 			return Observation(False, f"not as wanted in: {', '.join(wrong)}")
 		keys = ", ".join(
-			f"{change.key} = {canonical_json(change.value)} ({change.scope})"
-			for change in context.spec.config
+			f"{change.key} = {_show(change.value)} ({change.scope})" for change in context.spec.config
 		)
 		return Observation(True, f"read back: {keys}")
 
@@ -271,6 +291,10 @@ class ChangeConfig(Step):
 		return {
 			change.key: {"present": True, "value": change.value} for change in self._changes(context, file)
 		}
+
+
+def _show(value: Any) -> str:
+	return "…" if isinstance(value, dict | list) else canonical_json(value)
 
 
 def is_needed(context: Context, what: str) -> bool:

@@ -98,10 +98,11 @@ class Requirements(Step):
 class Build(Step):
 	"""Build the assets; the ones that are replaced are kept."""
 
+	undo_is_observable = False
 	name, title, phase = "build", "Build assets", Phase.DEPLOY
 
 	def skip_reason(self, context: Context) -> str | None:
-		return why_not_needed(context, "build")
+		return why_not_needed(context, "build") if context.spec.apps else "the plan deploys no app"
 
 	def prepare(self, context: Context) -> dict[str, Any]:
 		kept = {}
@@ -166,9 +167,11 @@ class Migrate(Step):
 		return Observation(result is not None, (result or {}).get("found", "not known; migrated again"))
 
 	def undo(self, context: Context, before: dict[str, Any]) -> None:
+		if context.spec.critical_tests and context.spec.test_site not in context.spec.site_names:
+			context.note(f"The test site {context.spec.test_site} was migrated too, and stays so.")
 		for site in context.spec.site_names:
 			dump = backup.database_file(context.run.backup / "final" / site)
-			quarantine = context.run.backup / "quarantine" / site
+			quarantine = self._quarantine(context, site)
 			quarantine.mkdir(parents=True, exist_ok=True)
 			context.site_processes.call(
 				"restore",
@@ -181,15 +184,17 @@ class Migrate(Step):
 
 	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
 		sites = context.spec.site_names
-		missing = [
-			site for site in sites if not (context.run.backup / "quarantine" / site / "restored").exists()
-		]
+		missing = [site for site in sites if not (self._quarantine(context, site) / "restored").exists()]
 		if missing:
 			return Observation(False, f"not restored: {', '.join(missing)}")
 		return Observation(
 			True,
 			f"{len(sites)} database(s) as in the final backup; what was replaced is kept in backup/quarantine",
 		)
+
+	def _quarantine(self, context: Context, site: str) -> Path:
+		"""Where the replaced database is kept: a place of its own for each rollback, so that none is lost."""
+		return context.run.backup / "quarantine" / str(context.state.rollback["seq"]) / site
 
 
 class Restart(Step):
@@ -275,18 +280,21 @@ class Restart(Step):
 
 	def _wait_for_workers(self, context: Context, since: float) -> list[str]:
 		begun, drain = time.monotonic(), context.spec.drain
+		# A rollback always goes on: nobody is helped by a site that stays closed for an old job.
+		waits = drain.when_exceeded == "wait" and self.phase is not Phase.ROLLBACK
+		limit = drain.seconds + (RESTART_SECONDS if waits else 0)
 		while old := self._old(context, WORKERS, since):
-			if time.monotonic() - begun > drain.seconds + RESTART_SECONDS * (drain.when_exceeded == "wait"):
+			if time.monotonic() - begun > limit:
 				stopping = {
 					program["name"]
 					for program in context.services.programs(WORKERS)
 					if program.get("restart_pending")
 				}
-				if drain.when_exceeded == "wait" or not set(old) <= stopping:
+				if waits or not set(old) <= stopping:
 					raise StepFailed(
 						"Restarting",
 						", ".join(old),
-						f"not running again after {drain.seconds:g} s",
+						f"not running again after {limit:g} s",
 						"see the worker's log",
 					)
 				context.note(f"Went on although these workers are still at an old job: {', '.join(old)}")
@@ -308,9 +316,8 @@ class Stabilise(Step):
 			if wanted.healthy_probes and healthy >= wanted.healthy_probes:
 				break
 			time.sleep(min(1.0, wanted.seconds / 10))
-		restarted = [
-			name for name, pid in self._processes(context).items() if first.get(name) not in (None, pid)
-		]
+		now, late = self._processes(context), context.state.result(Restart.name).get("late", [])
+		restarted = [name for name, pid in first.items() if now.get(name) != pid and name not in late]
 		if restarted:
 			raise StepFailed(
 				"Stabilising", ", ".join(restarted), "it died and was started again", "see its log"

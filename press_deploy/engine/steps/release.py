@@ -115,7 +115,18 @@ class FinalVerdict(Step):
 	def _collect(self, context: Context) -> list[Condition]:
 		baselines = context.state.result("baseline")["latency"]
 		samples, probes = samples_since_opening(context), since_opening(context)
-		return judge_monitoring(samples, probes, find_new_errors(context), baselines, context.spec)
+		conditions = judge_monitoring(samples, probes, find_new_errors(context), baselines, context.spec)
+		return [*conditions, *self._fired(context)]
+
+	def _fired(self, context: Context) -> list[Condition]:
+		"""The triggers that fired meanwhile and left it to a person, over or not."""
+		opened = context.state.step("open").started
+		fired = [each for each in context.state.triggers if each["time"] > opened]
+		keys = Condition.__dataclass_fields__
+		return [
+			Condition(**{key: each[key] for key in keys if key != "name"}, name=f"Trigger: {each['name']}")
+			for each in fired
+		]
 
 
 class AnnounceSuccess(Announce):

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.maintenance import CLOSED_OR_BROKEN
 from press_deploy.engine.preview import open_preview
+from press_deploy.engine.services import WEB
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
 from press_deploy.engine.steps.deploy import Maintenance
-from press_deploy.engine.steps.install import Restart, Stabilise
+from press_deploy.engine.steps.install import RESTART_SECONDS, Restart, Stabilise
 from press_deploy.engine.steps.prepare import Announce
 from press_deploy.engine.steps.release import Open
 from press_deploy.engine.web import GOOD
@@ -28,6 +29,16 @@ class RollbackMaintenance(Maintenance):
 
 	name, title, phase = "rollback-maintenance", "Maintenance on", Phase.ROLLBACK
 	wanted = CLOSED_OR_BROKEN
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		super().apply(context, before)
+		sites = context.spec.site_names
+		if not context.maintenance.observe(sites, self.wanted).done:
+			# A web server that hangs takes no reload. What it serves is to be replaced in any case.
+			context.note("The web server did not follow a reload, so it was restarted at once.")
+			context.services.restart(WEB)
+			context.maintenance.wait_until(sites, self.wanted, RESTART_SECONDS)
+		return {}
 
 	def skip_reason(self, context: Context) -> str | None:
 		return None if context.state.was_announced("maintenance") else "the run had closed nothing yet"
@@ -46,7 +57,11 @@ class Undo(Step):
 		self.name = f"undo-{step.name}"
 
 	def skip_reason(self, context: Context) -> str | None:
-		return None if context.state.was_announced(self.step.name) else "the run had not got there"
+		return (
+			None
+			if context.state.was_announced(self.step.name)
+			else "not done by the run, so there is nothing to undo"
+		)
 
 	def prepare(self, context: Context) -> dict[str, Any]:
 		return context.state.before(self.step.name)
@@ -56,6 +71,8 @@ class Undo(Step):
 		return {}
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		if result is None and not self.step.undo_is_observable:
+			return Observation(False, "not known; undone again")
 		return self.step.observe_undone(context, before)
 
 

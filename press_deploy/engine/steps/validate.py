@@ -29,6 +29,7 @@ class CriticalTests(Step):
 	"""Run the plan's critical tests; the verdict says what follows from their outcome."""
 
 	name, title, phase = "critical-tests", "Critical tests", Phase.VALIDATE
+	undo_is_observable = False
 
 	def skip_reason(self, context: Context) -> str | None:
 		return None if context.spec.critical_tests else "the plan has none"
@@ -133,9 +134,7 @@ class LogCheck(Step):
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		findings = find_new_errors(context)
 		condition = judge_log_errors(findings, context.spec.thresholds)
-		unknown = [
-			site for site, mark in context.state.result("mark-logs")["error_log"].items() if mark is None
-		]
+		unknown = [site for site, newest in _marks(context)["error_log"].items() if newest is None]
 		conditions = [condition] + [
 			Condition(f"Error Log of {site}", None, "unknown", "readable", "it could not be read")
 			for site in unknown
@@ -190,8 +189,7 @@ def check_http(context: Context, site: str, test: HttpCheck, address: str | None
 
 def find_new_errors(context: Context) -> list[dict[str, Any]]:
 	"""Errors since the switch as plain data: log files, and new Error Log rows of every site."""
-	tests = context.state.result(CriticalTests.name)
-	marks = tests if "marks" in tests else context.state.result("mark-logs")
+	tests, marks = context.state.result(CriticalTests.name), _marks(context)
 	findings = [finding.as_data() for finding in logs.errors_since(marks["marks"], watched_logs(context))]
 	for site, newest in marks["error_log"].items():
 		if newest is not None and (rows := _new_error_log(context, site, newest)):
@@ -200,6 +198,12 @@ def find_new_errors(context: Context) -> list[dict[str, Any]]:
 				logs.Finding(logs.fingerprint(example), example, {"Error Log"}, len(rows)).as_data()
 			)
 	return [*tests.get("findings", []), *findings]
+
+
+def _marks(context: Context) -> dict[str, Any]:
+	"""Where to read on from: after the critical tests if there were any, else after the switch."""
+	tests = context.state.result(CriticalTests.name)
+	return tests if "marks" in tests else context.state.result("mark-logs")
 
 
 def _new_error_log(context: Context, site: str, newest: str) -> list[tuple[str, str]]:

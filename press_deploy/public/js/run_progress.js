@@ -81,7 +81,7 @@ press_deploy.RunProgress = class RunProgress {
 		const color = RunProgress.STATES[state] || "gray";
 		const facts = [
 			dry_run ? __("Dry run: nothing is changed") : "",
-			downtime_seconds ? __("Downtime so far: {0} s", [downtime_seconds.toFixed(1)]) : "",
+			downtime_seconds ? __(unfinished ? "Downtime so far: {0} s" : "Downtime: {0} s", [downtime_seconds.toFixed(1)]) : "",
 			unfinished && !alive && state !== "Waiting" ? __("No runner is at work") : "",
 		].filter(Boolean);
 		return `<div class="flex align-center justify-between mb-2">

@@ -131,7 +131,7 @@ def test_a_bench_that_is_not_ready_refuses_the_plan_and_changes_nothing(call, be
 
 @pytest.mark.parametrize(
 	"state,code",
-	[("Succeeded", 0), ("Checked", 0), ("Refused", 2), ("Rolled Back", 3), ("Fatal", 5), ("Aborted", 1)],
+	[("Succeeded", 0), ("Checked", 2), ("Refused", 2), ("Rolled Back", 3), ("Fatal", 5), ("Aborted", 1)],
 )
 def test_a_run_that_is_over_stays_so_and_exits_with_its_code(call, make_run, state, code):
 	run = make_run(CREATED, ended(state))

@@ -59,7 +59,7 @@ def test_an_owner_whose_run_is_over_is_waited_for(tmp_path, holder):
 def test_a_killed_owner_keeps_the_bench_for_its_run(tmp_path, holder):
 	os.kill(holder.pid, signal.SIGKILL)
 	wait_until(lambda: not is_alive(tmp_path), "the end of the lock")
-	with pytest.raises(LockHeld, match="died") as caught:
+	with pytest.raises(LockHeld, match="nobody is at work") as caught:
 		lock(tmp_path, unfinished={"first"}).__enter__()
 	assert "press-deploy resume first" in caught.value.remedy
 	with lock(tmp_path, "first", unfinished={"first"}):

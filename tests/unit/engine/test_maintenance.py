@@ -124,7 +124,7 @@ def observe(bench, *kinds, wanted=CLOSED, master=None):
 		(CLOSED, [REFUSED], False),
 		(CLOSED_OR_BROKEN, [SERVER_ERROR, REFUSED, MAINTENANCE], True),
 		(CLOSED_OR_BROKEN, [SERVER_ERROR] * 9 + [GOOD], False),
-		(CLOSED_OR_BROKEN, [TIMEOUT], False),
+		(CLOSED_OR_BROKEN, [TIMEOUT], True),
 		(OPEN, [GOOD], True),
 		(OPEN, [GOOD] * 9 + [MAINTENANCE], False),
 		(OPEN, [GOOD] * 5 + [REFUSED, GOOD], False),
