@@ -229,6 +229,14 @@ def _failed(state: RunState, record: Record, data: dict) -> None:
 	step.status, step.ended, step.error = "failed", record.time, data["error"]
 
 
+def _leave_steps(state: RunState, record: Record, why: str) -> None:
+	"""The run leaves its way: a step that was under way will not be gone on with."""
+	for step in state.steps.values():
+		if step.status == "announced":
+			step.status, step.ended = "failed", record.time
+			step.error = {"kind": "Left", "doing": "", "what": "", "why": why, "remedy": ""}
+
+
 def _rollback_started(state: RunState, record: Record, data: dict) -> None:
 	state.state, state.waiting, state.ended = State.ROLLING_BACK, None, None
 	if state.rollback:
@@ -236,17 +244,7 @@ def _rollback_started(state: RunState, record: Record, data: dict) -> None:
 			{"text": f"An earlier rollback: {state.rollback['cause']}", "time": state.rollback["time"]}
 		)
 	state.rollback = {**data, "time": record.time, "seq": record.seq}
-	for step in state.steps.values():
-		if step.status == "announced":
-			# Here the run left its way: this step will not be gone on with.
-			step.status, step.ended = "failed", record.time
-			step.error = {
-				"kind": "RollbackNeeded",
-				"doing": "",
-				"what": "",
-				"why": data["cause"],
-				"remedy": "",
-			}
+	_leave_steps(state, record, data["cause"])
 	for name in [name for name, step in state.steps.items() if step.phase == Phase.ROLLBACK.value]:
 		state.earlier_rollbacks.append(state.steps.pop(name))
 
@@ -263,6 +261,7 @@ def _went_on(state: RunState, record: Record, data: dict) -> None:
 def _ended(state: RunState, record: Record, data: dict) -> None:
 	state.state, state.ended = State(data["state"]), record.time
 	state.reason, state.error, state.waiting = data["reason"], data.get("error"), None
+	_leave_steps(state, record, data["reason"])
 
 
 def _collect(name: str):

@@ -438,6 +438,19 @@ def test_stale_go_answers_no_later_question(bench: PracticeBench) -> None:
 	assert resume(bench, run) is State.WAITING
 
 
+def test_person_may_keep_a_migrated_release_in_spite_of_a_trigger(bench: PracticeBench) -> None:
+	smoke_test = {"kind": "http", "name": "Home page", "path": "/", "expected_text": "Anchor"}
+	run = create_run(bench, quick_plan(bench, "migrating", smoke_tests=[smoke_test]))
+	saboteur = Saboteur("step-announced", "monitor", lambda: break_home_page(bench))
+	assert run_sabotaged(bench, run, saboteur) is State.WAITING
+
+	put_request(run, "go", "admin", "a false alarm")
+	assert resume(bench, run) is State.SUCCEEDED
+
+	assert "kept by admin" in assert_in_order(bench, run).reason
+	assert bench.served_version() != "1.0.0"
+
+
 def break_home_page(bench: PracticeBench) -> None:
 	with (bench.path / "logs" / "web.log").open("a") as log:
 		log.write("2026-01-01 00:00:00 ERROR something of the release is broken\n")
