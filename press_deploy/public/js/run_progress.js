@@ -118,7 +118,7 @@ press_deploy.RunProgress = class RunProgress {
 		const row = (step) => `<tr>
 			<td style="width: 30%"><span class="indicator ${RunProgress.COLORS[step.status]}">${escape(__(step.title))}</span></td>
 			<td>${escape(step.error ? `${step.error.why} ${step.error.remedy}` : step.found || "")}</td>
-			<td class="text-right text-muted" style="width: 80px">${this.describe_seconds(step)}</td>
+			<td class="text-right text-muted" style="width: 80px; white-space: nowrap">${this.describe_seconds(step)}</td>
 		</tr>`;
 		return `<table class="table table-sm small mb-3"><tbody>${steps.map(row).join("")}</tbody></table>`;
 	}
@@ -130,8 +130,8 @@ press_deploy.RunProgress = class RunProgress {
 			<pre class="run-log small" style="max-height: ${unfinished ? 320 : 200}px; overflow: auto">${text}</pre>`;
 	}
 
-	describe_seconds({ started, ended }) {
-		if (!ended) return "";
+	describe_seconds({ started, ended, status }) {
+		if (!ended || status === "skipped") return "";
 		return `${((new Date(ended) - new Date(started)) / 1000).toFixed(1)} s`;
 	}
 };
