@@ -17,7 +17,7 @@ from press_deploy.engine.interrupts import RollbackNeeded
 from press_deploy.engine.journal import Journal
 from press_deploy.engine.maintenance import LEASE_SECONDS, Lease, MaintenanceObserver
 from press_deploy.engine.plan import App, PlanSpec
-from press_deploy.engine.prober import Probe, Prober
+from press_deploy.engine.prober import Prober
 from press_deploy.engine.programs import Programs
 from press_deploy.engine.projection import Projector
 from press_deploy.engine.report import write_report
@@ -131,7 +131,7 @@ class Context:
 		if not (step and step.status == "done" and self.state.is_closed):
 			return
 		since = self.state.moment_of("maintenance")
-		leaks = [probe for probe in self._take_probes() if probe.kind == GOOD and probe.time > since]
+		leaks = [probe for probe in self.prober.take() if probe.kind == GOOD and probe.time > since]
 		if leaks:
 			raise StepFailed(
 				"Watching",
@@ -139,9 +139,6 @@ class Context:
 				f"{len(leaks)} visitor(s) were served while the site was meant to be in maintenance mode",
 				"see whether another web server or a cache answers for this site",
 			)
-
-	def _take_probes(self) -> list[Probe]:
-		return self.prober.take()
 
 	# --- people --------------------------------------------------------------------------------
 

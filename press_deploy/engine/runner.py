@@ -244,6 +244,8 @@ class Runner:
 		return State.WAITING
 
 	def _end(self, state: State, reason: str, error: DeployError | None = None) -> State:
+		if self.context.services.lost_helper:
+			self.context.note("The helper had gone; the run went on with the bench user's own rights.")
 		data = {"state": state.value, "reason": reason}
 		self.context.journal.append("run-ended", {**data, "error": error.as_data()} if error else data)
 		self.context.finish()
