@@ -13,39 +13,26 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-	AfterValidator,
-	AwareDatetime,
-	BaseModel,
-	BeforeValidator,
-	ConfigDict,
-	Field,
-	ValidationError,
-	model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from press_deploy.engine import inputs
 from press_deploy.engine.errors import InputError, show
+from press_deploy.engine.plan_fields import (
+	AbsolutePath,
+	Action,
+	AppName,
+	Frozen,
+	Instant,
+	Line,
+	Percent,
+	RelativePath,
+	SiteName,
+	Text,
+	When,
+)
 
 SCHEMA_VERSION = 1
 PLAN_SIZE_LIMIT = 1_000_000
-
-Line = Annotated[str, AfterValidator(inputs.line)]
-Text = Annotated[str, AfterValidator(inputs.text)]
-SiteName = Annotated[str, AfterValidator(inputs.site)]
-AppName = Annotated[str, AfterValidator(inputs.app)]
-RelativePath = Annotated[str, AfterValidator(inputs.relative_path)]
-AbsolutePath = Annotated[str, AfterValidator(inputs.absolute_path)]
-Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(inputs.instant)]
-When = Literal["auto", "always", "never"]
-Action = Literal["roll_back", "ask"]
-Percent = Annotated[float, Field(ge=0, le=100)]
-
-
-class Frozen(BaseModel):
-	"""Unknown fields are refused, types are not guessed, and nothing changes after validation."""
-
-	model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Site(Frozen):
