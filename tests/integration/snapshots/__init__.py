@@ -1,0 +1,1 @@
+"""Snapshots at the three providers, over real HTTP."""
