@@ -1,0 +1,87 @@
+"""Fixtures: files of a backup, a store with a bucket, and a clean surrounding for credentials."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import random
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from press_deploy.engine.safe_places import S3Place, StoredFile, s3_client, s3_transfer
+from tests.support.object_store import SECRET, FaultyStore, faulty_proxy, running_store
+
+BUCKETS = itertools.count()
+MEBIBYTE = 1 << 20
+# The least that S3 takes.
+PART_BYTES = 5 * MEBIBYTE
+
+MakeFile = Callable[..., StoredFile]
+
+
+@pytest.fixture
+def make_file(tmp_path: Path) -> MakeFile:
+	"""Makes a file of a backup, with content that repeats nowhere."""
+	directory = tmp_path / "backup"
+	directory.mkdir()
+
+	def make(name: str = "database.sql.gz", size: int = 1000) -> StoredFile:
+		content = random.Random(name).randbytes(size)
+		(directory / name).write_bytes(content)
+		return StoredFile(directory / name, name, size, hashlib.sha256(content).hexdigest())
+
+	return make
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[Path, int], Path]]:
+	"""Mounts a disk of so many bytes on a directory; only root may."""
+	mounted: list[Path] = []
+
+	def mount(directory: Path, size: int) -> Path:
+		command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(directory)]
+		done = subprocess.run(command, capture_output=True, text=True)
+		if done.returncode:
+			pytest.skip(f"only root may mount a small disk: {done.stderr.strip()}")
+		mounted.append(directory)
+		return directory
+
+	try:
+		yield mount
+	finally:
+		for directory in mounted:
+			subprocess.run(["umount", "--lazy", str(directory)], check=True)
+
+
+@pytest.fixture(scope="session")
+def store_url() -> Iterator[str]:
+	with running_store() as url:
+		yield url
+
+
+@pytest.fixture
+def store(store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyStore]:
+	"""The proxy before the store, with credentials in the environment and short waits."""
+	for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
+		monkeypatch.delenv(name)
+	monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT")
+	monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+	monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+	monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+	monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+	monkeypatch.setattr(s3_client, "ATTEMPTS", 2)
+	monkeypatch.setattr(s3_transfer, "PART_BYTES", PART_BYTES)
+	with faulty_proxy(store_url) as faulty:
+		yield faulty
+
+
+@pytest.fixture
+def spec(store: FaultyStore) -> S3Place:
+	"""A place in a bucket of its own, reached through the proxy."""
+	bucket = f"backups-{os.getpid()}-{next(BUCKETS)}"
+	store.client().create_bucket(Bucket=bucket)
+	return S3Place(bucket=bucket, prefix="press/deploy", endpoint_url=store.url, region="us-east-1")
