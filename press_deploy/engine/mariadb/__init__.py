@@ -1,0 +1,1 @@
+"""MariaDB, asked directly and without Frappe: dumps, standby databases, and the swap."""
