@@ -3,7 +3,7 @@
 A new check is a function `(context) -> Iterator[Check]` in the module of its subject and a line in CHECKS.
 """
 
-from press_deploy.engine.preflight.base import FAILED, OK, WARNING, Check
+from press_deploy.engine.checks import FAILED, OK, WARNING, Check
 from press_deploy.engine.preflight.code import check_copy_sources, check_repositories
 from press_deploy.engine.preflight.machine import (
 	check_disk,

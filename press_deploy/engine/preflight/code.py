@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.file_copy import FileCopy
 from press_deploy.engine.git import is_full_commit, matches_expected
-from press_deploy.engine.preflight.base import Check, fail, ok, warn
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from press_deploy.engine import logs
+from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import DeployError
-from press_deploy.engine.preflight.base import Check, fail, ok, warn
 from press_deploy.engine.services import ROLES, WEB, WORKERS
 from press_deploy.engine.state import unfinished_runs
 

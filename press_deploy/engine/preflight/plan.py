@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from press_deploy.engine.preflight.base import Check, fail, ok, warn
+from press_deploy.engine.checks import Check, fail, ok, warn
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context

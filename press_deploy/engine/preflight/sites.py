@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import DeployError
-from press_deploy.engine.preflight.base import Check, fail, ok, warn
 from press_deploy.engine.web import GOOD
 from press_deploy.helper.errors import HelperError
 from press_deploy.helper.site_config import read_config

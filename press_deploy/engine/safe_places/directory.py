@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from press_deploy.engine import durable
+from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.errors import DeployError, StepFailed
 from press_deploy.engine.file_copy import CHUNK_BYTES
 from press_deploy.engine.observation import Observation
-from press_deploy.engine.preflight.base import Check, fail, ok, warn
 from press_deploy.engine.safe_places.base import (
 	CHECK_NAME,
 	PROBE_TEXT,

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import FlexibleChecksumError
 
+from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.errors import DeployError, StepFailed
 from press_deploy.engine.observation import Observation
-from press_deploy.engine.preflight.base import Check, fail, ok, warn
 from press_deploy.engine.safe_places import s3_client
 from press_deploy.engine.safe_places.base import (
 	CHECK_NAME,

@@ -11,10 +11,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from press_deploy.engine.checks import Check, fail, ok
 from press_deploy.engine.errors import CommandFailed, DeployError, StepFailed
 from press_deploy.engine.file_copy import hash_file
 from press_deploy.engine.observation import Observation
-from press_deploy.engine.preflight.base import Check, fail, ok
 from press_deploy.engine.programs import Programs
 from press_deploy.engine.safe_places.base import (
 	CHECK_NAME,

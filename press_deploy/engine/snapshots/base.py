@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.errors import DeployError
-from press_deploy.engine.preflight.base import Check, fail, ok, warn
 from press_deploy.engine.snapshots.model import Snapshot
 
 CHECK_NAME = "Cloud snapshot"

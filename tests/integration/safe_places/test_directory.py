@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from press_deploy.engine.checks import FAILED, OK, WARNING
 from press_deploy.engine.errors import InputError, StepFailed
-from press_deploy.engine.preflight.base import FAILED, OK, WARNING
 from press_deploy.engine.programs import Programs
 from press_deploy.engine.safe_places import DirectoryPlace, directory, open_place
 

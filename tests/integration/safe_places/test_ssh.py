@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from press_deploy.engine.checks import FAILED, OK
 from press_deploy.engine.errors import InputError, StepFailed
-from press_deploy.engine.preflight.base import FAILED, OK
 from press_deploy.engine.programs import Programs
 from press_deploy.engine.safe_places import SshPlace, open_place
 from press_deploy.engine.safe_places.ssh import PARTIAL_DIRECTORY

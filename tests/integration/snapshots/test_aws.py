@@ -8,8 +8,8 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_block_store import Snapshot as MotoSnapshot
 from moto.instance_metadata.responses import INSTANCE_METADATA
 
+from press_deploy.engine.checks import FAILED, OK, WARNING
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.preflight.base import FAILED, OK, WARNING
 from press_deploy.engine.snapshots import Snapshot, SnapshotStatus, open_provider, take_snapshot
 from tests.support.cloud_providers import AwsMetadata, FakeTime, FaultProxy
 

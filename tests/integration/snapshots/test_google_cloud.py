@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from press_deploy.engine.checks import FAILED, OK, WARNING
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.preflight.base import FAILED, OK, WARNING
 from press_deploy.engine.snapshots import Snapshot, SnapshotStatus, open_provider, take_snapshot
 from tests.support.cloud_providers import FakeTime
 

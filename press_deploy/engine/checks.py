@@ -1,4 +1,4 @@
-"""What a check says."""
+"""What a check of preflight says, whoever makes it."""
 
 from __future__ import annotations
 
