@@ -12,15 +12,16 @@ WORKERS ?= 4
 demo: $(VENV)/installed
 	$(BIN)/press-deploy demo --monitor $(MONITOR)
 
-test: $(VENV)/installed lint
+test: $(VENV)/installed $(VENV)/servers lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: $(VENV)/installed
+bench: $(VENV)/installed $(VENV)/servers
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.databases
 
 clean:
 	rm -rf $(VENV)
@@ -31,7 +32,20 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[demo,test]"
 	@touch $@
 
-.PHONY: packages
+# What the tests run for real beside Python: MariaDB, rsync over ssh.
+$(VENV)/servers: $(VENV)/installed
+	@PATH="$$PATH:/usr/sbin"; for program in mariadbd mariadb-dump mariadb-backup mbstream sshd rsync; do \
+		command -v $$program >/dev/null || { $(MAKE) --no-print-directory servers; break; }; \
+	done
+	@touch $@
+
+.PHONY: packages servers
+SERVERS := mariadb-server mariadb-client mariadb-backup openssh-server openssh-client rsync
+servers:
+	@if [ "$$(id -u)" = 0 ]; then apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(SERVERS) >/dev/null; \
+	else echo "Install these first: sudo apt-get install $(SERVERS)" >&2; exit 2; fi
+
 packages:
 	@if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -qq -y git python3-venv >/dev/null; \
 	else echo "Install these first: sudo apt-get install git python3-venv" >&2; exit 2; fi

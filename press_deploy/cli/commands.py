@@ -6,20 +6,21 @@ import getpass
 import json
 import sys
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 
 from press_deploy import __version__
+from press_deploy.cli.backups import backup, losses, standby
+from press_deploy.cli.guard import FAILED, bench_option, translate_errors
 from press_deploy.cli.helper import helper
+from press_deploy.cli.prove import prove
 from press_deploy.cli.terminal import TerminalListener, show_summary
 from press_deploy.demo.command import awake
 from press_deploy.demo.command import demo as show_demo
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import DeployError, InputError, LockHeld, Refused
+from press_deploy.engine.errors import Refused
 from press_deploy.engine.lock import is_alive
 from press_deploy.engine.plan import PLAN_SIZE_LIMIT, parse_plan
 from press_deploy.engine.report import write_report
@@ -28,30 +29,6 @@ from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.runner import execute, roll_back
 from press_deploy.engine.state import EXIT_CODES, UNFINISHED, State, load_state
 from press_deploy.engine.summary import summarise
-
-FAILED, BAD_USAGE = 1, 2
-bench_option = click.option(
-	"--bench", "bench_path", default=".", show_default="this directory", help="The bench's directory."
-)
-
-
-def translate_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-	"""Print an error of ours as what it says, and exit with the code of its kind."""
-
-	@wraps(command)
-	def guarded(*arguments: Any, **options: Any) -> Any:
-		try:
-			return command(*arguments, **options)
-		except DeployError as error:
-			click.echo(str(error), err=True)
-			sys.exit(BAD_USAGE if isinstance(error, InputError | Refused | LockHeld) else FAILED)
-		except OSError as error:
-			what = error.filename or "a file"
-			click.echo(f"Reading or writing {what}: {error.strerror or error}", err=True)
-			click.echo("  → run this as the user the bench belongs to; see its rights and its disk", err=True)
-			sys.exit(FAILED)
-
-	return guarded
 
 
 @click.group()
@@ -93,32 +70,40 @@ def resume(run: str, bench_path: str, dry_run: bool) -> None:
 @bench_option
 @click.option("--by", default=getpass.getuser, show_default="your user name", help="Who asks for it.")
 @click.option("--reason", default="asked for on the command line", help="Why; it stands in the report.")
+@click.option("--database", is_flag=True, help="The database too, even if the run did not migrate it.")
+@click.option("--approve", metavar="SHA256", help="You have read this list: press-deploy losses RUN.")
 @translate_errors
-def rollback(run: str, bench_path: str, by: str, reason: str) -> None:
+def rollback(run: str, bench_path: str, by: str, reason: str, database: bool, approve: str | None) -> None:
 	"""Roll a run back: one at work, waiting, dead, or over."""
 	bench = Bench.open(bench_path)
 	directory = RunDirectory.open(bench.path, run)
 	if load_state(directory).is_unfinished and is_alive(bench.deployments):
-		put_request(directory, "rollback", by, reason)
+		put_request(directory, "rollback", by, reason, database=database, approves=approve)
 		click.echo(f"The runner at work was asked to roll back; watch it: press-deploy status {run}")
 		return
-	_execute(bench, directory, lambda: roll_back(bench, directory, by, reason, [TerminalListener()]))
+	asked = {"database": database, "approves": approve}
+	_execute(bench, directory, lambda: roll_back(bench, directory, by, reason, [TerminalListener()], **asked))
 
 
 @main.command()
 @click.argument("run")
-@click.argument("decision", type=click.Choice(["go", "no-go", "abort"]))
+@click.argument("decision", type=click.Choice(["go", "no-go", "abort", "approve"]))
 @bench_option
 @click.option("--by", default=getpass.getuser, show_default="your user name", help="Who decides.")
 @click.option("--reason", default="decided on the command line", help="Why; it stands in the report.")
+@click.option("--list", "listed", metavar="SHA256", help="Which list of lost documents is approved.")
 @translate_errors
-def decide(run: str, decision: str, bench_path: str, by: str, reason: str) -> None:
+def decide(run: str, decision: str, bench_path: str, by: str, reason: str, listed: str | None) -> None:
 	"""Decide for a run that waits, or abort one at work."""
+	if (decision == "approve") != (listed is not None):
+		raise click.UsageError(
+			"approve goes with --list SHA256, which stands below the list, and only approve"
+		)
 	bench = Bench.open(bench_path)
 	directory = RunDirectory.open(bench.path, run)
 	if not load_state(directory).is_unfinished:
 		raise Refused("Deciding for", f"run {run}", "it is over", f"see: press-deploy status {run}")
-	put_request(directory, decision, by, reason)
+	put_request(directory, decision, by, reason, approves=listed)
 	if is_alive(bench.deployments):
 		click.echo(f"The runner at work was told; watch it: press-deploy status {run}")
 		return
@@ -166,7 +151,8 @@ def demo(release: str | None, directory: str | None, monitor: float) -> None:
 	sys.exit(show_demo(release, directory, monitor))
 
 
-main.add_command(helper)
+for command in (helper, backup, prove, standby, losses):
+	main.add_command(command)
 
 
 def _finish(bench: Bench, directory: RunDirectory, *, dry_run: bool = False) -> None:

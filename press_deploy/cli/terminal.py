@@ -40,6 +40,11 @@ class TerminalListener:
 	def effect_made(self, step: Step) -> None:
 		"""What a step did is shown when it was observed."""
 
+	def progress_made(self, line: str) -> None:
+		"""One line that the next replaces; a log file gets none of them."""
+		if self.console.is_terminal:
+			self.console.print(f"   … {escape(line)}\x1b[K", end="\r", soft_wrap=True)
+
 	def _run_created(self, data: dict, state: RunState) -> None:
 		self.console.print(f"run: {data['run']}")
 
@@ -163,8 +168,15 @@ def what_now(summary: dict) -> list[str]:
 
 def _who_decides(waiting: dict, place: str, *, closed: bool) -> list[str]:
 	deadline = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(waiting["deadline"]))
-	rolls_back = waiting["when_nobody_decides"] == "roll_back"
-	lines = [f"If nobody decides until {deadline} UTC, it is rolled back."] if rolls_back else []
+	follows = {"roll_back": "it is rolled back", "keep": "the sites are opened again as they are"}
+	follow = follows.get(waiting["when_nobody_decides"])
+	lines = [f"If nobody decides until {deadline} UTC, {follow}."] if follow else []
+	if waiting.get("approve"):
+		lines.append(
+			f"→ approve what is lost: press-deploy decide {place} approve --list {waiting['approve']}"
+		)
+		keep = [f"→ give the rollback up: press-deploy decide {place} go"] if waiting["accepts_go"] else []
+		return [*lines, *keep]
 	if waiting["accepts_go"]:
 		return [*lines, f"→ press-deploy decide {place} go", f"→ press-deploy decide {place} no-go"]
 	keep = [] if closed else [f"→ keep the release as it is: press-deploy decide {place} go"]

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
+from press_deploy.engine.backup.making import Maker
+from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.database import Database
 from press_deploy.engine.errors import DeployError, StepFailed
 from press_deploy.engine.git import Repository
 from press_deploy.engine.interrupts import RollbackNeeded
 from press_deploy.engine.journal import Journal
+from press_deploy.engine.losses import Reader
 from press_deploy.engine.maintenance import LEASE_SECONDS, Lease, MaintenanceObserver
 from press_deploy.engine.plan import App, PlanSpec
 from press_deploy.engine.prober import Prober
 from press_deploy.engine.programs import Programs
+from press_deploy.engine.progress import ProgressMeter
 from press_deploy.engine.projection import Projector
 from press_deploy.engine.report import write_report
 from press_deploy.engine.requests import Request, read_requests
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.services import Services
 from press_deploy.engine.site_processes import SiteProcesses
+from press_deploy.engine.standby.base import StandbyDatabase
+from press_deploy.engine.standby.finding import find_standby
 from press_deploy.engine.state import RunState
 from press_deploy.engine.step_log import StepLog
 from press_deploy.engine.web import GOOD, Web
@@ -44,6 +51,11 @@ class Context:
 	services: Services
 	web: Web
 	site_processes: SiteProcesses
+	# Told how far a long step is; unlike the journal it is nothing to keep.
+	on_progress: Callable[[str], None] = field(default=lambda line: None)
+	# After a database rollback, per site: a reader, the backup, and what it replaced. Open until the run ends.
+	former: dict[str, tuple[Reader, str, str]] = field(default_factory=dict)
+	open_resources: ExitStack = field(default_factory=ExitStack)
 	lease: Lease = field(init=False)
 	prober: Prober = field(init=False)
 	projector: Projector = field(init=False)
@@ -62,7 +74,7 @@ class Context:
 			programs,
 			Services(bench),
 			Web(bench, spec),
-			SiteProcesses(bench, run, programs),
+			SiteProcesses(bench, run.private, programs),
 		)
 
 	def __post_init__(self) -> None:
@@ -84,6 +96,52 @@ class Context:
 
 	def copied_apps(self) -> list[App]:
 		return [app for app in self.spec.apps if app.method == "copy"]
+
+	# --- backups -------------------------------------------------------------------------------
+
+	def backup_of(self, site: str) -> Path:
+		return self.run.backup / site
+
+	def final_backup_of(self, site: str) -> Path:
+		return self.run.backup / "final" / site
+
+	@cached_property
+	def standbys(self) -> dict[str, StandbyDatabase | None]:
+		"""Where each site's backup is kept loaded; None where nobody has the rights for it."""
+		return {
+			site: find_standby(self.bench, site, self.run.name, self.run.private / "standby" / site)
+			for site in self.spec.site_names
+		}
+
+	@cached_property
+	def backup_maker(self) -> Maker:
+		return Maker(self.bench, self.site_processes, self.spec.backup, self.measure)
+
+	def required_rung(self) -> int:
+		"""How well proven every backup must be; known when the release was fetched."""
+		return self.spec.backup.rung_before_window(self.state.needs("migrate")["needed"])
+
+	def wants_standby(self, site: str) -> bool:
+		"""Whether the site's backup is to be kept loaded as its standby database."""
+		return self.required_rung() >= Rung.RESTORABLE and self.standbys[site] is not None
+
+	@cached_property
+	def secrets(self) -> dict[str, dict[str, str]]:
+		"""Credentials that Deployment Settings hold, for those places and snapshots that want them from there."""
+		backup = self.spec.backup
+		wanted = [*backup.places, *([backup.snapshot] if backup.snapshot else [])]
+		if not any(getattr(each, "credentials", "") == "settings" for each in wanted):
+			return {}
+		return self.site_processes.call("settings_secrets", self.spec.control_site, timeout=SECRETS_SECONDS)
+
+	def measure(self, what: str) -> ProgressMeter:
+		"""Progress in bytes of something that takes long, for its step's log and whoever watches."""
+
+		def tell(line: str) -> None:
+			self.log(f"{what}: {line}")
+			self.on_progress(f"{what}: {line}")
+
+		return ProgressMeter(tell)
 
 	# --- maintenance ---------------------------------------------------------------------------
 
@@ -153,6 +211,8 @@ class Context:
 					"by": request.by,
 					"reason": request.reason,
 					"asked": request.time,
+					"database": request.database,
+					"approves": request.approves,
 				},
 			)
 			return request
@@ -162,7 +222,7 @@ class Context:
 		"""For steps that take long: raise `RollbackNeeded` when somebody wants the run to stop."""
 		request = self.take_request()
 		if request and request.action in ("abort", "rollback", "no-go"):
-			raise RollbackNeeded(f"{request.action} by {request.by}: {request.reason}", by=request.by)
+			raise RollbackNeeded.asked_by(vars(request))
 
 	# --- words ---------------------------------------------------------------------------------
 
@@ -206,10 +266,12 @@ class Context:
 		self.prober.close()
 		self.projector.close()
 		self.services.close()
+		self.open_resources.close()
 		for database in self.databases.values():
 			database.close()
 
 
+SECRETS_SECONDS = 60
 # What the helper grants at the least and at the most.
 SHORTEST_LEASE_SECONDS, LONGEST_LEASE_SECONDS = 10, 3600
 CLOSED = {"present": True, "value": 1}

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from press_deploy.engine import inputs
 from press_deploy.engine.errors import InputError, show
+from press_deploy.engine.plan_backup import Backup
 from press_deploy.engine.plan_fields import (
 	AbsolutePath,
 	Action,
@@ -84,12 +85,6 @@ class ConfigChange(Frozen):
 				"key usually holds a secret, and a plan is no place for one; set it with bench set-config"
 			)
 		return self
-
-
-class Backup(Frozen):
-	with_files: bool = True
-	safe_directory: AbsolutePath | None = None
-	minimum_free_percent: Percent = 20.0
 
 
 class CriticalTest(Frozen):

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import StepFailed
@@ -32,12 +33,20 @@ GUNICORN = "control_socket_disable = True\n"
 
 @contextmanager
 def open_preview(
-	bench: Bench, sites: list[str], directory: Path, programs: Programs, web: Web
+	bench: Bench,
+	sites: list[str],
+	directory: Path,
+	programs: Programs,
+	web: Web,
+	overrides: dict[str, Any] | None = None,
 ) -> Iterator[str]:
-	"""Serve `sites` from below `directory`; yields the address. Raises `StepFailed` when it doesn't come up."""
+	"""Serve `sites` from below `directory`; yields the address. Raises `StepFailed` when it doesn't come up.
+
+	`overrides` are keys of the sites' configuration that differ in the preview, such as another database.
+	"""
 	shutil.rmtree(directory, ignore_errors=True)
 	try:
-		sites_directory = _build_sites(bench, sites, directory)
+		sites_directory = _build_sites(bench, sites, directory, overrides or {})
 		port = _free_port()
 		process = _start(bench, sites_directory, port, directory / "preview.log", programs)
 		try:
@@ -51,7 +60,7 @@ def open_preview(
 		shutil.rmtree(directory, ignore_errors=True)
 
 
-def _build_sites(bench: Bench, sites: list[str], directory: Path) -> Path:
+def _build_sites(bench: Bench, sites: list[str], directory: Path, overrides: dict[str, Any]) -> Path:
 	root = directory / "sites"
 	root.mkdir(parents=True, mode=0o700)
 	(directory / "logs").mkdir()
@@ -68,7 +77,7 @@ def _build_sites(bench: Bench, sites: list[str], directory: Path) -> Path:
 		for entry in bench.site(site).iterdir():
 			if entry != bench.site_config(site):
 				_link(entry, root / site / entry.name)
-		_copy_config(bench.site_config(site), root / site / "site_config.json")
+		_copy_config(bench.site_config(site), root / site / "site_config.json", overrides)
 	return root
 
 
@@ -77,8 +86,8 @@ def _link(target: Path, link: Path) -> None:
 		link.symlink_to(target)
 
 
-def _copy_config(source: Path, copy: Path) -> None:
-	config = json.loads(source.read_text())
+def _copy_config(source: Path, copy: Path, overrides: dict[str, Any] | None = None) -> None:
+	config = {**json.loads(source.read_text()), **(overrides or {})}
 	kept = {key: value for key, value in config.items() if key not in LEFT_OUT}
 	descriptor = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 	with os.fdopen(descriptor, "w") as file:

@@ -15,7 +15,7 @@ from press_deploy.engine import durable, inputs
 from press_deploy.engine.errors import InputError
 from press_deploy.engine.run_directory import RunDirectory
 
-Action = Literal["abort", "rollback", "go", "no-go"]
+Action = Literal["abort", "rollback", "go", "no-go", "approve"]
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,21 @@ class Request:
 	by: str
 	reason: str
 	time: str
+	# A rollback that takes the database with it, and the SHA-256 of the list that the person was shown.
+	database: bool = False
+	approves: str | None = None
 
 
-def put_request(run: RunDirectory, action: Action, by: str, reason: str) -> Request:
-	"""Leave a request for the runner, alive now or resumed later."""
+def put_request(
+	run: RunDirectory,
+	action: Action,
+	by: str,
+	reason: str,
+	*,
+	database: bool = False,
+	approves: str | None = None,
+) -> Request:
+	"""Leave a request for the runner, alive now or resumed later. Raises `InputError`."""
 	if action not in get_args(Action):
 		raise InputError("action", action, "it is unknown", f"use one of {', '.join(get_args(Action))}")
 	for field, value in (("by", by), ("reason", reason)):
@@ -37,11 +48,23 @@ def put_request(run: RunDirectory, action: Action, by: str, reason: str) -> Requ
 		except ValueError as error:
 			why, _, remedy = str(error).partition("; ")
 			raise InputError(field, value, why, remedy) from None
+	check_approval(approves)
 	now = datetime.now(timezone.utc)
 	name = f"{now.strftime('%Y%m%d-%H%M%S-%f')}-{secrets.token_hex(2)}"
-	request = Request(name, action, by, reason, now.isoformat(timespec="microseconds"))
+	moment = now.isoformat(timespec="microseconds")
+	request = Request(name, action, by, reason, moment, database, approves)
 	durable.write_json(run.requests / f"{name}.json", asdict(request))
 	return request
+
+
+def check_approval(sha256: str | None) -> None:
+	"""Raise `InputError` unless it may be the SHA-256 of a list of lost documents."""
+	try:
+		if sha256 is not None:
+			inputs.sha256(sha256)
+	except ValueError as error:
+		why = str(error).partition("; ")[0]
+		raise InputError("approve", sha256, why, "repeat the SHA-256 that stands below the list") from None
 
 
 def read_requests(run: RunDirectory, taken: set[str]) -> list[Request]:

@@ -109,6 +109,11 @@ class RunDirectory:
 		return self.path / "backup"
 
 	@property
+	def losses(self) -> Path:
+		"""After a rollback of the database: the documents that are not live any more, with their rows."""
+		return self.path / "losses"
+
+	@property
 	def report_html(self) -> Path:
 		return self.path / "report.html"
 

@@ -6,7 +6,6 @@ A resumed run asks reality, not the journal, whether a half-done step is done.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -21,10 +20,11 @@ from press_deploy.engine.errors import DeployError, JournalError, Refused, StepF
 from press_deploy.engine.interrupts import RollbackNeeded, WaitForPerson
 from press_deploy.engine.journal import Journal, Record
 from press_deploy.engine.lock import BenchLock
-from press_deploy.engine.requests import put_request
+from press_deploy.engine.requests import check_approval, put_request
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.state import Phase, RunState, State, load_state
 from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.waiting import leave_waiting
 
 # In these phases no visitor may get through.
 CLOSED_PHASES = {Phase.DEPLOY, Phase.VALIDATE}
@@ -38,6 +38,9 @@ class Listener(Protocol):
 
 	def effect_made(self, step: Step) -> None:
 		"""A step was applied; it is not observed yet and not recorded."""
+
+	def progress_made(self, line: str) -> None:
+		"""A long step says how far it is."""
 
 
 class Runner:
@@ -55,8 +58,11 @@ class Runner:
 		facts = {"pid": os.getpid(), "resumed": bool(self.state.steps), "python": sys.version.split()[0]}
 		self.context.journal.append("runner-started", facts)
 		try:
-			if self.state.state is State.WAITING and (reached := self._leave_waiting()):
-				return reached
+			if self.state.state is State.WAITING:
+				if kept := leave_waiting(self.context):
+					return self._end(State.SUCCEEDED, kept)
+				if self.state.state is State.WAITING:
+					return State.WAITING
 			self.context.keep_what_is_held()
 			if self.state.state is State.ROLLING_BACK:
 				return self._roll_back()
@@ -151,9 +157,7 @@ class Runner:
 		if request is None:
 			return
 		if self.state.was_announced(steps.FIRST_CHANGE):
-			raise RollbackNeeded(
-				f"{request['action']} by {request['by']}: {request['reason']}", by=request["by"]
-			)
+			raise RollbackNeeded.asked_by(request)
 		raise Stopped("Stopping", f"run {self.context.run.name}", f"{request['by']}: {request['reason']}")
 
 	def _stop(self, step: Step, error: DeployError) -> State:
@@ -192,17 +196,22 @@ class Runner:
 		"""The rollback's own state machine. Entered again after a crash, it goes on where it was."""
 		# What was kept back for this: on a full disk, putting files back takes room as well.
 		self.context.journal.free_reserve()
+		abandoned = self.state.rollback.get("abandoned")
 		try:
-			for step in steps.ROLLBACK:
+			for step in steps.ABANDONED_ROLLBACK if abandoned else steps.ROLLBACK:
 				self._perform(step)
 		except JournalError:
 			raise
+		except WaitForPerson as wait:
+			return self._wait(step, wait)
 		except DeployError as error:
 			what_now = self._what_now()
 			self.context.leave_maintenance_to_a_person()
 			return self._end(
 				State.FATAL, f"the rollback stopped at “{step.title}”: {error.why}. {what_now}", error
 			)
+		if abandoned:
+			return self._end(State.SUCCEEDED, f"not rolled back, the release stays: {abandoned}")
 		return self._end(State.ROLLED_BACK, f"rolled back: {self.state.rollback['cause']}")
 
 	def _what_now(self) -> str:
@@ -217,30 +226,6 @@ class Runner:
 		self.context.journal.append("waiting", {**wait.as_data(), **facts})
 		self.context.hand_maintenance_over(seconds)
 		self.context.finish()
-		return State.WAITING
-
-	def _leave_waiting(self) -> State | None:
-		"""Resumed while waiting: the state the run ends or stays in, or None when a person said GO.
-
-		Raises `RollbackNeeded` when it goes back.
-		"""
-		while self.context.take_request():
-			pass
-		waiting, decision = self.state.waiting, self.state.decision()
-		if decision and decision["action"] != "go":
-			raise RollbackNeeded(
-				f"{decision['action']} by {decision['by']}: {decision['reason']}", by=decision["by"]
-			)
-		if decision and waiting["accepts_go"]:
-			self.context.journal.append("went-on", {"step": waiting["step"], "by": decision["by"]})
-			return None
-		if decision and not self.state.is_closed:
-			kept = f"kept by {decision['by']} ({decision['reason']}), in spite of: {waiting['reason']}"
-			return self._end(State.SUCCEEDED, kept)
-		rolls_back = waiting["when_nobody_decides"] == "roll_back"
-		if rolls_back and time.time() >= waiting["deadline"]:
-			raise RollbackNeeded("nobody decided in time")
-		self.context.hand_maintenance_over(waiting["deadline"] - time.time() if rolls_back else math.inf)
 		return State.WAITING
 
 	def _end(self, state: State, reason: str, error: DeployError | None = None) -> State:
@@ -276,22 +261,33 @@ def execute(
 
 
 def roll_back(
-	bench: Bench, run: RunDirectory, by: str, reason: str, listeners: Iterable[Listener] = ()
+	bench: Bench,
+	run: RunDirectory,
+	by: str,
+	reason: str,
+	listeners: Iterable[Listener] = (),
+	*,
+	database: bool = False,
+	approves: str | None = None,
 ) -> State:
 	"""Roll back a run that is over (Succeeded or Fatal), or that died and waits to be resumed.
 
-	A run that is alive is asked by `requests.put_request` instead. Raises as `execute`, and `Refused`.
+	`database`: whatever the run did to it, the database goes back to the backup. `approves`: the SHA-256 of the
+	list of lost documents that `by` was shown. A run that is alive is asked by `requests.put_request` instead.
+	Raises as `execute`, and `Refused`.
 	"""
+	check_approval(approves)
 	with _hold(bench, run, f"rollback by {by}", listeners) as (context, told):
 		if context.state.started is None:
 			raise Refused(
 				"Rolling back", f"run {run.name}", "it has not begun, so there is nothing to undo", ""
 			)
 		if context.state.is_unfinished:
-			put_request(run, "rollback", by, reason)
+			put_request(run, "rollback", by, reason, database=database, approves=approves)
 		else:
 			_refuse_pointless_rollback(bench, context.state)
-			context.journal.append("rollback-started", RollbackNeeded(f"{by}: {reason}", by=by).as_data())
+			cause = RollbackNeeded(f"{by}: {reason}", by=by, database=database, approves=approves)
+			context.journal.append("rollback-started", cause.as_data())
 		return Runner(context, told).run()
 
 
@@ -312,6 +308,7 @@ def _hold(
 				processes.end_processes_of(run.name)
 			context = Context.build(bench, run, spec, journal, state)
 			told = list(listeners)
+			context.on_progress = lambda line: _tell_each(told, lambda listener: listener.progress_made(line))
 			journal.on_append = lambda record: _tell(context, told, record)
 			yield context, told
 			if not state.is_unfinished:

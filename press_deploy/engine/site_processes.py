@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import json
 import secrets
+from pathlib import Path
 from typing import Any
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import CommandFailed, CommandTimedOut, SiteProcessFailed
 from press_deploy.engine.programs import Programs
-from press_deploy.engine.run_directory import RunDirectory
 
 
 class SiteProcesses:
-	"""Starts the site processes of one run."""
+	"""Starts site processes; their answers pass through `private`, a directory of the bench's user alone."""
 
-	def __init__(self, bench: Bench, run: RunDirectory, programs: Programs):
-		self._bench, self._run, self._programs = bench, run, programs
+	def __init__(self, bench: Bench, private: Path, programs: Programs):
+		self._bench, self._private, self._programs = bench, private, programs
 
-	def call(self, task: str, site: str, *, timeout: float, **arguments: Any) -> Any:
+	def call(
+		self, task: str, site: str, *, timeout: float, sites_directory: Path | None = None, **arguments: Any
+	) -> Any:
 		"""Do one task on one site and return its value. Raises `SiteProcessFailed`, `CommandTimedOut`.
 
-		`task` is a name in the table of `press_deploy.site.tasks`; `timeout` in seconds.
+		`task` is a name in the table of `press_deploy.site.tasks`; `timeout` in seconds. `sites_directory` is
+		another one than the bench's where the site is to be seen with another configuration.
 		"""
-		answer = self._run.private / f"{task}-{secrets.token_hex(4)}.json"
+		answer = self._private / f"{task}-{secrets.token_hex(4)}.json"
 		request = {"task": task, "site": site, "arguments": arguments, "answer": str(answer)}
 		doing = f"Doing {task} on"
 		try:
@@ -35,7 +38,7 @@ class SiteProcesses:
 				[self._bench.python, "-m", self._bench.site_process],
 				timeout=timeout,
 				doing=doing,
-				cwd=self._bench.sites_directory,
+				cwd=sites_directory or self._bench.sites_directory,
 				stdin=json.dumps(request),
 			)
 		except CommandTimedOut as error:

@@ -101,6 +101,7 @@ class RunState:
 	waiting: dict[str, Any] | None = None
 	accepted: dict[str, str] = field(default_factory=dict)  # step → the person who said GO to it
 	rollback: dict[str, Any] | None = None
+	losses: dict[str, Any] | None = None  # what the newest rollback of the database loses, per site
 	resumes: int = 0
 	last_seq: int = 0
 
@@ -160,6 +161,25 @@ class RunState:
 	@property
 	def taken_requests(self) -> set[str]:
 		return {request["name"] for request in self.requests}
+
+	def needs(self, what: str) -> dict[str, Any]:
+		"""Whether the release asks for requirements, build or migrate: {"needed", "why"}; `FetchCode` found out."""
+		return self.result("fetch-code")["decisions"][what]
+
+	@property
+	def rolls_database_back(self) -> bool:
+		"""Whether the rollback takes the database with it: it was migrated, or a person wants it so."""
+		return self.was_announced("migrate") or bool(self.rollback and self.rollback.get("database"))
+
+	@property
+	def was_opened(self) -> bool:
+		"""Whether users may have worked on the site since the backup that a rollback returns to."""
+		return self.was_announced("open") or not self.was_announced("final-backup")
+
+	def approval_of(self, sha256: str) -> str | None:
+		"""Who accepted that what this list names is lost; None when nobody did."""
+		requests = [*self.requests, *([self.rollback] if self.rollback else [])]
+		return next((each["by"] for each in requests if each.get("approves") == sha256), None)
 
 	def decision(self) -> dict[str, Any] | None:
 		"""What a person last decided since the run began to wait: a request as in the journal."""
@@ -254,8 +274,15 @@ def _waiting(state: RunState, record: Record, data: dict) -> None:
 
 
 def _went_on(state: RunState, record: Record, data: dict) -> None:
-	state.state, state.waiting = State.RUNNING, None
-	state.accepted[data["step"]] = data["by"]
+	state.state = State.ROLLING_BACK if data.get("rollback") else State.RUNNING
+	state.waiting = None
+	if not data.get("rollback"):
+		state.accepted[data["step"]] = data["by"]
+
+
+def _rollback_abandoned(state: RunState, record: Record, data: dict) -> None:
+	state.state, state.waiting = State.ROLLING_BACK, None
+	state.rollback = {**state.rollback, "abandoned": data["reason"]}
 
 
 def _ended(state: RunState, record: Record, data: dict) -> None:
@@ -269,6 +296,10 @@ def _collect(name: str):
 		getattr(state, name).append({**data, "seq": record.seq, "time": record.time})
 
 	return handler
+
+
+def _losses(state: RunState, record: Record, data: dict) -> None:
+	state.losses = {**data, "seq": record.seq, "time": record.time}
 
 
 # Every event of the journal that says something about the state of a run.
@@ -288,5 +319,7 @@ _HANDLERS = {
 	"waiting": _waiting,
 	"went-on": _went_on,
 	"rollback-started": _rollback_started,
+	"rollback-abandoned": _rollback_abandoned,
+	"losses": _losses,
 	"run-ended": _ended,
 }

@@ -42,8 +42,10 @@ class CompleteBackup(BackupGenerator):
 				super().take_dump()
 
 
-def back_up(directory: str, with_files: bool = True) -> dict:
+def back_up(directory: str, with_files: bool = True, with_database: bool = True) -> dict:
 	"""Back up this site into an existing or new `directory` (absolute).
+
+	`with_database` False leaves the database to whoever can dump it faster.
 
 	Returns {"files": [{"kind", "path"}], "partial": False, "encrypted": False, "encryption_wanted": bool}.
 	Never encrypted: a deployment has to verify and restore it. Whether System Settings ask for encryption
@@ -53,7 +55,8 @@ def back_up(directory: str, with_files: bool = True) -> dict:
 	_check(directory)
 	with private_files():
 		generator = make_generator(**paths)
-		generator.take_dump()
+		if with_database:
+			generator.take_dump()
 		generator.copy_site_config()
 		if with_files:
 			generator.backup_files()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
@@ -15,6 +14,7 @@ from press_deploy.engine.errors import DeployError, InputError, show
 
 if TYPE_CHECKING:
 	from frappe.model.document import Document
+	from frappe.model.meta import Meta
 
 
 @contextmanager
@@ -44,11 +44,23 @@ def describe(error: DeployError, document: Document | None = None) -> str:
 def name_field(document: Document, path: str) -> str:
 	"""“apps.0.ref” as the form calls it: “Apps, row 1: Branch, Tag or Commit”."""
 	parts = path.split(".")
-	label = document.meta.get_label("_".join(parts))
-	table = document.meta.get_field(parts[0])
-	if len(parts) < 2 or not parts[1].isdigit() or not table or table.fieldtype != "Table":
-		return path if label in (None, "No Label") else _(label)
-	row = _("{0}, row {1}").format(_(table.label), int(parts[1]) + 1)
-	inner = frappe.get_meta(table.options).get_label(parts[-1]) if len(parts) > 2 else None
-	known = inner and not re.match(r"No Label", inner)
-	return f"{row}: {_(inner)}" if known else f"{row}: {'.'.join(parts[2:])}".rstrip(": ")
+	number = next((place for place, part in enumerate(parts) if part.isdigit()), len(parts))
+	table = document.meta.get_field("_".join(parts[:number]))
+	if number == len(parts) or not table or table.fieldtype != "Table":
+		return _label_of(document.meta, path) or path
+	row = _("{0}, row {1}").format(_(table.label), int(parts[number]) + 1)
+	rest = parts[number + 1 :]
+	inner = _label_of(frappe.get_meta(table.options), rest[-1]) if rest else None
+	return f"{row}: {inner or '.'.join(rest)}".rstrip(": ")
+
+
+def _label_of(meta: Meta, path: str) -> str | None:
+	"""What the form calls a field of the spec, or the section with the fields of a whole part of it."""
+	name = path.replace(".", "_")
+	# The spec has a snapshot within the backup, the form has it beside.
+	short = name.removeprefix("backup_")
+	for fieldname in (name, short, f"{name}_section", f"{short}_section"):
+		field = meta.get_field(fieldname)
+		if field and field.label:
+			return _(field.label)
+	return None

@@ -18,18 +18,20 @@ from pydantic import BaseModel
 from press_deploy.engine import plan as engine_plan
 from press_deploy.engine.errors import InputError
 from press_deploy.engine.plan import CONSENT, PlanSpec, read_plan
+from press_deploy.engine.plan_backup import Backup
+from press_deploy.engine.safe_places import DirectoryPlace, S3Place, SshPlace
+from press_deploy.engine.snapshots import Snapshot
 
 if TYPE_CHECKING:
 	from frappe.model.document import Document
 
 _NUMBERS = ("Int", "Float", "Percent", "Check")
+SAFE_PLACES: dict[str, type[BaseModel]] = {"directory": DirectoryPlace, "s3": S3Place, "ssh": SshPlace}
 
 
 def build_spec(plan: Document) -> dict[str, Any]:
 	"""The plan as plain data for `engine.plan.read_plan`, not yet validated. Raises `InputError`."""
 	settings = frappe.get_cached_doc("Deployment Settings")
-	backup = _take(engine_plan.Backup, plan, "backup_")
-	backup["safe_directory"] = backup.get("safe_directory") or settings.safe_directory or None
 	sections = {
 		name: _take(PlanSpec.model_fields[name].annotation, plan, f"{name}_")
 		for name in ("thresholds", "triggers", "monitor", "drain", "stabilise")
@@ -48,7 +50,7 @@ def build_spec(plan: Document) -> dict[str, Any]:
 		"requirements": plan.requirements,
 		"build": plan.build,
 		"migrate": plan.migrate,
-		"backup": backup,
+		"backup": _build_backup(plan, settings.safe_directory),
 		"critical_tests": [_build_critical_test(row) for row in plan.critical_tests],
 		"test_site": plan.test_site or None,
 		"production_test_consent": CONSENT if plan.production_test_consent else None,
@@ -104,6 +106,26 @@ def _take(model: type[BaseModel], source: Document, prefix: str = "", **given: A
 		# An empty field, or a number that is 0, is what a form has for “not set”.
 		data[name] = None if field.default is None and value in ("", 0) else value
 	return data
+
+
+def _build_backup(plan: Document, default_directory: str | None) -> dict[str, Any]:
+	# The form shows the number of a rung with its word: “4 restorable”.
+	rung = (plan.backup_required_rung or "").partition(" ")[0]
+	backup = _take(
+		Backup,
+		plan,
+		"backup_",
+		required_rung=int(rung) if rung.isdigit() else rung or None,
+		safe_places=[_build_safe_place(row) for row in plan.backup_safe_places],
+		snapshot=_take(Snapshot, plan, "snapshot_") if plan.snapshot_provider else None,
+	)
+	backup["safe_directory"] = backup.get("safe_directory") or default_directory or None
+	return backup
+
+
+def _build_safe_place(row: Document) -> dict[str, Any]:
+	model = SAFE_PLACES.get(row.kind)
+	return _take(model, row) if model else {"kind": row.kind}
 
 
 def _build_app(plan: Document, row: Document) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from press_deploy.site.queue import find_busy_jobs
 from press_deploy.site.records import project, project_all
 from press_deploy.site.restore import restore
 from press_deploy.site.schema import migrate
+from press_deploy.site.secrets import read_settings_secrets
 
 TASKS = {
 	"describe": describe,
@@ -32,4 +33,5 @@ TASKS = {
 	"project": project,
 	"project_all": project_all,
 	"notify": notify,
+	"settings_secrets": read_settings_secrets,
 }

@@ -35,6 +35,9 @@ class Killer:
 		if self._event == "effect" and step.name == self._step:
 			self._die()
 
+	def progress_made(self, line: str) -> None:
+		"""Nothing dies of it."""
+
 	def _die(self) -> None:
 		os.kill(os.getpid(), signal.SIGKILL)
 

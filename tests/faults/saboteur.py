@@ -26,6 +26,9 @@ class Saboteur:
 			self.fired += 1
 			self._act()
 
+	def progress_made(self, line: str) -> None:
+		"""No fault is tied to it."""
+
 	def effect_made(self, step: Step) -> None:
 		"""Only what is in the journal counts here."""
 

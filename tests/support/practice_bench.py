@@ -66,7 +66,7 @@ def set_key(bench: PracticeBench, site: str, key: str, value: Any) -> None:
 def call(bench: PracticeBench, task: str, site: str, **arguments: Any) -> Any:
 	"""Do a task in a site process, as a run does it."""
 	run = RunDirectory.create(bench.path, bench.plan("good"))
-	ports = SiteProcesses(Bench.open(bench.path), run, Programs())
+	ports = SiteProcesses(Bench.open(bench.path), run.private, Programs())
 	return ports.call(task, site, timeout=LIMIT_SECONDS, **arguments)
 
 

@@ -4,13 +4,13 @@ A new check is a function `(context) -> Iterator[Check]` in the module of its su
 """
 
 from press_deploy.engine.checks import FAILED, OK, WARNING, Check
+from press_deploy.engine.preflight.backups import check_proof, check_safe_places, check_snapshot
 from press_deploy.engine.preflight.code import check_copy_sources, check_repositories
 from press_deploy.engine.preflight.machine import (
 	check_disk,
 	check_helper,
 	check_other_runs,
 	check_recent_log_errors,
-	check_safe_place,
 	check_services,
 )
 from press_deploy.engine.preflight.plan import check_approval, check_checklist, check_window
@@ -31,7 +31,9 @@ CHECKS = [
 	check_sites,
 	check_neighbours,
 	check_disk,
-	check_safe_place,
+	check_safe_places,
+	check_proof,
+	check_snapshot,
 	check_helper,
 	check_services,
 	check_web,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from press_deploy.engine import logs
@@ -18,7 +16,8 @@ from press_deploy.engine.state import unfinished_runs
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
 
-# A dump is seldom larger than the data; while it is copied to the safe place there are two of it.
+# A dump is seldom larger than the data. Beside it there are the standby database and what changed until the
+# window; a safe place on the same disk is warned of by itself.
 BACKUPS_THAT_MUST_FIT = 2
 RECENT_BYTES = 20_000
 
@@ -41,29 +40,11 @@ def check_disk(context: Context) -> Iterator[Check]:
 		)
 	else:
 		yield ok("Disk space", found)
-	needed = BACKUPS_THAT_MUST_FIT * sum(_size_of(context, site) for site in context.spec.site_names)
+	needed = BACKUPS_THAT_MUST_FIT * sum(size_of(context, site) for site in context.spec.site_names)
 	if needed > usage.free:
 		yield fail("Room for the backup", f"{_gigabytes(needed)} may be needed, {found}", "free space first")
 	else:
 		yield ok("Room for the backup", f"at most {_gigabytes(needed)} of {_gigabytes(usage.free)}")
-
-
-def check_safe_place(context: Context) -> Iterator[Check]:
-	path = context.spec.backup.safe_directory
-	if path is None:
-		yield warn("Safe place", "the plan names none: the backup stays on this disk", "set a safe directory")
-		return
-	directory = Path(path)
-	if not _can_write(directory):
-		yield fail(
-			"Safe place", f"{path} is no directory this user may write to", f"create it: mkdir -p {path}"
-		)
-	elif directory.stat().st_dev == context.bench.path.stat().st_dev:
-		yield warn(
-			"Safe place", f"{path} is on the bench's own disk", "use another disk: one failure takes both"
-		)
-	else:
-		yield ok("Safe place", f"{path}, {_gigabytes(shutil.disk_usage(directory).free)} free")
 
 
 def check_helper(context: Context) -> Iterator[Check]:
@@ -125,16 +106,8 @@ def check_recent_log_errors(context: Context) -> Iterator[Check]:
 		yield ok("Recent log errors", f"none in the newest lines of {len(files)} files")
 
 
-def _can_write(directory: Path) -> bool:
-	"""Whether a file can really be made there; rights alone don't tell."""
-	try:
-		with tempfile.TemporaryFile(dir=directory):
-			return True
-	except OSError:
-		return False
-
-
-def _size_of(context: Context, site: str) -> int:
+def size_of(context: Context, site: str) -> int:
+	"""Bytes of a site: database and files."""
 	files = sum(
 		file.stat().st_size
 		for folder in ("public", "private")

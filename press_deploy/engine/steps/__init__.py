@@ -3,10 +3,17 @@
 Everything that must hold for every step (crash tests, progress, report) reads these lists.
 """
 
+from press_deploy.engine.steps.backup import (
+	Backup,
+	CheckProof,
+	CloudSnapshot,
+	CopyToSafePlaces,
+	FinalBackup,
+	LoadStandby,
+)
 from press_deploy.engine.steps.base import Observation, Step
 from press_deploy.engine.steps.deploy import (
 	ChangeConfig,
-	FinalBackup,
 	Maintenance,
 	MarkLogs,
 	PauseJobs,
@@ -14,7 +21,7 @@ from press_deploy.engine.steps.deploy import (
 )
 from press_deploy.engine.steps.install import Build, Migrate, Requirements, Restart, Stabilise
 from press_deploy.engine.steps.preflight import Preflight
-from press_deploy.engine.steps.prepare import Announce, Backup, Baseline, CopyToSafePlace, FetchCode
+from press_deploy.engine.steps.prepare import Announce, Baseline, FetchCode
 from press_deploy.engine.steps.release import (
 	AnnounceSuccess,
 	FinalVerdict,
@@ -28,8 +35,15 @@ from press_deploy.engine.steps.rollback import (
 	HealthCheck,
 	RollbackMaintenance,
 	RollbackOpen,
+	RollbackPauseJobs,
 	RollbackRestart,
 	Undo,
+)
+from press_deploy.engine.steps.rollback_database import (
+	ExportLosses,
+	LostDocuments,
+	RollbackDatabase,
+	RollbackFiles,
 )
 from press_deploy.engine.steps.validate import CriticalTests, LogCheck, SmokeTests, Verdict
 
@@ -38,11 +52,12 @@ FORWARD: list[Step] = [
 	# prepare
 	Announce(),
 	Baseline(),
-	Backup(),
-	CopyToSafePlace(),
-	# (cloud snapshot)
-	# (standby database)
 	FetchCode(),
+	Backup(),
+	CopyToSafePlaces(),
+	CloudSnapshot(),
+	LoadStandby(),
+	CheckProof(),
 	# (rehearsal)
 	# deploy
 	Maintenance(),
@@ -74,19 +89,26 @@ FORWARD: list[Step] = [
 
 ROLLBACK: list[Step] = [
 	RollbackMaintenance(),
+	RollbackPauseJobs(),
+	LostDocuments(),
 	Undo(ChangeConfig(), "Put the configuration back"),
 	Undo(SwitchCode(), "Put the code back"),
 	Undo(Requirements(), "Put the requirements back"),
 	Undo(Build(), "Put the assets back"),
-	Undo(Migrate(), "Put the database back"),
+	RollbackDatabase(),
+	RollbackFiles(),
 	Undo(CriticalTests(), "Put the test settings back"),
 	RollbackRestart(),
 	HealthCheck(),
 	RollbackOpen(),
+	ExportLosses(),
 	AnnounceRollback(),
 ]
+
+# A rollback that nobody approved: nothing was undone yet, so the sites are only opened again.
+ABANDONED_ROLLBACK: list[Step] = [RollbackOpen()]
 
 # Before this one is announced there is nothing to roll back.
 FIRST_CHANGE = Maintenance.name
 
-__all__ = ["FIRST_CHANGE", "FORWARD", "ROLLBACK", "Observation", "Step"]
+__all__ = ["ABANDONED_ROLLBACK", "FIRST_CHANGE", "FORWARD", "ROLLBACK", "Observation", "Step"]

@@ -14,7 +14,6 @@ from press_deploy.engine.file_copy import FileCopy
 from press_deploy.engine.plan import ConfigChange, canonical_json
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
-from press_deploy.engine.steps.prepare import Backup
 from press_deploy.helper.site_config import common_config_paths, get_value, set_values, site_config_paths
 
 if TYPE_CHECKING:
@@ -73,8 +72,8 @@ class PauseJobs(Step):
 			)
 		begun, limit = time.monotonic(), context.spec.drain.seconds
 		while busy := self._busy(context):
-			context.stop_if_asked()
-			if time.monotonic() - begun > limit and context.spec.drain.when_exceeded == "go_on":
+			self._heed_requests(context)
+			if time.monotonic() - begun > limit and self._goes_on(context):
 				names = ", ".join(sorted({f"{job['method']} (queue {job['queue']})" for job in busy}))
 				context.note(f"Went on after {limit:g} s although jobs were still at work: {names}")
 				return {
@@ -83,6 +82,12 @@ class PauseJobs(Step):
 				}
 			time.sleep(POLL_SECONDS)
 		return {"busy": [], "found": "paused; no job at work"}
+
+	def _heed_requests(self, context: Context) -> None:
+		context.stop_if_asked()
+
+	def _goes_on(self, context: Context) -> bool:
+		return context.spec.drain.when_exceeded == "go_on"
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		wrong = [
@@ -113,19 +118,6 @@ class PauseJobs(Step):
 			for site in context.spec.site_names
 			for job in context.site_processes.call("busy_jobs", site, timeout=JOBS_SECONDS)["jobs"]
 		]
-
-
-class FinalBackup(Backup):
-	"""Behind closed doors nobody writes any more: this is the backup a migration is rolled back to."""
-
-	name, title, phase = "final-backup", "Final backup", Phase.DEPLOY
-	with_files = False
-
-	def skip_reason(self, context: Context) -> str | None:
-		return None if is_needed(context, "migrate") else "nothing is migrated, so the database won't change"
-
-	def directory(self, context: Context, site: str) -> Path:
-		return context.run.backup / "final" / site
 
 
 class MarkLogs(Step):
@@ -295,16 +287,6 @@ class ChangeConfig(Step):
 
 def _show(value: Any) -> str:
 	return "…" if isinstance(value, dict | list) else canonical_json(value)
-
-
-def is_needed(context: Context, what: str) -> bool:
-	"""Whether the release asks for requirements, build or migrate."""
-	return context.state.result("fetch-code")["decisions"][what]["needed"]
-
-
-def why_not_needed(context: Context, what: str) -> str | None:
-	decision = context.state.result("fetch-code")["decisions"][what]
-	return None if decision["needed"] else decision["why"]
 
 
 def mark_logs(context: Context) -> dict[str, Any]:

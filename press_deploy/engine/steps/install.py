@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from press_deploy.engine import backup
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.processes import started_at
 from press_deploy.engine.services import REALTIME, ROLES, WEB, WORKERS
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
-from press_deploy.engine.steps.deploy import why_not_needed
 from press_deploy.engine.web import GOOD, MAINTENANCE
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ REQUIREMENTS_SECONDS = 1800
 BUILD_SECONDS = 1800
 MIGRATE_SECONDS = 7200
 CACHE_SECONDS = 120
-RESTORE_SECONDS = 7200
 RESTART_SECONDS = 180
 POLL_SECONDS = 0.25
 
@@ -37,7 +34,7 @@ class Requirements(Step):
 	former = "former-packages.txt"
 
 	def skip_reason(self, context: Context) -> str | None:
-		return why_not_needed(context, "requirements")
+		return _why_not_needed(context, "requirements")
 
 	def prepare(self, context: Context) -> dict[str, Any]:
 		packages = self._freeze(context)
@@ -102,7 +99,7 @@ class Build(Step):
 	name, title, phase = "build", "Build assets", Phase.DEPLOY
 
 	def skip_reason(self, context: Context) -> str | None:
-		return why_not_needed(context, "build") if context.spec.apps else "the plan deploys no app"
+		return _why_not_needed(context, "build") if context.spec.apps else "the plan deploys no app"
 
 	def prepare(self, context: Context) -> dict[str, Any]:
 		kept = {}
@@ -146,12 +143,13 @@ class Build(Step):
 
 
 class Migrate(Step):
-	"""Migrate the sites. From here on code alone can't be rolled back: the database goes with it."""
+	"""Migrate the sites. From here on code alone can't be rolled back: the database goes with it
+	(see `RollbackDatabase`)."""
 
 	name, title, phase = "migrate", "Migrate", Phase.DEPLOY
 
 	def skip_reason(self, context: Context) -> str | None:
-		return why_not_needed(context, "migrate")
+		return _why_not_needed(context, "migrate")
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		sites = [*context.spec.site_names]
@@ -165,36 +163,6 @@ class Migrate(Step):
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		# Frappe remembers which patches ran; to migrate again after a crash is what it is made for.
 		return Observation(result is not None, (result or {}).get("found", "not known; migrated again"))
-
-	def undo(self, context: Context, before: dict[str, Any]) -> None:
-		if context.spec.critical_tests and context.spec.test_site not in context.spec.site_names:
-			context.note(f"The test site {context.spec.test_site} was migrated too, and stays so.")
-		for site in context.spec.site_names:
-			dump = backup.database_file(context.run.backup / "final" / site)
-			quarantine = self._quarantine(context, site)
-			quarantine.mkdir(parents=True, exist_ok=True)
-			context.site_processes.call(
-				"restore",
-				site,
-				timeout=RESTORE_SECONDS,
-				database=str(dump),
-				quarantine=str(quarantine / dump.name),
-			)
-			(quarantine / "restored").touch()
-
-	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
-		sites = context.spec.site_names
-		missing = [site for site in sites if not (self._quarantine(context, site) / "restored").exists()]
-		if missing:
-			return Observation(False, f"not restored: {', '.join(missing)}")
-		return Observation(
-			True,
-			f"{len(sites)} database(s) as in the final backup; what was replaced is kept in backup/quarantine",
-		)
-
-	def _quarantine(self, context: Context, site: str) -> Path:
-		"""Where the replaced database is kept: a place of its own for each rollback, so that none is lost."""
-		return context.run.backup / "quarantine" / str(context.state.rollback["seq"]) / site
 
 
 class Restart(Step):
@@ -347,6 +315,11 @@ def _started(program: dict[str, Any]) -> float | None:
 	"""When a program started: from its process, because supervisor only knows whole seconds."""
 	pid = program.get("pid")
 	return (started_at(pid) if pid and psutil.pid_exists(pid) else None) or program.get("started_at")
+
+
+def _why_not_needed(context: Context, what: str) -> str | None:
+	decision = context.state.needs(what)
+	return None if decision["needed"] else decision["why"]
 
 
 def _package_of(line: str) -> str:

@@ -1,12 +1,10 @@
-"""Prepare: everything that can be done while the site is open, so that the window stays short."""
+"""Prepare, first part: what can be done while the site is open, so that the window stays short."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import backup
 from press_deploy.engine.changes import decide
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.file_copy import FileCopy
@@ -80,60 +78,6 @@ class Baseline(Step):
 	def _measure(self, probes: list[Probe], site: str | None = None) -> dict[str, float] | None:
 		good = [probe for probe in probes if probe.kind == GOOD and site in (None, probe.site)]
 		return latency_figures([probe.latency_ms for probe in good])
-
-
-class Backup(Step):
-	"""Back every site up, database and files, and show that what was written is whole."""
-
-	name, title, phase = "backup", "Backup", Phase.PREPARE
-	with_files = True
-
-	def directory(self, context: Context, site: str) -> Path:
-		return context.run.backup / site
-
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		size = 0
-		for site in context.spec.site_names:
-			directory = self.directory(context, site)
-			if not backup.is_verified(directory):
-				with_files = self.with_files and context.spec.backup.with_files
-				backup.make(context, site, directory, with_files=with_files)
-				backup.verify(directory)
-			size += sum(file.stat().st_size for file in directory.iterdir())
-		return {"bytes": size}
-
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		missing = [
-			site for site in context.spec.site_names if not backup.is_verified(self.directory(context, site))
-		]
-		if missing:
-			return Observation(False, f"no verified backup of {', '.join(missing)}")
-		return Observation(
-			True, f"{len(context.spec.sites)} site(s) backed up: whole, closing line and SHA-256 checked"
-		)
-
-
-class CopyToSafePlace(Step):
-	"""Copy the backup off, read it again there and compare."""
-
-	name, title, phase = "safe-place", "Copy to the safe place", Phase.PREPARE
-
-	def skip_reason(self, context: Context) -> str | None:
-		return None if context.spec.backup.safe_directory else "the plan names no safe place"
-
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		for site in context.spec.site_names:
-			backup.copy_to(context.run.backup / site, self._target(context, site))
-		return {}
-
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		for site in context.spec.site_names:
-			if not backup.is_copied(context.run.backup / site, self._target(context, site)):
-				return Observation(False, f"the backup of {site} is not in {self._target(context, site)}")
-		return Observation(True, f"copied to {self._target(context, '')}, read again and compared")
-
-	def _target(self, context: Context, site: str) -> Path:
-		return Path(context.spec.backup.safe_directory) / context.bench.name / context.run.name / site
 
 
 class FetchCode(Step):

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.errors import DeployError, StepFailed
 from press_deploy.engine.maintenance import CLOSED_OR_BROKEN
 from press_deploy.engine.preview import open_preview
 from press_deploy.engine.services import WEB
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
-from press_deploy.engine.steps.deploy import Maintenance
+from press_deploy.engine.steps.deploy import Maintenance, PauseJobs
 from press_deploy.engine.steps.install import RESTART_SECONDS, Restart, Stabilise
 from press_deploy.engine.steps.prepare import Announce
 from press_deploy.engine.steps.release import Open
+from press_deploy.engine.steps.rollback_database import open_all_former_data
 from press_deploy.engine.web import GOOD
 
 if TYPE_CHECKING:
@@ -45,6 +46,33 @@ class RollbackMaintenance(Maintenance):
 
 	def prepare(self, context: Context) -> dict[str, Any]:
 		return context.state.before("maintenance")
+
+
+class RollbackPauseJobs(PauseJobs):
+	"""Where the database goes back: nobody may be at work on it."""
+
+	name, title, phase = "rollback-pause-jobs", "Pause scheduler, drain jobs", Phase.ROLLBACK
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.state.rolls_database_back else "the database stays as it is"
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		return context.state.before("pause-jobs") or super().prepare(context)
+
+	def _heed_requests(self, context: Context) -> None:
+		"""A rollback is what the last request asked for."""
+
+	def _goes_on(self, context: Context) -> bool:
+		# Nobody is helped by a site that stays closed for an old job.
+		return True
+
+	def _busy(self, context: Context) -> list[dict[str, Any]]:
+		try:
+			return super()._busy(context)
+		except DeployError as error:
+			# A release that can't be imported can't be asked; its workers can't work either.
+			context.note(f"Whether jobs are at work could not be asked: {error.why}")
+			return []
 
 
 class Undo(Step):
@@ -81,6 +109,7 @@ class RollbackRestart(Restart):
 
 	def skip_reason(self, context: Context) -> str | None:
 		changed = any(context.state.was_announced(name) for name in ("switch-code", "config", "restart"))
+		changed = changed or context.state.rolls_database_back
 		return None if changed else "nothing that runs was changed"
 
 
@@ -112,6 +141,10 @@ class HealthCheck(Stabilise):
 
 class RollbackOpen(Open):
 	name, title, phase = "rollback-open", "Maintenance off", Phase.ROLLBACK
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		open_all_former_data(context)
+		return super().apply(context, before)
 
 	def skip_reason(self, context: Context) -> str | None:
 		return None if context.state.was_announced("maintenance") else "the run had closed nothing"

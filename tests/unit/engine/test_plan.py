@@ -106,6 +106,23 @@ FIELDS = {
 		lambda value: part("backup", safe_directory=value),
 		["a", "/", "/a/..", *NO_NAME],
 	),
+	"backup.method": (lambda value: part("backup", method=value), NO_CHOICE),
+	"backup.required_rung": (
+		lambda value: part("backup", required_rung=value),
+		[0, 6, *[value for value in NO_NUMBER if value is not None]],
+	),
+	"backup.boot_check": (
+		lambda value: part("backup", boot_check=value),
+		["a\0", "x" * 10_001, None, *NO_TEXT],
+	),
+	"backup.safe_places": (
+		lambda value: part("backup", safe_places=value),
+		NO_LIST,
+	),
+	"backup.snapshot": (lambda value: part("backup", snapshot=value), ["x", 1, []]),
+	"backup.config_secrets": (lambda value: part("backup", config_secrets=value), NO_CHOICE),
+	"backup.retention_days": (lambda value: part("backup", retention_days=value), [0, 3651, *NO_NUMBER]),
+	"backup.automatic_rollback": (lambda value: part("backup", automatic_rollback=value), NO_BOOL),
 	"backup.minimum_free_percent": (
 		lambda value: part("backup", minimum_free_percent=value),
 		[-1, 101, *NO_NUMBER],
@@ -330,6 +347,16 @@ def test_every_field_has_a_table():
 		"smoke_tests.0.console.name",
 		"window.end",
 	}
+
+
+@pytest.mark.parametrize("rung", [3, 4, 5])
+def test_a_safe_copy_needs_a_safe_place(rung):
+	with pytest.raises(InputError, match="name one, or ask for rung 2"):
+		make_spec(backup={"required_rung": rung})
+	place = {"kind": "directory", "path": "/backup"}
+	assert (
+		make_spec(backup={"required_rung": rung, "safe_places": [place]}).backup.places[0].path == "/backup"
+	)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])

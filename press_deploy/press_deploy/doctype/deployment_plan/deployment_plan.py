@@ -44,6 +44,9 @@ class DeploymentPlan(Document):
 		from press_deploy.press_deploy.doctype.deployment_plan_person.deployment_plan_person import (
 			DeploymentPlanPerson,
 		)
+		from press_deploy.press_deploy.doctype.deployment_plan_safe_place.deployment_plan_safe_place import (
+			DeploymentPlanSafePlace,
+		)
 		from press_deploy.press_deploy.doctype.deployment_plan_site.deployment_plan_site import (
 			DeploymentPlanSite,
 		)
@@ -55,8 +58,15 @@ class DeploymentPlan(Document):
 		approved_by: DF.Link | None
 		approved_on: DF.Datetime | None
 		apps: DF.Table[DeploymentPlanApp]
+		backup_automatic_rollback: DF.Check
+		backup_boot_check: DF.Code | None
+		backup_config_secrets: DF.Literal["encrypt", "leave_out", "plain"]
+		backup_method: DF.Literal["auto", "frappe", "stream", "physical"]
 		backup_minimum_free_percent: DF.Percent
+		backup_required_rung: DF.Literal["", "1 made", "2 whole", "3 safe", "4 restorable", "5 bootable"]
+		backup_retention_days: DF.Int
 		backup_safe_directory: DF.Data | None
+		backup_safe_places: DF.Table[DeploymentPlanSafePlace]
 		backup_with_files: DF.Check
 		build: DF.Literal["auto", "always", "never"]
 		checklist: DF.Table[DeploymentPlanChecklistItem]
@@ -80,6 +90,19 @@ class DeploymentPlan(Document):
 		requirements: DF.Literal["auto", "always", "never"]
 		sites: DF.Table[DeploymentPlanSite]
 		smoke_tests: DF.Table[DeploymentPlanSmokeTest]
+		snapshot_credentials: DF.Literal["default", "settings"]
+		snapshot_endpoint_url: DF.Data | None
+		snapshot_metadata_url: DF.Data | None
+		snapshot_poll_seconds: DF.Int
+		snapshot_profile: DF.Data | None
+		snapshot_project: DF.Data | None
+		snapshot_provider: DF.Literal["", "aws", "gcp", "digitalocean"]
+		snapshot_region: DF.Data | None
+		snapshot_resource: DF.Literal["", "volume", "droplet"]
+		snapshot_timeout_seconds: DF.Int
+		snapshot_volume: DF.Data | None
+		snapshot_when_failed: DF.Literal["block", "warn"]
+		snapshot_zone: DF.Data | None
 		spec_sha256: DF.Data | None
 		stabilise_healthy_probes: DF.Int
 		stabilise_seconds: DF.Float

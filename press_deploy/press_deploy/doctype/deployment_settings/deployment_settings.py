@@ -24,7 +24,17 @@ class DeploymentSettings(Document):
 
 		follow_up_days: DF.Int
 		notify: DF.SmallText | None
+		object_store_access_key_id: DF.Password | None
+		object_store_secret_access_key: DF.Password | None
+		object_store_session_token: DF.Password | None
+		prove_daily: DF.Check
 		safe_directory: DF.Data | None
+		snapshot_access_key_id: DF.Password | None
+		snapshot_secret_access_key: DF.Password | None
+		snapshot_service_account_key: DF.Password | None
+		snapshot_session_token: DF.Password | None
+		snapshot_token: DF.Password | None
+		snapshot_uses_object_store_keys: DF.Check
 	# end: auto-generated types
 
 	def validate(self):

@@ -19,16 +19,27 @@ class RollbackEvent(Document):
 		from press_deploy.press_deploy.doctype.deployment_run_step.deployment_run_step import (
 			DeploymentRunStep,
 		)
+		from press_deploy.press_deploy.doctype.rollback_event_loss.rollback_event_loss import (
+			RollbackEventLoss,
+		)
 
+		approved_by: DF.Data | None
+		approved_list: DF.Data | None
 		asked_by: DF.Data | None
 		cause: DF.SmallText | None
 		duration: DF.Duration | None
 		ended: DF.Datetime | None
 		error: DF.SmallText | None
-		outcome: DF.Literal["Rolling Back", "Rolled Back", "Fatal"]
+		exports: DF.SmallText | None
+		losses: DF.Table[RollbackEventLoss]
+		other_losses: DF.SmallText | None
+		outcome: DF.Literal["Rolling Back", "Waiting", "Rolled Back", "Abandoned", "Fatal"]
+		quarantine: DF.SmallText | None
+		reason: DF.SmallText | None
 		run: DF.Link
 		started: DF.Datetime | None
 		steps: DF.Table[DeploymentRunStep]
+		with_database: DF.Check
 	# end: auto-generated types
 
 	def validate(self):

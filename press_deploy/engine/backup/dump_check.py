@@ -1,0 +1,192 @@
+"""Rung 2 of one dump: is this file whole? It is read to its end once, and counted on the way.
+
+Invariant: a dump passes only when its packing, its last line and every statement in it were seen and
+understood; what no check can see (a changed byte in a file that has no checksum) is said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from press_deploy.engine.backup.dump_file import (
+	HEAD_BYTES,
+	DamagedFile,
+	DumpHead,
+	find_compression,
+	parse_head,
+	unpack,
+)
+from press_deploy.engine.backup.sql_scan import SqlScanner
+from press_deploy.engine.backup.sqlite_check import check_sqlite
+from press_deploy.engine.progress import Progress, show_size
+
+# A dump of less than this share of the last one has lost something, or somebody tidied up a great deal.
+LEAST_SHARE = 0.5
+TAIL_BYTES = 4096
+POSTGRESQL_CLOSING_LINE = b"\n-- PostgreSQL database dump complete\n"
+
+
+@dataclass(frozen=True)
+class DumpFacts:
+	"""What is known of a whole dump. Sizes in bytes; `tables` holds the rows of each."""
+
+	kind: str
+	compression: str | None
+	bytes: int
+	read_bytes: int
+	sha256: str
+	tables: dict[str, int] = field(default_factory=dict)
+	# Names by kind: views, triggers, procedures, functions, events, sequences.
+	objects: dict[str, list[str]] = field(default_factory=dict)
+	database: str | None = None
+	server_version: str | None = None
+	frappe_version: str | None = None
+
+	def as_data(self) -> dict[str, Any]:
+		return asdict(self)
+
+
+@dataclass(frozen=True)
+class Expectation:
+	"""What a dump is measured against; None where nothing is known. `previous_size` in bytes of the file."""
+
+	previous_size: int | None = None
+	database: str | None = None
+	server_version: str | None = None
+	frappe_version: str | None = None
+
+
+ANYTHING = Expectation()
+
+
+def check_dump(
+	path: Path, expected: Expectation = ANYTHING, *, progress: Progress | None = None
+) -> DumpFacts:
+	"""Read a dump to its end. Raises `DamagedFile`, which names the check that failed, and `OSError`."""
+	size, compression = path.stat().st_size, find_compression(path)
+	if not size:
+		raise DamagedFile("size", "it is empty: whatever was to write it wrote nothing")
+	digest, counter = hashlib.sha256(), _Counter()
+	chunks = counter.count(unpack(path, progress, digest))
+	head, chunks = _peek(chunks)
+	_check_head(parse_head(head), head, compression, expected)
+	found = parse_head(head)
+	tables, objects = _read(found, chunks, path, compression)
+	if expected.previous_size and size < LEAST_SHARE * expected.previous_size:
+		raise DamagedFile(
+			"size",
+			f"it has {show_size(size)}, the backup before it had {show_size(expected.previous_size)}: "
+			"less than half, so something is missing or was deleted",
+		)
+	return DumpFacts(
+		found.kind, compression, size, counter.size, digest.hexdigest(), tables, objects,
+		found.database, found.server_version, found.frappe_version,
+	)  # fmt: skip
+
+
+def is_newer(version: str | None, than: str | None, parts: int) -> bool:
+	"""Whether the first numbers of a version are greater; False where one of them is not known."""
+	numbers = [tuple(map(int, re.findall(r"\d+", text or "")[:parts])) for text in (version, than)]
+	return all(numbers) and numbers[0] > numbers[1]
+
+
+class _Counter:
+	"""Counts bytes that pass."""
+
+	size = 0
+
+	def count(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+		for chunk in chunks:
+			self.size += len(chunk)
+			yield chunk
+
+
+def _peek(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+	"""The first bytes, and an iterator that still yields everything."""
+	taken: list[bytes] = []
+	while sum(map(len, taken)) < HEAD_BYTES and (chunk := next(chunks, b"")):
+		taken.append(chunk)
+
+	def everything() -> Iterator[bytes]:
+		yield from taken
+		yield from chunks
+
+	return b"".join(taken)[:HEAD_BYTES], everything()
+
+
+def _check_head(found: DumpHead, head: bytes, compression: str | None, expected: Expectation) -> None:
+	if not head:
+		raise DamagedFile("size", f"it is a {compression} of nothing: the program before it wrote nothing")
+	if found.kind == "unknown":
+		raise DamagedFile("kind", "it is no dump of a database: it does not begin as one")
+	if found.partial:
+		raise DamagedFile("completeness", "Frappe says in it that it is a partial backup")
+	if expected.database and found.database and found.database != expected.database:
+		raise DamagedFile(
+			"database",
+			f"it is a dump of database {found.database}, not of {expected.database}: another site's",
+		)
+	check_server_version(found.server_version, expected.server_version)
+	if is_newer(found.frappe_version, expected.frappe_version, 3):
+		raise DamagedFile(
+			"Frappe version",
+			f"it was made by Frappe {found.frappe_version}, newer than {expected.frappe_version} that is here",
+		)
+
+
+def check_server_version(version: str | None, here: str | None) -> None:
+	"""Refuse a dump of a newer MariaDB (major or minor version) than the one here. Raises `DamagedFile`."""
+	both_mariadb = version and here and "mariadb" in version.lower() and "mariadb" in here.lower()
+	if both_mariadb and is_newer(version, here, 2):
+		raise DamagedFile("server version", f"it was made by {version}, newer than the server here, {here}")
+
+
+def _read(
+	head: DumpHead, chunks: Iterator[bytes], path: Path, compression: str | None
+) -> tuple[dict[str, int], dict[str, list[str]]]:
+	if head.kind == "mariadb":
+		scanner = SqlScanner()
+		for chunk in chunks:
+			scanner.feed(chunk)
+		scanner.finish()
+		return scanner.rows, {kind: sorted(names) for kind, names in scanner.objects.items()}
+	if head.kind == "sqlite":
+		return _read_sqlite(chunks, path, compression), {}
+	_read_postgresql(chunks)
+	return {}, {}
+
+
+def _read_sqlite(chunks: Iterator[bytes], path: Path, compression: str | None) -> dict[str, int]:
+	if compression is None:
+		for _chunk in chunks:
+			pass
+		return check_sqlite(path)
+	with scratch_file(path) as scratch:
+		for chunk in chunks:
+			scratch.write(chunk)
+		scratch.flush()
+		return check_sqlite(Path(scratch.name))
+
+
+def scratch_file(beside: Path) -> IO[bytes]:
+	"""A file for as long as it is open, on the same disk where that can be written to."""
+	try:
+		return tempfile.NamedTemporaryFile(dir=beside.parent, prefix=".prove-")
+	except OSError:
+		return tempfile.NamedTemporaryFile(prefix=".prove-")
+
+
+def _read_postgresql(chunks: Iterator[bytes]) -> None:
+	tail = b""
+	for chunk in chunks:
+		tail = (tail + chunk)[-TAIL_BYTES:]
+	if POSTGRESQL_CLOSING_LINE not in tail:
+		raise DamagedFile(
+			"closing line", "its closing line “PostgreSQL database dump complete” is missing: it was cut off"
+		)

@@ -1,0 +1,151 @@
+"""Rung 1: a backup of one site is made, by the fastest method that the bench offers.
+
+Configuration and files always come from Frappe's own backup, in a site process; so does the database, unless
+a faster method gives the same guarantees.
+
+Invariant: a backup has every part that was asked for and is named by whoever asked, or there is none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from press_deploy.engine import durable
+from press_deploy.engine.backup.config_secrets import KEY_NAME, protect_config
+from press_deploy.engine.backup.dump_check import Expectation
+from press_deploy.engine.backup.manifest import MADE, verify
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import Refused, StepFailed
+from press_deploy.engine.mariadb import physical
+from press_deploy.engine.mariadb.administrator import find_administrator
+from press_deploy.engine.mariadb.dumping import dump_database
+from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.plan_backup import Backup
+from press_deploy.engine.progress import Progress
+from press_deploy.engine.site_processes import SiteProcesses
+
+BACKUP_SECONDS = 7200
+
+
+@dataclass(frozen=True)
+class Method:
+	"""How a database is backed up, and why like that."""
+
+	name: str
+	reason: str
+
+
+@dataclass(frozen=True)
+class Maker:
+	"""Makes backups of a bench's sites. `measure` gives the progress of something that takes long."""
+
+	bench: Bench
+	site_processes: SiteProcesses
+	settings: Backup = field(default_factory=Backup)
+	measure: Callable[[str], Progress | None] = lambda what: None
+
+	def make(self, site: str, directory: Path, *, with_files: bool) -> Method:
+		"""Back one site up into an empty directory. What an interrupted call left there goes. Raises `StepFailed`."""
+		config = self.bench.read_config(site)
+		method = choose_method(self.settings.method, config)
+		shutil.rmtree(directory, ignore_errors=True)
+		directory.mkdir(parents=True, mode=0o700)
+		made = self.site_processes.call(
+			"backup",
+			site,
+			timeout=BACKUP_SECONDS,
+			directory=str(directory),
+			with_files=with_files,
+			with_database=method.name == "frappe",
+		)
+		files = [*made["files"], *self._dump(site, config, directory, method)]
+		_check_parts(site, files, made, with_files)
+		self._protect(files)
+		facts = {
+			"site": site,
+			"database": config.get("db_name"),
+			"method": method.name,
+			"reason": method.reason,
+		}
+		made_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+		durable.write_json(directory / MADE, {**facts, "made": made_at, "files": files})
+		return method
+
+	def verify(self, site: str, directory: Path, previous_size: int | None = None) -> dict[str, Any]:
+		"""Rung 2: see that every file is whole, and write the manifest. Raises `StepFailed`."""
+		config = self.bench.read_config(site)
+		wanted = config.get("db_name") if config.get("db_type", "mariadb") == "mariadb" else None
+		expected = Expectation(previous_size=previous_size, database=wanted)
+		return verify(directory, expected, progress=self.measure(f"{site}, reading the backup"))
+
+	def _dump(
+		self, site: str, config: dict[str, Any], directory: Path, method: Method
+	) -> list[dict[str, str]]:
+		database = config.get("db_name", "")
+		if method.name == "stream":
+			target = directory / f"{site}-database.sql.zst"
+			dump_database(Server.of_site(config), database, target, progress=self.measure(f"{site}, dumping"))
+			return [{"kind": "database", "path": str(target)}]
+		if method.name == "physical":
+			target = directory / f"{site}-database{physical.SUFFIX}"
+			physical.back_up(find_administrator(config), database, target, self.measure(f"{site}, copying"))
+			return [{"kind": "physical", "path": str(target)}]
+		return []
+
+	def _protect(self, files: list[dict[str, str]]) -> None:
+		key_file = self.bench.deployments / KEY_NAME
+		for file in files:
+			if file["kind"] == "config":
+				file["path"] = str(protect_config(Path(file["path"]), self.settings.config_secrets, key_file))
+			os.chmod(file["path"], 0o600)
+
+
+def choose_method(wanted: str, config: dict[str, Any]) -> Method:
+	"""The method for a site with this configuration. Raises `Refused` when the one that is wanted can't be used."""
+	kind = config.get("db_type") or "mariadb"
+	if kind != "mariadb":
+		_refuse_unless(wanted in ("auto", "frappe"), wanted, f"the database is {kind}")
+		return Method("frappe", f"{kind}: Frappe's own backup")
+	no_physical, no_stream = _why_not_physical(config), _why_not_stream()
+	if wanted == "physical" or (wanted == "auto" and no_physical is None):
+		_refuse_unless(no_physical is None, wanted, no_physical or "")
+		return Method("physical", "the server's files can be copied: fastest to make and to load")
+	if wanted == "stream" or (wanted == "auto" and no_stream is None):
+		_refuse_unless(no_stream is None, wanted, no_stream or "")
+		why = "as the plan says" if wanted == "stream" else f"no physical copy: {no_physical}"
+		return Method("stream", why)
+	return Method("frappe", "as the plan says" if wanted == "frappe" else f"{no_stream}")
+
+
+def _why_not_physical(config: dict[str, Any]) -> str | None:
+	try:
+		administrator = find_administrator(config)
+	except Refused as error:
+		return error.why
+	if administrator is None:
+		return "no administrator of the database is known"
+	return physical.why_not(administrator, config["db_name"])
+
+
+def _why_not_stream() -> str | None:
+	return None if shutil.which("mariadb-dump") else "mariadb-dump was not found"
+
+
+def _refuse_unless(possible: bool, method: str, why: str) -> None:
+	if not possible:
+		raise Refused("Backing up by method", method, why, "set the method to auto, or mend that")
+
+
+def _check_parts(site: str, files: list[dict[str, str]], made: dict[str, Any], with_files: bool) -> None:
+	kinds = {"database" if file["kind"] == "physical" else file["kind"] for file in files}
+	wanted = {"database", "config"} | ({"public_files", "private_files"} if with_files else set())
+	if made.get("partial") or not wanted <= kinds:
+		has = ", ".join(sorted(kinds)) or "nothing"
+		why = f"the backup is not complete: it has {has}"
+		raise StepFailed("Backing up", site, why, "see the step's log")

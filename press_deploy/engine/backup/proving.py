@@ -1,0 +1,118 @@
+"""Proves one dump file by itself: without a site, without Frappe, without the run that made it.
+
+Invariant: the file is not changed, and what could not be looked at is never counted as proven.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from press_deploy.engine.backup.dump_check import ANYTHING, DumpFacts, Expectation, check_dump
+from press_deploy.engine.backup.dump_file import DamagedFile
+from press_deploy.engine.backup.manifest import find_expected_hash
+from press_deploy.engine.backup.restoring import restore_mariadb, restore_sqlite
+from press_deploy.engine.backup.rungs import Proof, Rung
+from press_deploy.engine.errors import DeployError
+from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.progress import Progress
+
+PLAIN_NOTE = (
+	"It is not packed and has no manifest beside it, so it has no checksum: a byte that was changed inside a "
+	"value can't be seen."
+)
+
+
+@dataclass
+class FileProof:
+	"""What was proven of one file; rung 3, a copy that was read again, is not asked of a single file."""
+
+	path: Path
+	wanted: Rung
+	proof: Proof = field(default_factory=lambda: Proof(not_asked=[Rung.SAFE]))
+	facts: DumpFacts | None = None
+	notes: list[str] = field(default_factory=list)
+
+	@property
+	def reached(self) -> Rung:
+		return self.proof.reached()
+
+	@property
+	def is_enough(self) -> bool:
+		return self.reached >= self.wanted
+
+	def as_data(self) -> dict[str, Any]:
+		"""Plain data, as `press-deploy prove --json` prints it."""
+		return {
+			"file": str(self.path),
+			"asked": int(self.wanted),
+			"reached": int(self.reached),
+			"enough": self.is_enough,
+			"why_not": self.proof.why_not(self.wanted),
+			"rungs": {
+				rung: {key: value for key, value in entry.items() if key != "manifest"}
+				for rung, entry in self.proof.rungs.items()
+			},
+			"not_asked": [int(rung) for rung in self.proof.not_asked],
+			"notes": self.notes,
+		}
+
+
+def prove_file(
+	path: Path,
+	wanted: Rung,
+	server: Server | None = None,
+	*,
+	previous_size: int | None = None,
+	wanted_database: str | None = None,
+	progress: Progress | None = None,
+) -> FileProof:
+	"""Climb up to rung `wanted` (2 or 4) with one file, and stop where a check fails.
+
+	`server` is needed for rung 4 of a MariaDB dump. `previous_size` in bytes of the last file of this kind.
+	Progress counts bytes of the file, once for each rung. Raises `OSError` when the file can't be read.
+	"""
+	proven = FileProof(path, wanted)
+	proven.proof.record(Rung.MADE, {"bytes": path.stat().st_size})
+	expected = Expectation(previous_size, wanted_database) if previous_size or wanted_database else ANYTHING
+	try:
+		facts = proven.facts = _check_whole(path, expected, proven.notes, progress)
+	except DamagedFile as error:
+		proven.proof.record_failure(Rung.WHOLE, error.check, str(error))
+		return proven
+	proven.proof.record(Rung.WHOLE, facts.as_data())
+	if wanted >= Rung.RESTORABLE:
+		_restore(proven, facts, server, progress)
+	return proven
+
+
+def _check_whole(path: Path, expected: Expectation, notes: list[str], progress: Progress | None) -> DumpFacts:
+	sha256 = find_expected_hash(path)
+	facts = check_dump(path, expected, progress=progress)
+	if sha256 and facts.sha256 != sha256:
+		raise DamagedFile(
+			"SHA-256", f"its SHA-256 is {facts.sha256[:12]}…, the manifest beside it says {sha256[:12]}…"
+		)
+	if facts.compression is None and sha256 is None:
+		notes.append(PLAIN_NOTE)
+	return facts
+
+
+def _restore(proven: FileProof, facts: DumpFacts, server: Server | None, progress: Progress | None) -> None:
+	try:
+		if facts.kind == "sqlite":
+			seen = restore_sqlite(proven.path, facts, progress=progress)
+		elif facts.kind != "mariadb":
+			raise DamagedFile("kind", f"restoring a dump of {facts.kind} is not supported here")
+		elif server is None:
+			raise DamagedFile("server", "no MariaDB server was named to restore it into")
+		else:
+			seen = restore_mariadb(proven.path, facts, server, progress=progress)
+	except DamagedFile as error:
+		proven.proof.record_failure(Rung.RESTORABLE, error.check, str(error))
+	except DeployError as error:
+		remedy = f" → {error.remedy}" if error.remedy else ""
+		proven.proof.record_failure(Rung.RESTORABLE, "restore", f"{error.why}{remedy}")
+	else:
+		proven.proof.record(Rung.RESTORABLE, seen)

@@ -1,0 +1,177 @@
+"""Rung 4 of one file: it is restored into a database of its own, and compared with what was read in it.
+
+Invariant: only databases that this module named are ever dropped, and only while nobody proves in them; the
+database that is made is dropped again whatever happens.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pymysql
+
+from press_deploy.engine.backup.dump_check import DumpFacts, check_server_version, scratch_file
+from press_deploy.engine.backup.dump_file import DamagedFile, unpack
+from press_deploy.engine.backup.sqlite_check import check_sqlite
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.mariadb.loading import load_dump
+from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.mariadb.server_errors import translate_server_errors
+from press_deploy.engine.progress import Progress
+
+PREFIX = "press_deploy_prove_"
+DOING = "Proving"
+# Tables that belong to no DocType, without which Frappe doesn't start or search.
+FRAPPE_TABLES = ("tabSingles", "__Auth", "__global_search")
+SHOWN_NAMES = 5
+_OBJECTS = {
+	"views": "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = %s",
+	"sequences": "SELECT TABLE_NAME FROM information_schema.TABLES "
+	"WHERE TABLE_SCHEMA = %s AND TABLE_TYPE = 'SEQUENCE'",
+	"triggers": "SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = %s",
+	"procedures": "SELECT ROUTINE_NAME FROM information_schema.ROUTINES "
+	"WHERE ROUTINE_SCHEMA = %s AND ROUTINE_TYPE = 'PROCEDURE'",
+	"functions": "SELECT ROUTINE_NAME FROM information_schema.ROUTINES "
+	"WHERE ROUTINE_SCHEMA = %s AND ROUTINE_TYPE = 'FUNCTION'",
+	"packages": "SELECT ROUTINE_NAME FROM information_schema.ROUTINES "
+	"WHERE ROUTINE_SCHEMA = %s AND ROUTINE_TYPE = 'PACKAGE'",
+	"package bodies": "SELECT ROUTINE_NAME FROM information_schema.ROUTINES "
+	"WHERE ROUTINE_SCHEMA = %s AND ROUTINE_TYPE = 'PACKAGE BODY'",
+	"events": "SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s",
+}
+_TABLES = (
+	"SELECT TABLE_NAME FROM information_schema.TABLES "
+	"WHERE TABLE_SCHEMA = %s AND TABLE_TYPE NOT IN ('VIEW', 'SEQUENCE')"
+)
+
+
+def restore_mariadb(
+	path: Path, facts: DumpFacts, server: Server, *, progress: Progress | None = None
+) -> dict[str, Any]:
+	"""Restore a whole dump into a database of its own, compare, and drop it again.
+
+	`server` is asked by an account that may create databases. Returns {"server_version", "tables", "rows"}.
+	Raises `DamagedFile` (what the comparison found) and `StepFailed` (what could not be done).
+	"""
+	with translate_server_errors(DOING, f"{path.name} on the server"), _scratch_database(server) as scratch:
+		cursor, database = scratch
+		cursor.execute("SELECT VERSION()")
+		version = cursor.fetchone()[0]
+		check_server_version(facts.server_version, version)
+		_check_events(cursor, facts)
+		load_dump(path, server, database, progress=progress)
+		cursor.execute(f"USE {quote(database)}")
+		_compare_names("tables", set(facts.tables), _names(cursor, _TABLES, database))
+		_compare_rows(facts.tables, {table: _count(cursor, table) for table in facts.tables})
+		for kind, query in _OBJECTS.items():
+			_compare_names(kind, set(facts.objects.get(kind, ())), _names(cursor, query, database))
+		_check_frappe_tables(set(facts.tables))
+	return {"server_version": version, "tables": len(facts.tables), "rows": sum(facts.tables.values())}
+
+
+def restore_sqlite(path: Path, facts: DumpFacts, *, progress: Progress | None = None) -> dict[str, Any]:
+	"""Restore an SQLite file into a scratch file and compare. Raises `DamagedFile` and `OSError`."""
+	with scratch_file(path) as scratch:
+		for chunk in unpack(path, progress):
+			scratch.write(chunk)
+		scratch.flush()
+		restored = check_sqlite(Path(scratch.name))
+	_compare_names("tables", set(facts.tables), set(restored))
+	_compare_rows(facts.tables, restored)
+	_check_frappe_tables(set(restored))
+	return {"tables": len(restored), "rows": sum(restored.values())}
+
+
+@contextmanager
+def _scratch_database(server: Server) -> Iterator[tuple[Any, str]]:
+	"""A database of a name that nobody else has, for the `with` block.
+
+	Whoever proves in it holds a lock of its name. A lock ends with its connection, so that what a killed
+	proof left is known by its lock being free.
+	"""
+	database = f"{PREFIX}{secrets.token_hex(8)}"
+	with server.session() as cursor:
+		_drop_leftovers(cursor)
+		cursor.execute("SELECT GET_LOCK(%s, 0)", (database,))
+		if cursor.fetchone()[0] != 1:
+			raise StepFailed(DOING, f"in {database}", "its lock can't be had", "try again")
+		cursor.execute(f"CREATE DATABASE {quote(database)} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
+		try:
+			yield cursor, database
+		finally:
+			_drop(server, database)
+
+
+def _drop_leftovers(cursor: Any) -> None:
+	cursor.execute(
+		"SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE %s",
+		(PREFIX.replace("_", "\\_") + "%",),
+	)
+	for (name,) in cursor.fetchall():
+		cursor.execute("SELECT IS_FREE_LOCK(%s)", (name,))
+		if cursor.fetchone()[0] == 1:
+			cursor.execute(f"DROP DATABASE IF EXISTS {quote(name)}")
+
+
+def _drop(server: Server, database: str) -> None:
+	"""Over a connection of its own: the first one may be lost, with whatever went wrong."""
+	try:
+		with server.session() as cursor:
+			cursor.execute(f"DROP DATABASE IF EXISTS {quote(database)}")
+	except (pymysql.Error, OSError):
+		# The next proof on this server finds it, and drops it.
+		pass
+
+
+def _check_events(cursor: Any, facts: DumpFacts) -> None:
+	cursor.execute("SELECT @@GLOBAL.event_scheduler")
+	if facts.objects.get("events") and cursor.fetchone()[0] == "ON":
+		raise DamagedFile(
+			"events",
+			f"it holds events ({_list(facts.objects['events'])}) and this server would run them: restore it into "
+			"a server whose event_scheduler is off",
+		)
+
+
+def _names(cursor: Any, query: str, database: str) -> set[str]:
+	cursor.execute(query, (database,))
+	return {name for (name,) in cursor.fetchall()}
+
+
+def _count(cursor: Any, table: str) -> int:
+	cursor.execute(f"SELECT COUNT(*) FROM {quote(table)}")
+	return cursor.fetchone()[0]
+
+
+def _compare_names(kind: str, wanted: set[str], found: set[str]) -> None:
+	if wanted != found:
+		missing, more = wanted - found, found - wanted
+		parts = [f"{_list(missing)} missing"] * bool(missing) + [f"{_list(more)} not in the dump"] * bool(
+			more
+		)
+		raise DamagedFile(kind, f"restored, it has other {kind} than the dump: {'; '.join(parts)}")
+
+
+def _compare_rows(wanted: dict[str, int], found: dict[str, int]) -> None:
+	other = sorted(table for table, rows in wanted.items() if found[table] != rows)
+	if other:
+		shown = [
+			f"{table} has {found[table]} rows, the dump {wanted[table]}" for table in other[:SHOWN_NAMES]
+		]
+		raise DamagedFile("row counts", f"{len(other)} table(s) differ: {'; '.join(shown)}")
+
+
+def _check_frappe_tables(tables: set[str]) -> None:
+	missing = [table for table in FRAPPE_TABLES if table not in tables]
+	if "tabDocType" in tables and missing:
+		raise DamagedFile("Frappe's tables", f"it is a site's, but has no {_list(missing)}")
+
+
+def _list(names: set[str] | list[str]) -> str:
+	ordered = sorted(names)
+	rest = f" and {len(ordered) - SHOWN_NAMES} more" if len(ordered) > SHOWN_NAMES else ""
+	return ", ".join(ordered[:SHOWN_NAMES]) + rest

@@ -1,0 +1,139 @@
+"""The ladder of proof, and what was passed on it.
+
+Invariant: a backup is never called better than its rung: a rung counts only when every lower one was passed
+too, each with the files as they are now.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from press_deploy.engine import durable
+from press_deploy.engine.file_copy import hash_file
+
+PROOF = "proof.json"
+MANIFEST = "manifest.json"
+NO_MANIFEST = "missing"
+
+
+class Rung(IntEnum):
+	"""How much is proven of a backup."""
+
+	NOTHING = 0
+	MADE = 1
+	WHOLE = 2
+	SAFE = 3
+	RESTORABLE = 4
+	BOOTABLE = 5
+
+	@property
+	def words(self) -> str:
+		return self.name.lower()
+
+	@property
+	def meaning(self) -> str:
+		"""The rung in a sentence's words."""
+		return _MEANINGS[self]
+
+
+_MEANINGS = {
+	Rung.NOTHING: "nothing is proven",
+	Rung.MADE: "it was made, with every part that was asked for",
+	Rung.WHOLE: "every file can be read to its end and is complete",
+	Rung.SAFE: "it was copied off, read again there, and is equal",
+	Rung.RESTORABLE: "it was restored, and tables and rows are equal",
+	Rung.BOOTABLE: "the restored site was started and answered",
+}
+
+
+class Proof:
+	"""What was passed, with its evidence; kept in `proof.json` of a directory, or nowhere without one.
+
+	`not_asked` are rungs that make no sense for what is proven; they don't hold higher ones up.
+	"""
+
+	def __init__(self, directory: Path | None = None, *, not_asked: Iterable[Rung] = ()):
+		self.directory, self.not_asked = directory, frozenset(not_asked)
+		self.rungs: dict[str, dict[str, Any]] = _read(directory / PROOF) if directory else {}
+
+	@classmethod
+	def load(cls, directory: Path) -> Proof:
+		"""The proof kept in a backup's directory."""
+		return cls(directory)
+
+	def record(self, rung: Rung, facts: dict[str, Any] | None = None) -> None:
+		"""This rung was passed; `facts` are what was seen, as plain data."""
+		self._keep(rung, {"passed": True, "facts": facts or {}})
+
+	def record_failure(self, rung: Rung, check: str, why: str) -> None:
+		"""This rung was tried and not passed, or is passed no more."""
+		self._keep(rung, {"passed": False, "check": check, "why": why})
+
+	def has(self, rung: Rung) -> bool:
+		"""Whether this one rung was passed, with the files as they are now."""
+		entry = self.rungs.get(str(int(rung)), {})
+		if entry.get("passed") is not True:
+			return False
+		manifest = self._manifest()
+		return rung <= Rung.MADE or (manifest != NO_MANIFEST and entry.get("manifest") == manifest)
+
+	def reached(self) -> Rung:
+		"""The highest rung that was passed, and every lower one too."""
+		reached = Rung.NOTHING
+		for rung in list(Rung)[1:]:
+			if rung in self.not_asked:
+				continue
+			if not self.has(rung):
+				break
+			reached = rung
+		return reached
+
+	def highest(self) -> Rung:
+		"""The highest rung that was passed, whatever is missing below it."""
+		return max((rung for rung in list(Rung)[1:] if self.has(rung)), default=Rung.NOTHING)
+
+	def facts(self, rung: Rung) -> dict[str, Any]:
+		return self.rungs.get(str(int(rung)), {}).get("facts", {})
+
+	def why_not(self, rung: Rung) -> str:
+		"""Why this rung is not reached, naming the lowest one that is missing."""
+		for lower in list(Rung)[1 : rung + 1]:
+			if lower in self.not_asked or self.has(lower):
+				continue
+			entry = self.rungs.get(str(int(lower)), {})
+			if entry.get("passed") is False:
+				return f"rung {int(lower)} ({lower.words}) failed: {entry['check']}: {entry['why']}"
+			changed = " with the files as they are now" if entry else ""
+			return f"rung {int(lower)} ({lower.words}) was not tried{changed}"
+		return ""
+
+	def as_data(self) -> dict[str, Any]:
+		return {"reached": int(self.reached()), "rungs": self.rungs}
+
+	def _keep(self, rung: Rung, entry: dict[str, Any]) -> None:
+		time = datetime.now(timezone.utc).isoformat(timespec="seconds")
+		self.rungs[str(int(rung))] = {**entry, "time": time, "manifest": self._manifest()}
+		if self.directory:
+			durable.write_json(self.directory / PROOF, {"rungs": self.rungs})
+
+	def _manifest(self) -> str | None:
+		"""What the proof hangs on: the files' hashes, by the hash of the manifest."""
+		if self.directory is None:
+			return None
+		path = self.directory / MANIFEST
+		return hash_file(path) if path.is_file() else NO_MANIFEST
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+	"""What was kept. What can't be read proves nothing."""
+	try:
+		rungs = json.loads(path.read_text())["rungs"]
+	except (OSError, ValueError, KeyError, TypeError):
+		return {}
+	readable = isinstance(rungs, dict) and all(isinstance(entry, dict) for entry in rungs.values())
+	return rungs if readable else {}

@@ -1,0 +1,52 @@
+"""Is an SQLite file whole? Its header's size, SQLite's own integrity check, and the rows of each table.
+
+Invariant: the file itself is opened for reading alone, and no journal beside it is believed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+from press_deploy.engine.backup.dump_file import SQLITE_MAGIC, DamagedFile
+
+HEADER_BYTES = 100
+
+
+def check_sqlite(path: Path) -> dict[str, int]:
+	"""Rows by table of a whole file that is not packed. Raises `DamagedFile` and `OSError`."""
+	_check_size(path)
+	try:
+		with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
+			verdict = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+			if verdict != "ok":
+				raise DamagedFile("integrity", f"SQLite's integrity check says: {verdict}")
+			tables = [
+				name
+				for (name,) in database.execute(
+					"SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+				)
+			]
+			return {table: _count(database, table) for table in tables}
+	except sqlite3.DatabaseError as error:
+		raise DamagedFile("integrity", f"SQLite says: {error}") from None
+
+
+def _count(database: sqlite3.Connection, table: str) -> int:
+	quoted = table.replace('"', '""')
+	return database.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()[0]
+
+
+def _check_size(path: Path) -> None:
+	"""Compare the size with what the header says (fields 16 and 28; a page size of 1 means 65536)."""
+	with path.open("rb") as file:
+		head = file.read(HEADER_BYTES)
+	size = path.stat().st_size
+	if len(head) < HEADER_BYTES or not head.startswith(SQLITE_MAGIC):
+		raise DamagedFile("size", f"it has {size} bytes, less than the header of an SQLite file")
+	page = int.from_bytes(head[16:18], "big")
+	wanted = int.from_bytes(head[28:32], "big") * (65536 if page == 1 else page)
+	if size < wanted or not wanted:
+		raise DamagedFile("size", f"it has {size} bytes, its header says {wanted}: it was cut off")

@@ -1,0 +1,158 @@
+"""One pass over every table of two databases.
+
+Invariant: each table is compared, counted as noise, or our own; child rows count with the document that
+they belong to, and as rows of their table where there is no such document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.losses.differences import Differences
+from press_deploy.engine.losses.model import ACTIONS, NAMES_KEPT, Losses, Named
+from press_deploy.engine.losses.noise import NOISE, NOT_DOCTYPES, OWN_DOCTYPES
+from press_deploy.engine.losses.queries import (
+	Difference,
+	Pair,
+	count_keyless,
+	count_rows,
+	find_differences,
+	has_one_key,
+)
+from press_deploy.engine.losses.reader import Reader, Table
+
+CHUNK = 5000
+SINGLES = "tabSingles"
+PREFIX = "tab"
+
+
+class Comparison:
+	"""What differs between `before` (the backup) and `after` (live): every name, not only the first."""
+
+	def __init__(self, reader: Reader, before: str, after: str):
+		self.reader, self.before, self.after = reader, before, after
+		self.kept, self.live = _read_tables(reader, before), _read_tables(reader, after)
+		self.differences = Differences()
+		self.singles: set[str] = set()
+		self.other_tables: dict[str, int] = {}
+		self.noise: dict[str, tuple[int, int]] = {}
+		for name in sorted(self.kept.keys() | self.live.keys()):
+			with reader.hold_lightly():
+				self._compare(self.pair(name))
+		for doctype in self.differences.touched_doctypes():
+			with reader.hold_lightly():
+				self._change_parents(doctype)
+
+	def pair(self, table: str) -> Pair:
+		"""One table on both sides."""
+		return Pair(
+			table,
+			self.kept.get(table),
+			self.live.get(table),
+			self.reader.place(self.before, table),
+			self.reader.place(self.after, table),
+		)
+
+	def summarise(self) -> Losses:
+		documents: dict[str, dict[str, Named]] = {}
+		for doctype, action, count in self.differences.counts():
+			names = self.differences.first_names(doctype, action, NAMES_KEPT)
+			documents.setdefault(doctype, {})[action] = Named(count, tuple(names))
+		return Losses(
+			{
+				doctype: {action: actions[action] for action in ACTIONS if action in actions}
+				for doctype, actions in documents.items()
+			},
+			tuple(sorted(self.singles)),
+			dict(sorted(self.other_tables.items())),
+			dict(sorted(self.noise.items())),
+		)
+
+	def _compare(self, pair: Pair) -> None:
+		doctype = pair.name.removeprefix(PREFIX)
+		rows = count_rows(self.reader, pair)
+		if pair.name in NOISE:
+			if rows[0] != rows[1]:
+				self.noise[pair.name] = rows
+		elif not any(rows) or (pair.name != doctype and doctype in OWN_DOCTYPES):
+			return
+		elif pair.name == SINGLES and all("doctype" in table.columns for _, table, _ in pair.sides):
+			self.singles |= count_keyless(self.reader, pair, "doctype").keys() - OWN_DOCTYPES
+		elif pair.name != doctype and pair.name not in NOT_DOCTYPES and _has_names(pair):
+			self._add_documents(doctype, pair, rows)
+		elif has_one_key(pair):
+			self._count_others(pair.name, sum(1 for _ in find_differences(self.reader, pair, rows)))
+		else:
+			self._count_others(pair.name, sum(count_keyless(self.reader, pair).values()))
+
+	def _add_documents(self, doctype: str, pair: Pair, rows: tuple[int, int]) -> None:
+		found = find_differences(self.reader, pair, rows)
+		while chunk := list(islice(found, CHUNK)):
+			self.differences.add((doctype, str(row[0]), row[1]) for row in chunk if not any(_parents(row)))
+			self.differences.touch(
+				(str(parent[0]), str(parent[1]), pair.name)
+				for row in chunk
+				for parent in set(filter(None, _parents(row)))
+			)
+
+	def _change_parents(self, doctype: str) -> None:
+		"""A document is changed when a row of its tables is; it may have been created or deleted with it."""
+		if doctype in OWN_DOCTYPES or PREFIX + doctype in NOISE:
+			return
+		for batch in self.differences.touched_names(doctype):
+			found = self._find_documents(doctype, batch)
+			self.differences.add((doctype, name, "changed") for name in sorted(found.values()))
+			if doctype in batch and doctype not in found:
+				# The document of a DocType with settings has the DocType's name, and no table.
+				self.singles.add(doctype)
+			missing = [name for name in batch if name not in found and name != doctype]
+			if missing:
+				for table, rows in self.differences.touched_rows(doctype, missing):
+					self._count_others(table, rows)
+
+	def _find_documents(self, doctype: str, names: list[str]) -> dict[str, str]:
+		"""The names of those documents that are there, live or in the backup, by how they were asked for."""
+		pair = self.pair(PREFIX + doctype)
+		if not pair.sides or not _has_names(pair):
+			return {}
+		wanted = ", ".join(self.reader.literal(name) for name in names)
+		real = {
+			str(row[0])
+			for _, _, place in reversed(pair.sides)
+			for row in self.reader.stream(f"SELECT name FROM {place} WHERE name IN ({wanted})")
+		}
+		# The database's collation may find a document by a name in other letters, as Frappe does.
+		folded = {_fold(name): name for name in sorted(real)}
+		found = {name: name if name in real else folded.get(_fold(name)) for name in names}
+		return {name: document for name, document in found.items() if document is not None}
+
+	def _count_others(self, table: str, rows: int) -> None:
+		if rows:
+			self.other_tables[table] = self.other_tables.get(table, 0) + rows
+
+
+def _read_tables(reader: Reader, database: str) -> dict[str, Table]:
+	with reader.hold_lightly():
+		tables = reader.tables(database)
+	if not tables:
+		# Against nothing, everything would look as if it had been created since.
+		raise StepFailed(
+			"Comparing", database, "it holds no tables, or there is no such database", "check its name"
+		)
+	return tables
+
+
+def _has_names(pair: Pair) -> bool:
+	return all(table.key == ("name",) for _, table, _ in pair.sides)
+
+
+def _parents(row: Difference) -> Iterator[tuple | None]:
+	"""The document that a row belongs to, live and in the backup; None where it belongs to none."""
+	for parenttype, parent in (row[2:4], row[4:6]):
+		yield (parenttype, parent) if parenttype and parent else None
+
+
+def _fold(name: str) -> str:
+	return name.casefold().rstrip()

@@ -1,0 +1,194 @@
+"""A logical dump: `mariadb-dump`, packed with zstd on all processors while it is read.
+
+Invariant: the file appears under its name only when the program ended with 0, its last line was seen, and
+every byte is on the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import IO
+
+import pymysql
+import zstandard
+
+from press_deploy.engine import durable
+from press_deploy.engine.errors import CommandFailed, DeployError, InputError, StepFailed
+from press_deploy.engine.mariadb.client_errors import translate_client_error
+from press_deploy.engine.mariadb.server import Server, client_command
+from press_deploy.engine.programs import Programs, end_group
+from press_deploy.engine.progress import Progress
+
+DOING = "Dumping"
+# Without one byte for so long, the program waits for a lock that nobody releases.
+STALL_SECONDS = 900
+END_SECONDS = 60
+CHUNK_BYTES = 1 << 20
+LEVEL = 1
+CLOSING_LINE = b"-- Dump completed"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OPTIONS = (
+	"--single-transaction",
+	"--quick",
+	"--triggers",
+	"--hex-blob",
+	"--no-tablespaces",
+	"--default-character-set=utf8mb4",
+	"--max-allowed-packet=1G",
+)
+# What belongs to the database as a whole, not to one of its tables.
+_WHOLE_DATABASE = ("--routines", "--events")
+
+
+def dump_command(options: int, database: str, tables: list[str] | None) -> list[str]:
+	"""Names come behind `--`: one that begins with a dash is no option."""
+	whole = _WHOLE_DATABASE if tables is None else ()
+	return client_command("mariadb-dump", options, *_OPTIONS, *whole, "--", database, *(tables or ()))
+
+
+def dump_database(
+	server: Server,
+	database: str,
+	target: Path,
+	*,
+	tables: list[str] | None = None,
+	progress: Progress | None = None,
+) -> dict[str, int]:
+	"""Dump a database, or some tables with their triggers, to `target` (`.sql.zst`), at one instant.
+
+	Returns {"bytes": size of the file, "read_bytes": size of the SQL in it}. Progress counts SQL; what it
+	expects is the server's own estimate. Raises `StepFailed`, `CommandFailed` (no such program) and
+	`InputError` (no table named).
+	"""
+	if tables is not None and not tables:
+		raise InputError("tables", tables, "it names no table", "name at least one, or None for all")
+	part = target.with_name(f"{target.name}.part")
+	try:
+		read = _write_part(server, database, tables, part, progress)
+		os.replace(part, target)
+		durable.sync_directory(target.parent)
+	except OSError as error:
+		raise _translate(error, database, target) from error
+	finally:
+		_remove(part)
+	return {"bytes": target.stat().st_size, "read_bytes": read}
+
+
+def _write_part(
+	server: Server, database: str, tables: list[str] | None, part: Path, progress: Progress | None
+) -> int:
+	expected = _estimate(server, database, tables) if progress else None
+	_remove(part)
+	with open(part, "xb", opener=_open_private) as file, server.option_file() as options:
+		with tempfile.TemporaryFile() as errors:
+			process = _start(dump_command(options, database, tables), options, errors)
+			try:
+				read, tail = _pack(process, file, expected, progress, database)
+				_check_end(process, errors, tail, database)
+			finally:
+				_end(process)
+		file.flush()
+		os.fsync(file.fileno())
+	return read
+
+
+def _start(command: list[str], options: int, errors: IO[bytes]) -> subprocess.Popen:
+	try:
+		return subprocess.Popen(
+			command,
+			stdin=subprocess.DEVNULL,
+			stdout=subprocess.PIPE,
+			stderr=errors,
+			pass_fds=(options,),
+			env=Programs().environment(),
+			start_new_session=True,
+			bufsize=0,
+		)
+	except OSError as error:
+		raise CommandFailed("Starting", command[0], error.strerror or str(error), "install it") from None
+
+
+def _pack(
+	process: subprocess.Popen, file: IO[bytes], expected: int | None, progress: Progress | None, database: str
+) -> tuple[int, bytes]:
+	"""Pack what the program writes, to its end; returns the number of bytes, and the last of them."""
+	compressor = zstandard.ZstdCompressor(level=LEVEL, threads=-1, write_checksum=True)
+	read, tail = 0, b""
+	with compressor.stream_writer(file, closefd=False) as packed:
+		while chunk := _read(process, database):
+			packed.write(chunk)
+			read, tail = read + len(chunk), (tail + chunk[-512:])[-512:]
+			if progress:
+				progress(read, expected if expected and read < expected else None)
+	return read, tail
+
+
+def _read(process: subprocess.Popen, database: str) -> bytes:
+	assert process.stdout
+	if not select.select([process.stdout], [], [], STALL_SECONDS)[0]:
+		raise StepFailed(
+			DOING,
+			f"database {database}",
+			f"mariadb-dump wrote nothing for {STALL_SECONDS} s and was ended",
+			"see what it waits for: SHOW FULL PROCESSLIST",
+		)
+	return os.read(process.stdout.fileno(), CHUNK_BYTES)
+
+
+def _check_end(process: subprocess.Popen, errors: IO[bytes], tail: bytes, database: str) -> None:
+	try:
+		status = process.wait(END_SECONDS)
+	except subprocess.TimeoutExpired:
+		status = -1
+	errors.seek(0)
+	words = errors.read().decode("utf-8", "replace")
+	if status:
+		raise translate_client_error(DOING, f"database {database}", "mariadb-dump", status, words)
+	if CLOSING_LINE not in tail.rsplit(b"\n", 2)[-2]:
+		raise StepFailed(
+			DOING, f"database {database}", "mariadb-dump ended with 0 before its closing line", "try again"
+		)
+
+
+def _end(process: subprocess.Popen) -> None:
+	if process.poll() is None:
+		end_group(process)
+		process.wait()
+	assert process.stdout
+	process.stdout.close()
+
+
+def _estimate(server: Server, database: str, tables: list[str] | None) -> int | None:
+	"""How many bytes of rows the server believes to have. Only progress hangs on it."""
+	query = "SELECT TABLE_NAME, DATA_LENGTH FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s"
+	try:
+		with server.session() as cursor:
+			cursor.execute(query, (database,))
+			sizes = dict(cursor.fetchall())
+	except (pymysql.Error, OSError):
+		return None
+	return sum(int(size or 0) for name, size in sizes.items() if tables is None or name in tables) or None
+
+
+def _translate(error: OSError, database: str, target: Path) -> DeployError:
+	full = error.errno in _FULL
+	remedy = f"free space for {target.parent}" if full else f"see the rights and the disk of {target.parent}"
+	why = f"{target} can't be written: {'the disk is full' if full else error.strerror or error}"
+	return StepFailed(DOING, f"database {database}", why, remedy)
+
+
+def _remove(part: Path) -> None:
+	try:
+		part.unlink(missing_ok=True)
+	except OSError:
+		# A disk that fails has said so already; a new dump begins with removing it.
+		pass
+
+
+def _open_private(path: str, flags: int) -> int:
+	return os.open(path, flags, 0o600)

@@ -1,0 +1,136 @@
+"""Loads a dump into a database that exists, through the `mariadb` client.
+
+Invariant: a dump that can't be unpacked to its end, or a client that did not end with 0, is a failure; and
+no line of a dump is a command to the client, only SQL for the server.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from press_deploy.engine.backup.dump_file import DamagedFile, unpack
+from press_deploy.engine.errors import CommandFailed, StepFailed
+from press_deploy.engine.mariadb.client_errors import translate_client_error
+from press_deploy.engine.mariadb.server import Server, client_command
+from press_deploy.engine.programs import Programs, end_group
+from press_deploy.engine.progress import Progress
+
+DOING = "Loading"
+# One statement of a dump may keep the server busy for long; no statement for an hour.
+STALL_SECONDS = 3600
+
+
+def load_command(options: int, database: str) -> list[str]:
+	"""Binary mode keeps NUL and CRLF as they are, and takes nothing for a command such as `\\! rm`."""
+	return client_command(
+		"mariadb",
+		options,
+		"--batch",
+		"--binary-mode",
+		"--default-character-set=utf8mb4",
+		"--max-allowed-packet=1G",
+		f"--database={database}",
+	)
+
+
+def load_dump(
+	path: Path, server: Server, database: str, *, progress: Progress | None = None
+) -> dict[str, int]:
+	"""Load a dump (gzip, zstd or plain) into `database`, which exists.
+
+	Progress counts bytes of the file. Returns {"bytes": size of the file, "read_bytes": size of the SQL}.
+	Raises `StepFailed`, and `CommandFailed` where there is no client; the database is then half-filled.
+	"""
+	what = f"{path.name} into database {database}"
+	with server.option_file() as options, tempfile.TemporaryFile() as errors:
+		process = _start(load_command(options, database), options, errors)
+		try:
+			read = _feed(process, path, progress, what)
+			status = _wait(process, what)
+		except OSError as error:
+			raise StepFailed(
+				DOING, what, f"{path} can't be read: {error.strerror or error}", "see the disk"
+			) from error
+		except DamagedFile as error:
+			raise StepFailed(DOING, what, str(error), "use another backup; this one is not whole") from error
+		finally:
+			if process.poll() is None:
+				end_group(process)
+				process.wait()
+			_close(process)
+		errors.seek(0)
+		if status:
+			words = errors.read().decode("utf-8", "replace")
+			raise translate_client_error(DOING, what, "mariadb", status, words)
+	return {"bytes": path.stat().st_size, "read_bytes": read}
+
+
+def _start(command: list[str], options: int, errors: IO[bytes]) -> subprocess.Popen:
+	try:
+		process = subprocess.Popen(
+			command,
+			stdin=subprocess.PIPE,
+			stdout=subprocess.DEVNULL,
+			stderr=errors,
+			pass_fds=(options,),
+			env=Programs().environment(),
+			start_new_session=True,
+			bufsize=0,
+		)
+	except OSError as error:
+		raise CommandFailed("Starting", command[0], error.strerror or str(error), "install it") from None
+	assert process.stdin
+	# So that a client that takes nothing any more can't hold us for ever.
+	os.set_blocking(process.stdin.fileno(), False)
+	return process
+
+
+def _feed(process: subprocess.Popen, path: Path, progress: Progress | None, what: str) -> int:
+	"""Write the whole SQL to the client, and close; returns its size. A client that has ended is no error here."""
+	read = 0
+	try:
+		for chunk in unpack(path, progress):
+			_write(process, chunk, what)
+			read += len(chunk)
+	except BrokenPipeError:
+		pass
+	_close(process)
+	return read
+
+
+def _write(process: subprocess.Popen, chunk: bytes, what: str) -> None:
+	assert process.stdin
+	rest = memoryview(chunk)
+	while rest:
+		if not select.select([], [process.stdin], [], STALL_SECONDS)[1]:
+			raise _stalled(what)
+		rest = rest[os.write(process.stdin.fileno(), rest) :]
+
+
+def _wait(process: subprocess.Popen, what: str) -> int:
+	try:
+		return process.wait(STALL_SECONDS)
+	except subprocess.TimeoutExpired:
+		raise _stalled(what) from None
+
+
+def _stalled(what: str) -> StepFailed:
+	return StepFailed(
+		DOING,
+		what,
+		f"the server took nothing for {STALL_SECONDS} s; the client was ended",
+		"see what it waits for: SHOW FULL PROCESSLIST",
+	)
+
+
+def _close(process: subprocess.Popen) -> None:
+	assert process.stdin
+	try:
+		process.stdin.close()
+	except BrokenPipeError:
+		pass

@@ -1,0 +1,212 @@
+"""The file of a physical backup: the stream format `mbstream`, read, checked, unpacked and added to.
+
+A stream is a row of chunks: magic, flags, kind, path; a chunk with data also has its length, its place in the
+file and a CRC-32; each file ends with a chunk of its own (MariaDB's sources: extra/mariabackup/xbstream.h).
+We add one small file to the end, `press_deploy.json`, which says whose backup it is.
+
+Invariant: a stream is read as whole only when every byte of every file was there with a right checksum, each
+file was ended, and nothing in it has a place outside the directory it is unpacked into.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from press_deploy.engine.progress import Progress
+
+MAGIC = b"XBSTCK01"
+LABEL = "press_deploy.json"
+# Newer versions write the second name. It is written last of all, when everything else is there.
+INFO_FILES = ("xtrabackup_info", "mariadb_backup_info")
+DATA, END = b"P", b"E"
+_HEAD = struct.Struct("<8sBcI")
+_BODY = struct.Struct("<QQI")
+# The program's own chunks have 10 MB.
+LARGEST_CHUNK, LONGEST_PATH = 64 << 20, 512
+_PATH = re.compile(r"(?!\.\.?(?:/|$))[^/\0]+(?:/(?!\.\.?$)[^/\0]+)?")
+
+
+class DamagedStream(ValueError):
+	"""It is not what its writer wrote, or not a stream at all; `check` names the check that found it."""
+
+	def __init__(self, check: str, why: str):
+		self.check = check
+		super().__init__(why)
+
+
+@dataclass(frozen=True)
+class Chunk:
+	"""A piece of one file; `data` is None for the chunk that ends it."""
+
+	path: str
+	offset: int
+	data: bytes | None
+
+
+@dataclass
+class Content:
+	"""What a stream holds: its files with their sizes, and the label when it was read."""
+
+	sizes: dict[str, int] = field(default_factory=dict)
+	ended: set[str] = field(default_factory=set)
+	label: dict[str, Any] = field(default_factory=dict)
+
+	def tables_of(self, directory: str) -> set[str]:
+		"""Names of tables and views in a database's directory, encoded as file names are."""
+		prefix = f"{directory}/"
+		return {
+			path.removeprefix(prefix).removesuffix(".frm")
+			for path in self.sizes
+			if path.startswith(prefix) and path.endswith(".frm")
+		}
+
+
+def read_stream(path: Path, directory: Path | None = None, progress: Progress | None = None) -> Content:
+	"""Read a stream to its end and check it; with `directory`, which is empty, unpack it there.
+
+	Progress counts bytes of the file. Raises `DamagedStream` and `OSError`.
+	"""
+	content, size = Content(), path.stat().st_size
+	if not size:
+		raise DamagedStream("size", "the file is empty")
+	files = _Files(directory)
+	try:
+		with path.open("rb") as stream:
+			for chunk in _read_chunks(stream, size):
+				_take(content, chunk)
+				files.write(chunk)
+				if progress:
+					progress(stream.tell(), size)
+	finally:
+		files.close()
+	_check_complete(content)
+	return content
+
+
+def write_label(stream: IO[bytes], label: dict[str, Any]) -> None:
+	"""Add the file that says whose backup it is; the last thing in a stream of ours."""
+	data, name = json.dumps(label, ensure_ascii=False).encode(), LABEL.encode()
+	stream.write(_HEAD.pack(MAGIC, 0, DATA, len(name)) + name)
+	stream.write(_BODY.pack(len(data), 0, zlib.crc32(data)) + data)
+	stream.write(_HEAD.pack(MAGIC, 0, END, len(name)) + name)
+
+
+def list_tables(path: Path, directory: str) -> set[str]:
+	"""The tables of a database that a stream just written holds; data is passed over, not read."""
+	content, size = Content(), path.stat().st_size
+	with path.open("rb") as stream:
+		while stream.tell() < size:
+			kind, name = _read_head(stream)
+			if kind == DATA:
+				length, _, _ = _BODY.unpack(_read(stream, _BODY.size))
+				stream.seek(length, os.SEEK_CUR)
+			content.sizes[name] = 0
+	return content.tables_of(directory)
+
+
+def _read_chunks(stream: IO[bytes], size: int) -> Iterator[Chunk]:
+	while stream.tell() < size:
+		kind, path = _read_head(stream)
+		if kind == END:
+			yield Chunk(path, 0, None)
+			continue
+		length, offset, checksum = _BODY.unpack(_read(stream, _BODY.size))
+		if length > LARGEST_CHUNK:
+			raise DamagedStream("structure", f"a piece of {path} claims {length} bytes; the file is damaged")
+		data = _read(stream, length)
+		if zlib.crc32(data) != checksum:
+			raise DamagedStream("checksum", f"the checksum of {path} at byte {offset} is wrong; the file is damaged")
+		yield Chunk(path, offset, data)
+
+
+def _read_head(stream: IO[bytes]) -> tuple[bytes, str]:
+	place = stream.tell()
+	magic, _, kind, length = _HEAD.unpack(_read(stream, _HEAD.size))
+	if magic != MAGIC and not place:
+		raise DamagedStream("kind", "it is not a physical backup (no mbstream file)")
+	if magic != MAGIC or kind not in (DATA, END) or not 0 < length <= LONGEST_PATH:
+		raise DamagedStream("structure", f"at byte {place} no piece of a file begins; the file is damaged")
+	path = _read(stream, length).decode("utf-8", "replace")
+	if not _PATH.fullmatch(path):
+		raise DamagedStream("structure", f"it holds a file named {path!r}, which no backup has")
+	return kind, path
+
+
+def _read(stream: IO[bytes], length: int) -> bytes:
+	data = stream.read(length)
+	if len(data) < length:
+		raise DamagedStream("end", f"it ends within a piece of a file, at byte {stream.tell()}; it was cut off")
+	return data
+
+
+def _take(content: Content, chunk: Chunk) -> None:
+	"""Pieces of a file follow each other without a gap, and none comes after its end."""
+	expected = content.sizes.get(chunk.path, 0)
+	if chunk.path in content.ended or (chunk.data is not None and chunk.offset != expected):
+		raise DamagedStream("structure", f"a piece of {chunk.path} is missing or out of place; the file is damaged")
+	content.sizes[chunk.path] = expected + len(chunk.data or b"")
+	if chunk.data is None:
+		content.ended.add(chunk.path)
+	elif chunk.path == LABEL:
+		content.label = _read_label(chunk.data)
+
+
+def _read_label(data: bytes) -> dict[str, Any]:
+	try:
+		label = json.loads(data)
+	except ValueError:
+		label = None
+	if not isinstance(label, dict) or not {"database", "directory", "objects", "version"} <= label.keys():
+		raise DamagedStream("label", f"{LABEL} in it can't be read")
+	return label
+
+
+def _check_complete(content: Content) -> None:
+	unfinished = sorted(content.sizes.keys() - content.ended)
+	if unfinished:
+		raise DamagedStream("end", f"it ends before the end of {', '.join(unfinished[:3])}; it was cut off")
+	if not content.sizes.keys() & set(INFO_FILES):
+		raise DamagedStream("end", f"it ends before {INFO_FILES[0]}, which is written last; it was cut off")
+	if not content.label:
+		raise DamagedStream("label", f"it ends before {LABEL}; it was cut off, or not made by press_deploy")
+
+
+class _Files:
+	"""The files being unpacked: several are open at a time, since their pieces are mixed."""
+
+	def __init__(self, directory: Path | None):
+		self._directory = directory
+		self._open: dict[str, IO[bytes]] = {}
+
+	def write(self, chunk: Chunk) -> None:
+		if self._directory is None:
+			return
+		if chunk.data is None:
+			self._find(chunk.path).close()
+			del self._open[chunk.path]
+		else:
+			self._find(chunk.path).write(chunk.data)
+
+	def close(self) -> None:
+		for file in self._open.values():
+			file.close()
+
+	def _find(self, path: str) -> IO[bytes]:
+		if path not in self._open:
+			assert self._directory
+			target = self._directory / path
+			target.parent.mkdir(mode=0o700, exist_ok=True)
+			self._open[path] = open(target, "xb", opener=_open_private)
+		return self._open[path]
+
+
+def _open_private(path: str, flags: int) -> int:
+	return os.open(path, flags, 0o600)

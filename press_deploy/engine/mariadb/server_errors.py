@@ -1,0 +1,48 @@
+"""What a MariaDB server answers when it refuses or is lost, told as an error of ours.
+
+Invariant: its words are kept and its number is named; a lost connection is never taken for a refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pymysql
+
+from press_deploy.engine.errors import StepFailed
+
+LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
+_LOST = {0, 2002, 2003, 2006, 2013, 1927, 1053}
+_RIGHTS = {1044, 1045, 1142, 1143, 1227, 1370, 1698}
+_FULL = {1021, 1114}
+
+
+def number_of(error: BaseException) -> int:
+	"""The server's or the driver's number of an error; 0 when it has none."""
+	number = error.args[0] if error.args else 0
+	return number if isinstance(number, int) else 0
+
+
+@contextmanager
+def translate_server_errors(doing: str, what: str) -> Iterator[None]:
+	"""Errors of the server and of the connection to it become `StepFailed`."""
+	try:
+		yield
+	except (pymysql.Error, OSError) as error:
+		raise translate(error, doing, what) from error
+
+
+def translate(error: BaseException, doing: str, what: str) -> StepFailed:
+	number, words = number_of(error), str(error.args[-1] if error.args else error)
+	if number in _LOST:
+		why, remedy = "the server can't be reached", "see whether MariaDB runs, and why it stopped"
+	elif number in _RIGHTS:
+		why, remedy = "the account lacks rights", "use the database's administrator, or give it these rights"
+	elif number in _FULL:
+		why, remedy = "the server's disk is full", "free space on the server's data disk"
+	elif number == LOCK_WAIT_TIMEOUT:
+		why, remedy = "a lock was not released in time", "see who holds it: SHOW PROCESSLIST"
+	else:
+		return StepFailed(doing, what, f"MariaDB says: {words} ({number})", "see the server's error log")
+	return StepFailed(doing, what, f"{why}: {words or 'the connection is closed'} ({number})", remedy)

@@ -1,0 +1,185 @@
+"""The swap of two databases by renaming tables: live into the quarantine, standby into live, and back.
+
+What a swap began with is in its note: which tables were live and which in the standby, and the definitions
+of views, triggers, routines and events. How far it is, the server itself says: a table is in live, in the
+standby or in the quarantine, and which of the three it is in leaves only one thing to do next.
+
+A statement that renames many tables is one unit to its client, and since MariaDB 10.6 to a server that dies,
+too; nothing here depends on that. (MariaDB documentation: RENAME TABLE, Atomic DDL.)
+
+Invariant: a table is only ever renamed, to a name that is free. No statement of a swap can lose a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pymysql
+
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.mariadb.holders import end_holders, find_holders
+from press_deploy.engine.mariadb.objects import drop_objects, make_objects
+from press_deploy.engine.mariadb.schemas import list_tables
+from press_deploy.engine.mariadb.server import quote
+from press_deploy.engine.mariadb.server_errors import DEADLOCK, LOCK_WAIT_TIMEOUT, number_of
+
+TABLES_AT_ONCE = 500
+LOCK_WAIT_SECONDS = 10
+TRIES = 3
+SHOWN_NAMES = 10
+Result = TypeVar("Result")
+LIVE, STANDBY, QUARANTINE = "live", "standby", "quarantine"
+# From where, to where, the table.
+Move = tuple[str, str, str]
+# Where a table is: in live, in the standby, in the quarantine.
+Places = tuple[bool, bool, bool]
+
+_TO_QUARANTINE, _INTO_LIVE = (LIVE, QUARANTINE), (STANDBY, LIVE)
+_TO_STANDBY, _BACK = (LIVE, STANDBY), (QUARANTINE, LIVE)
+# (was live, was in the standby) → where it is now → what is left to do. What isn't here is not clear.
+FORWARD: Mapping[tuple[bool, bool], Mapping[Places, tuple[tuple[str, str], ...]]] = {
+	(True, True): {
+		(True, True, False): (_TO_QUARANTINE, _INTO_LIVE),
+		(False, True, True): (_INTO_LIVE,),
+		(True, False, True): (),
+	},
+	(True, False): {(True, False, False): (_TO_QUARANTINE,), (False, False, True): ()},
+	(False, True): {(False, True, False): (_INTO_LIVE,), (True, False, False): ()},
+}
+BACKWARD: Mapping[tuple[bool, bool], Mapping[Places, tuple[tuple[str, str], ...]]] = {
+	(True, True): {
+		(True, False, True): (_TO_STANDBY, _BACK),
+		(False, True, True): (_BACK,),
+		(True, True, False): (),
+		# Somebody dropped the standby's table: the former one is all there is to put back.
+		(False, False, True): (_BACK,),
+		(True, False, False): (),
+	},
+	(True, False): {(False, False, True): (_BACK,), (True, False, False): ()},
+	(False, True): {
+		(True, False, False): (_TO_STANDBY,),
+		(False, True, False): (),
+		(False, False, False): (),
+	},
+}
+
+
+@dataclass(frozen=True)
+class Databases:
+	"""The names of the three, and the site's own user, who may hold on to them."""
+
+	live: str
+	standby: str
+	quarantine: str
+	user: str
+
+	def name(self, place: str) -> str:
+		return {LIVE: self.live, STANDBY: self.standby, QUARANTINE: self.quarantine}[place]
+
+	@property
+	def all(self) -> list[str]:
+		return [self.live, self.standby, self.quarantine]
+
+
+def list_moves(cursor: Any, databases: Databases, note: dict[str, Any], *, back: bool = False) -> list[Move]:
+	"""What is left to do, asked of the server. Raises `StepFailed` for tables that are where none can be.
+
+	A table in live that the note doesn't know came later; it goes where what is live goes.
+	"""
+	present = [set(list_tables(cursor, database)) for database in databases.all]
+	was_live, was_standby = set(note["tables"][LIVE]), set(note["tables"][STANDBY])
+	later = present[0] - was_live - was_standby
+	table, was_live = (BACKWARD, was_live) if back else (FORWARD, was_live | later)
+	if back:
+		was_standby = was_standby | later
+	moves, unclear = [], []
+	for name in sorted(was_live | was_standby):
+		places = (name in present[0], name in present[1], name in present[2])
+		steps = table[name in was_live, name in was_standby].get(places)
+		if steps is None:
+			unclear.append(name)
+		else:
+			moves += [(source, target, name) for source, target in steps]
+	if unclear:
+		raise _refuse_unclear(databases, unclear, back)
+	return moves
+
+
+def insist(cursor: Any, databases: Databases, act: Callable[[], Result]) -> tuple[Result, list[str]]:
+	"""Do something that needs locks on the tables; whoever holds them for too long is ended, a few times.
+
+	Returns what `act` returns, and the connections that were ended, in words. `act` must be repeatable.
+	"""
+	# The referenced table of a foreign key may be in another database between two renames.
+	cursor.execute(f"SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}, foreign_key_checks = 0")
+	ended: list[str] = []
+	for left in reversed(range(TRIES)):
+		try:
+			return act(), ended
+		except pymysql.Error as error:
+			if number_of(error) not in (LOCK_WAIT_TIMEOUT, DEADLOCK):
+				raise
+			holders = find_holders(cursor, databases.all, [databases.user])
+			if not left:
+				raise _refuse_held(databases, [str(holder) for holder in holders], ended) from None
+			ended += end_holders(cursor, holders)
+	raise AssertionError("the last try returns or raises")
+
+
+def rename_tables(cursor: Any, databases: Databases, moves: list[Move], chunk: int = TABLES_AT_ONCE) -> None:
+	"""Execute the moves, `chunk` renames in a statement."""
+	for begin in range(0, len(moves), chunk):
+		renames = (
+			f"{quote(databases.name(source))}.{quote(name)} TO {quote(databases.name(target))}.{quote(name)}"
+			for source, target, name in moves[begin : begin + chunk]
+		)
+		cursor.execute(f"RENAME TABLE {', '.join(renames)}")
+
+
+def drop_all_objects(cursor: Any, databases: Databases) -> None:
+	"""Views, triggers, routines and events stand in the way of renames, wherever they are."""
+	for database in databases.all:
+		drop_objects(cursor, database)
+
+
+def make_all_objects(
+	cursor: Any, databases: Databases, live: list, aside: tuple[str, list]
+) -> list[dict[str, str]]:
+	"""Make the objects of what is live now, and of what is not, in the database `aside` names.
+
+	Returns those that can't be made aside: a broken view must not stand in the way of a rollback, and its
+	definition is in the note. What is live has to have all of its own: else raises `StepFailed`.
+	"""
+	failed = make_objects(cursor, databases.live, live)
+	if failed:
+		what = ", ".join(f"{each['kind'].lower()} {each['name']} ({each['why']})" for each in failed)
+		raise StepFailed(
+			"Swapping",
+			f"database {databases.live}",
+			f"these can't be made: {what}",
+			"mend what they need, then go on",
+		)
+	return make_objects(cursor, *aside, events=False)
+
+
+def _refuse_unclear(databases: Databases, unclear: list[str], back: bool) -> StepFailed:
+	names = ", ".join(unclear[:SHOWN_NAMES]) + (" …" if len(unclear) > SHOWN_NAMES else "")
+	return StepFailed(
+		"Undoing the swap of" if back else "Swapping",
+		f"database {databases.live}",
+		f"of {len(unclear)} tables nobody can tell what is left to do, since somebody moved or dropped them: {names}",
+		f"look for them in {', '.join(databases.all)}"
+		+ ("" if back else "; undoing the swap puts the former ones back"),
+	)
+
+
+def _refuse_held(databases: Databases, holders: list[str], ended: list[str]) -> StepFailed:
+	who = ", ".join(holders) or "a connection of another user in another database"
+	return StepFailed(
+		"Swapping",
+		f"database {databases.live}",
+		f"its tables are locked by {who}; {len(ended)} connections were ended for it already",
+		"end that connection (SHOW PROCESSLIST, KILL), or stop the program that opens it, then go on",
+	)

@@ -1,0 +1,113 @@
+"""Is the way back ready: safe places, standby databases, the cloud's snapshot, and the rung that is required."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from press_deploy.engine.backup.making import choose_method
+from press_deploy.engine.backup.rungs import Rung
+from press_deploy.engine.checks import Check, fail, ok, warn
+from press_deploy.engine.errors import DeployError, Refused
+from press_deploy.engine.mariadb.scratch_server import find_server_program
+from press_deploy.engine.preflight.machine import size_of
+from press_deploy.engine.safe_places import open_place
+from press_deploy.engine.snapshots import open_provider
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+
+TESTED_DATABASES = ("mariadb", "sqlite")
+CREDENTIALS = "root_login and root_password in common_site_config.json, or /etc/press_deploy/database.cnf (root's, 0640)"
+
+
+def check_safe_places(context: Context) -> Iterator[Check]:
+	places = context.spec.backup.places
+	if not places:
+		yield warn("Safe place", "the plan names none: the backup stays on this disk", "name a safe place")
+	size = sum(size_of(context, site) for site in context.spec.site_names if site in context.bench.sites())
+	for spec in places:
+		try:
+			credentials = context.secrets.get("object_store")
+			yield from open_place(spec, context.bench.path, context.programs, credentials).check(size)
+		except DeployError as error:
+			yield fail("Safe place", error.why, error.remedy)
+
+
+def check_proof(context: Context) -> Iterator[Check]:
+	"""Whether the rung that is required can be reached at all, on every site."""
+	lowest, highest = _rungs(context)
+	if highest >= Rung.SAFE and not context.spec.backup.places:
+		found = f"rung {lowest:d} of the backup is required before the window opens, and rung 3 is a copy off this disk"
+		remedy = "name a safe place in the plan, or set the required rung to 2 (whole, on this disk)"
+		yield fail("Proof of the backup", found, remedy)
+	else:
+		meant = (
+			f"{lowest:d}" if lowest == highest else f"{highest:d} if the release migrates, else {lowest:d}"
+		)
+		yield ok("Proof of the backup", f"rung {meant} is required before the window opens")
+	for site in _known_sites(context):
+		yield from _check_site(context, site, highest >= Rung.RESTORABLE)
+
+
+def check_snapshot(context: Context) -> Iterator[Check]:
+	spec = context.spec.backup.snapshot
+	if spec is None:
+		return
+	try:
+		yield from open_provider(spec, context.secrets.get("snapshot")).check()
+	except DeployError as error:
+		say = fail if spec.when_failed == "block" else warn
+		yield say("Cloud snapshot", error.why, error.remedy)
+
+
+def _rungs(context: Context) -> tuple[Rung, Rung]:
+	"""The rung required of a plan that does not migrate, and of one that does; the same where that is decided."""
+	migrate, backup = context.spec.migrate, context.spec.backup
+	return Rung(backup.rung_before_window(migrate == "always")), Rung(
+		backup.rung_before_window(migrate != "never")
+	)
+
+
+def _check_site(context: Context, site: str, wants_standby: bool) -> Iterator[Check]:
+	config = context.bench.read_config(site)
+	kind, name = config.get("db_type") or "mariadb", f"Backup: {site}"
+	if kind not in TESTED_DATABASES:
+		found = f"backups of {kind} were not tested, so they are not proven and not rolled back"
+		yield fail(name, found, "deploy sites on MariaDB or SQLite")
+		return
+	try:
+		method = choose_method(context.spec.backup.method, config)
+		yield ok(name, f"method {method.name}: {method.reason}")
+	except Refused as error:
+		yield fail(name, error.why, error.remedy)
+	if wants_standby:
+		yield from _check_standby(context, site)
+
+
+def _check_standby(context: Context, site: str) -> Iterator[Check]:
+	name = f"Standby database: {site}"
+	try:
+		standby = context.standbys[site]
+		checks = standby.check(context.databases[site].size_bytes()) if standby else []
+	except (DeployError, OSError, ValueError) as error:
+		yield fail(
+			name, getattr(error, "why", str(error)), getattr(error, "remedy", "see the site's database")
+		)
+		return
+	if standby is None and find_server_program() is None:
+		found = (
+			"without the database administrator's rights, and without mariadbd here, no backup can be proven"
+		)
+		yield fail(name, found, f"name the administrator ({CREDENTIALS}), or require rung 3 only")
+	elif standby is None:
+		found = (
+			"the database administrator is not named, so there will be none: the backup is proven on a private "
+			"server, and a rollback imports it, which takes its time"
+		)
+		yield warn(name, found, f"for a rollback in seconds name the administrator: {CREDENTIALS}")
+	yield from checks
+
+
+def _known_sites(context: Context) -> list[str]:
+	return [site for site in context.spec.site_names if site in context.bench.sites()]

@@ -1,0 +1,209 @@
+"""Putting a site's files back as the inventory lists them.
+
+Invariant: what is to be done is seen from the files themselves, so a call that was killed anywhere is
+repeated; every original is known to be at hand before anything is moved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from press_deploy.engine import durable
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.file_copy import hash_file
+from press_deploy.engine.observation import Observation
+from press_deploy.engine.site_files.archives import Archives, index_archives
+from press_deploy.engine.site_files.inventory import COPIES, Entry, Inventory, read_copy, read_inventory
+from press_deploy.engine.site_files.places import (
+	STAGED,
+	look,
+	make_directories,
+	move_aside,
+	translate_file_errors,
+	walk,
+	write_durably,
+)
+
+NAMES_SHOWN = 50
+
+
+@dataclass
+class Deviations:
+	"""Paths that are not as the inventory says; `retouched` have their content, but another time or mode."""
+
+	added: list[str] = field(default_factory=list)
+	changed: list[str] = field(default_factory=list)
+	missing: list[str] = field(default_factory=list)
+	retouched: list[str] = field(default_factory=list)
+	links_missing: list[str] = field(default_factory=list)
+
+	@property
+	def is_empty(self) -> bool:
+		return not (self.added or self.changed or self.missing or self.retouched)
+
+	def as_data(self) -> dict[str, Any]:
+		"""Counts, and the names of up to 50 of each kind."""
+		kinds = {kind: sorted(paths) for kind, paths in vars(self).items()}
+		return {
+			**{kind: len(paths) for kind, paths in kinds.items()},
+			"names": {kind: [_show(path) for path in paths[:NAMES_SHOWN]] for kind, paths in kinds.items()},
+		}
+
+
+def put_back(site_directory: Path, archives: Sequence[Path], keep: Path, quarantine: Path) -> dict[str, Any]:
+	"""Move what was added or changed since the inventory into `quarantine`, and put the originals back.
+
+	Behind closed doors; safe to repeat. Returns `Deviations.as_data`: what was found and mended. A symbolic
+	link that is gone is only reported. Raises `StepFailed`.
+	"""
+	with translate_file_errors("Putting back the files of", site_directory):
+		originals = _Originals(site_directory, archives, keep)
+		for root in ("public", "private"):
+			(site_directory / root / "files" / STAGED).unlink(missing_ok=True)
+		found = find_deviations(site_directory, originals)
+		originals.require([*found.changed, *found.missing])
+		for path in found.added:
+			move_aside(site_directory / path, quarantine, path)
+		for path in [*found.changed, *found.missing]:
+			_restore(site_directory, path, originals, quarantine)
+		for path in found.retouched:
+			_retouch(site_directory / path, originals.inventory.files[path])
+	return found.as_data()
+
+
+def observe_put_back(site_directory: Path, archives: Sequence[Path], keep: Path) -> Observation:
+	"""Whether every file is as the inventory lists it, and no other is there. Raises `StepFailed`."""
+	with translate_file_errors("Comparing the files of", site_directory):
+		originals = _Originals(site_directory, archives, keep)
+		found = find_deviations(site_directory, originals)
+	counts = found.as_data()
+	if found.is_empty:
+		lost = f", {len(found.links_missing)} symbolic link(s) missing" if found.links_missing else ""
+		return Observation(True, f"{len(originals.inventory.files)} file(s) as they were{lost}", counts)
+	words = ", ".join(
+		f"{counts[kind]} {kind}" for kind in ("added", "changed", "missing", "retouched") if counts[kind]
+	)
+	return Observation(False, f"files are not as they were: {words}", counts)
+
+
+class _Originals:
+	"""The inventory, and the content of every file in it."""
+
+	def __init__(self, site_directory: Path, archives: Sequence[Path], keep: Path):
+		self._site_directory, self._paths, self._keep = site_directory, archives, keep
+		self.inventory: Inventory = read_inventory(site_directory, keep)
+		self._archives: Archives | None = None
+
+	def read(self, path: str) -> Iterator[bytes]:
+		entry = self.inventory.files[path]
+		return read_copy(self._keep, entry) if entry.sha256 else self._held.read(path)
+
+	def hash(self, path: str) -> str:
+		"""SHA-256 of a file's content."""
+		if known := self.inventory.files[path].sha256:
+			return known
+		digest = hashlib.sha256()
+		for chunk in self._held.read(path):
+			digest.update(chunk)
+		return digest.hexdigest()
+
+	def require(self, paths: Iterable[str]) -> None:
+		"""Raise `StepFailed` when the content of a file is not at hand."""
+		for path in paths:
+			entry = self.inventory.files[path]
+			if entry.sha256:
+				status = look(self._keep / COPIES / entry.sha256)
+				at_hand = status is not None and status.st_size == entry.size
+			else:
+				member = self._held.members.get(path)
+				at_hand = member is not None and member.size == entry.size
+			if not at_hand:
+				raise StepFailed(
+					"Putting back",
+					_show(path),
+					"neither the backup's archives nor the copies hold it as it was",
+					"nothing was moved; bring the backup's archives back, then resume",
+				)
+
+	@property
+	def _held(self) -> Archives:
+		# Only when one of their files is asked for: mostly none is.
+		if self._archives is None:
+			self._archives = index_archives(self._site_directory, self._paths, self._keep)
+		return self._archives
+
+
+def find_deviations(site_directory: Path, originals: _Originals) -> Deviations:
+	"""Compare what is there with the inventory; content is read only where times leave it open."""
+	found, seen = Deviations(), set()
+	inventory = originals.inventory
+	for path, status in walk(site_directory):
+		entry = inventory.files.get(path)
+		seen.add(path)
+		if entry is None:
+			if not (stat.S_ISLNK(status.st_mode) and path in inventory.links):
+				found.added.append(path)
+		elif not stat.S_ISREG(status.st_mode) or status.st_size != entry.size:
+			found.changed.append(path)
+		elif not _is_untouched(status, entry):
+			_judge(site_directory / path, path, status, originals, found)
+	found.missing = sorted(inventory.files.keys() - seen)
+	found.links_missing = [
+		path for path in sorted(inventory.links) if not (site_directory / path).is_symlink()
+	]
+	return found
+
+
+def _is_untouched(status: os.stat_result, entry: Entry) -> bool:
+	return (status.st_mtime_ns, status.st_ctime_ns) == (entry.mtime_ns, entry.ctime_ns)
+
+
+def _judge(file: Path, path: str, status: os.stat_result, originals: _Originals, found: Deviations) -> None:
+	"""A file that was touched: its content says whether it was changed, put back, or only touched."""
+	entry = originals.inventory.files[path]
+	if hash_file(file) != originals.hash(path):
+		found.changed.append(path)
+	elif (status.st_mtime_ns, stat.S_IMODE(status.st_mode)) != (entry.mtime_ns, entry.mode):
+		found.retouched.append(path)
+
+
+def _restore(site_directory: Path, path: str, originals: _Originals, quarantine: Path) -> None:
+	"""Put one original into its place; whatever is there goes to quarantine when the original is ready."""
+	target, entry = site_directory / path, originals.inventory.files[path]
+	root = site_directory.joinpath(*path.split("/")[:2])
+	make_directories(site_directory, target.parent, stat.S_IMODE(site_directory.stat().st_mode))
+	staged = root / STAGED
+	size, _ = write_durably(staged, originals.read(path), entry.mode)
+	if size != entry.size:
+		raise StepFailed(
+			"Putting back", _show(path), "its original was altered", "bring the backup back, then resume"
+		)
+	os.utime(staged, ns=(entry.mtime_ns, entry.mtime_ns))
+	if target.is_dir() and not target.is_symlink():
+		# Its files were added later and are in quarantine by now.
+		_remove_empty(target)
+	elif look(target) is not None:
+		move_aside(target, quarantine, path)
+	os.rename(staged, target)
+	durable.sync_directory(target.parent)
+
+
+def _retouch(file: Path, entry: Entry) -> None:
+	os.chmod(file, entry.mode)
+	os.utime(file, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def _remove_empty(directory: Path) -> None:
+	for place, _, _ in os.walk(directory, topdown=False):
+		os.rmdir(place)
+
+
+def _show(path: str) -> str:
+	"""A path as it may stand in the journal: bytes that are no characters in words."""
+	return path.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,27 @@
+"""Whether a site can have a standby database, and which.
+
+Invariant: without the administrator's rights, or on a kind of database that nobody tested, there is none; it
+is never made with other rights than those that were meant for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.mariadb.administrator import find_administrator
+from press_deploy.engine.standby import open_standby
+from press_deploy.engine.standby.base import StandbyDatabase
+
+
+def find_standby(bench: Bench, site: str, run: str, directory: Path) -> StandbyDatabase | None:
+	"""The standby of one site and run, made or not; None where there can't be one.
+
+	`directory` is the run's own, for notes. Raises `Refused` when the administrator's credentials can't be used.
+	"""
+	config = bench.read_config(site)
+	kind = config.get("db_type") or "mariadb"
+	if kind == "sqlite":
+		return open_standby(bench, site, run, directory, None)
+	administrator = find_administrator(config) if kind == "mariadb" else None
+	return open_standby(bench, site, run, directory, administrator) if administrator else None

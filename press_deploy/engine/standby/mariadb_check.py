@@ -1,0 +1,145 @@
+"""What stands against a standby database on this server, told before anything is changed.
+
+Invariant: it changes nothing; what can't be asked is a warning or a failure, never passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from press_deploy.engine.checks import Check, fail, ok, warn
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.mariadb import schemas
+from press_deploy.engine.mariadb.administrator import check_administrator
+from press_deploy.engine.mariadb.holders import find_holders, find_transactions
+from press_deploy.engine.mariadb.objects import list_objects
+from press_deploy.engine.mariadb.schemas import find_schema, list_tables, measure_schema
+
+if TYPE_CHECKING:
+	from press_deploy.engine.standby.mariadb import MariaDBStandby
+
+# Beside those that keep a standby: what a swap needs, and what finds and ends whoever holds a table.
+RIGHTS = (
+	*("DELETE", "UPDATE", "INDEX", "REFERENCES", "LOCK TABLES", "CREATE VIEW", "SHOW VIEW", "TRIGGER"),
+	*("EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE", "EVENT", "PROCESS", "CONNECTION ADMIN", "SET USER"),
+)
+# What else stands for a right.
+IMPLIED_BY = {"CONNECTION ADMIN": "SUPER", "SET USER": "SUPER"}
+LONG_SECONDS = 60
+ROOM_FACTOR = 1.3
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+def check_standby(standby: MariaDBStandby, size_bytes: int | None) -> list[Check]:
+	name = f"Standby database: {standby.site}"
+	problem = check_administrator(standby.server)
+	if problem:
+		return [fail(name, problem, "name the database's administrator: root_login and root_password")]
+	try:
+		with standby.ask("Looking at", standby.live) as cursor:
+			return list(_check(standby, cursor, name, size_bytes))
+	except StepFailed as error:
+		return [fail(name, error.why, error.remedy)]
+
+
+def _check(standby: MariaDBStandby, cursor: Any, name: str, size_bytes: int | None) -> Iterator[Check]:
+	missing = _find_missing_rights(cursor)
+	if missing:
+		yield fail(
+			name,
+			f"{standby.server.user} lacks {', '.join(missing)} on *.*",
+			"grant them, or name the database's administrator",
+		)
+		return
+	cursor.execute("SELECT VERSION()")
+	version = str(cursor.fetchone()[0])
+	if _read_version(version) < schemas.OLDEST_VERSION or "mariadb" not in version.lower():
+		yield fail(name, f"the server is {version}", "MariaDB 10.6 or newer is needed")
+		return
+	if find_schema(cursor, standby.live) is None:
+		yield fail(name, f"the database {standby.live} does not exist", "see the site's configuration")
+		return
+	yield _check_names(standby, cursor, name)
+	yield from _check_tables(standby, cursor, name)
+	yield _check_room(standby, cursor, size_bytes)
+	yield _check_locks(standby, cursor)
+
+
+def _check_names(standby: MariaDBStandby, cursor: Any, name: str) -> Check:
+	for database, purpose, note in (
+		(standby.name, schemas.STANDBY, standby.loaded_note),
+		(standby.quarantine, schemas.QUARANTINE, standby.swap_note),
+	):
+		if not standby.is_ours(cursor, database, purpose, note):
+			found = f"a database {database} exists, and this run did not make it"
+			return fail(name, found, "look into it; if nobody needs it, drop it by hand")
+	return ok(name, f"{standby.name} and {standby.quarantine} can be made")
+
+
+def _check_tables(standby: MariaDBStandby, cursor: Any, name: str) -> Iterator[Check]:
+	"""What a dump or a rename would not carry."""
+	list_objects(cursor, standby.live)
+	versioned = [
+		table for table, kind in list_tables(cursor, standby.live).items() if kind == "SYSTEM VERSIONED"
+	]
+	if versioned:
+		yield fail(name, f"{', '.join(versioned)} keep history, which no dump carries", "use another method")
+	cursor.execute(
+		"SELECT CONSTRAINT_SCHEMA, TABLE_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME "
+		"FROM information_schema.REFERENTIAL_CONSTRAINTS "
+		"WHERE (CONSTRAINT_SCHEMA = %s OR UNIQUE_CONSTRAINT_SCHEMA = %s) "
+		"AND CONSTRAINT_SCHEMA <> UNIQUE_CONSTRAINT_SCHEMA",
+		(standby.live, standby.live),
+	)
+	crossing = [f"{row[0]}.{row[1]} → {row[2]}.{row[3]}" for row in cursor.fetchall()]
+	if crossing:
+		found = f"foreign keys cross databases: {', '.join(crossing[:5])}"
+		yield fail(name, found, "drop them: they would follow the replaced tables into the quarantine")
+
+
+def _check_room(standby: MariaDBStandby, cursor: Any, size_bytes: int | None) -> Check:
+	name = f"Room for the standby database: {standby.site}"
+	size = measure_schema(cursor, standby.live) if size_bytes is None else size_bytes
+	needed = int(size * ROOM_FACTOR)
+	cursor.execute("SELECT @@datadir, @@hostname")
+	directory, host = cursor.fetchone()
+	is_local = standby.server.socket or standby.server.host in LOCAL_HOSTS
+	if not is_local or host != socket.gethostname() or not os.path.isdir(directory):
+		found = f"the server is on {host}, its disk can't be seen from here; {needed >> 20} MB are needed"
+		return warn(name, found, "see there that this much is free")
+	free = shutil.disk_usage(directory).free
+	found = f"{free >> 20} MB free for {directory}, {needed >> 20} MB needed"
+	return ok(name, found) if free >= needed else fail(name, found, f"free space for {directory}")
+
+
+def _check_locks(standby: MariaDBStandby, cursor: Any) -> Check:
+	name = f"Long transactions: {standby.site}"
+	ages = find_transactions(cursor, LONG_SECONDS)
+	holders = find_holders(cursor, [standby.live], [standby.databases.user])
+	held = [
+		f"{holder}, transaction open for {ages[holder.number]} s"
+		for holder in holders
+		if holder.number in ages
+	]
+	if held:
+		return warn(name, "; ".join(held), "wait for them: a swap would end these connections")
+	return ok(name, f"none that lasts longer than {LONG_SECONDS} s")
+
+
+def _find_missing_rights(cursor: Any) -> list[str]:
+	cursor.execute("SHOW GRANTS")
+	everywhere = [row[0] for row in cursor.fetchall() if " ON *.* " in row[0]]
+	given = {word.strip() for grant in everywhere for word in grant[6 : grant.index(" ON ")].split(",")}
+	if "ALL PRIVILEGES" in given:
+		return []
+	return [right for right in RIGHTS if right not in given and IMPLIED_BY.get(right) not in given]
+
+
+def _read_version(text: str) -> tuple[int, ...]:
+	found = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)", text)
+	return tuple(int(part) for part in found.groups()) if found else (0,)

@@ -1,0 +1,176 @@
+"""The swap of one run, from its note to its end: announce, take objects away, rename, make objects again.
+
+Invariant: the note holds all tables and the definitions of all objects of both databases before the first of
+them is touched, and is kept. A repeated call does the same steps again, with what is left to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.mariadb import schemas
+from press_deploy.engine.mariadb.objects import list_objects, read_objects
+from press_deploy.engine.mariadb.schemas import create_schema, find_schema, list_tables
+from press_deploy.engine.mariadb.swap import (
+	LIVE,
+	STANDBY,
+	TABLES_AT_ONCE,
+	drop_all_objects,
+	insist,
+	list_moves,
+	make_all_objects,
+	rename_tables,
+)
+from press_deploy.engine.observation import Observation
+from press_deploy.engine.standby.notes import SWAPPED, SWAPPING, UNDOING, UNDONE, Note
+
+if TYPE_CHECKING:
+	from press_deploy.engine.standby.mariadb import MariaDBStandby
+
+DOING, UNDOING_IT = "Swapping", "Undoing the swap of"
+SHOWN_NAMES = 10
+
+
+class Swap:
+	"""One swap, there and back; `note` is swap.json."""
+
+	def __init__(self, standby: MariaDBStandby, note: Note, chunk: int | None = None):
+		self._standby, self._note = standby, note
+		self._databases, self._chunk = standby.databases, chunk or TABLES_AT_ONCE
+
+	def execute(self, cursor: Any) -> dict[str, Any]:
+		state = self._note.state
+		if state == SWAPPED:
+			return {"moved": 0, "ended": [], "not_made": []}
+		if state == UNDOING:
+			raise StepFailed(
+				DOING, self._databases.live, "its undoing was begun", "let it be completed first"
+			)
+		note = self._note.read() if state == SWAPPING else self._announce(cursor)
+		self._ensure(cursor, self._databases.quarantine, schemas.QUARANTINE)
+		objects = note["objects"]
+		result = self._move(
+			cursor, note, objects[STANDBY], (self._databases.quarantine, objects[LIVE]), back=False
+		)
+		self._note.change(state=SWAPPED)
+		return result
+
+	def undo(self, cursor: Any) -> dict[str, Any]:
+		state = self._note.state
+		if state in (None, UNDONE):
+			return {"moved": 0, "ended": [], "not_made": []}
+		note = self._note.read()
+		if state == SWAPPED:
+			# Views and triggers of the time since then go back with the standby's tables.
+			objects = {**note["objects"], STANDBY: read_objects(cursor, self._databases.live)}
+			note = self._note.change(state=UNDOING, objects=objects)
+		elif state == SWAPPING:
+			note = self._note.change(state=UNDOING)
+		self._ensure(cursor, self._databases.standby, schemas.STANDBY)
+		objects = note["objects"]
+		result = self._move(
+			cursor, note, objects[LIVE], (self._databases.standby, objects[STANDBY]), back=True
+		)
+		self._note.change(state=UNDONE)
+		return result
+
+	def observe(self, cursor: Any) -> Observation:
+		note = self._note.read()
+		if note.get("state") not in (SWAPPING, SWAPPED):
+			return Observation(False, "no swap was begun, or it was undone")
+		left = _count_left(cursor, self._databases, note)
+		present = set(list_objects(cursor, self._databases.live))
+		# An event that was to run once, in the past, is gone as soon as it is made.
+		objects = [each for each in note["objects"][STANDBY] if each["kind"] != "EVENT"]
+		wanted = {(each["kind"], each["name"]) for each in objects}
+		absent = sorted(f"{kind.lower()} {name}" for kind, name in wanted - present)
+		evidence = {
+			"renames_left": left,
+			"absent": absent[:SHOWN_NAMES],
+			"tables": len(note["tables"][STANDBY]),
+		}
+		if left or absent:
+			return Observation(
+				False, f"{left} renames are left, {len(absent)} views and the like are absent", evidence
+			)
+		done = note["state"] == SWAPPED
+		return Observation(done, "the standby is live" if done else "the swap was not completed", evidence)
+
+	def _announce(self, cursor: Any) -> dict[str, Any]:
+		"""Write down what there is, before anything is touched."""
+		standby, databases = self._standby, self._databases
+		standby.require_loaded(DOING)
+		standby.require_live(cursor, DOING)
+		if find_schema(cursor, databases.quarantine):
+			ours = standby.is_ours(cursor, databases.quarantine, schemas.QUARANTINE, self._note)
+			if not ours or list_tables(cursor, databases.quarantine):
+				raise StepFailed(
+					DOING,
+					databases.live,
+					f"the database {databases.quarantine}, which is to take the replaced data, is there and in use",
+					"look into it; if nobody needs it, drop it by hand",
+				)
+		tables = {LIVE: databases.live, STANDBY: databases.standby}
+		return self._note.write(
+			state=SWAPPING,
+			tables={place: sorted(list_tables(cursor, name)) for place, name in tables.items()},
+			objects={
+				LIVE: read_objects(cursor, databases.live),
+				STANDBY: self._wake(read_objects(cursor, databases.standby)),
+			},
+		)
+
+	def _wake(self, objects: list[dict[str, str]]) -> list[dict[str, str]]:
+		"""The standby's events as they were in the backup: awake or asleep."""
+		noted = {(each["kind"], each["name"]): each for each in self._standby.noted_events()}
+		return [noted.get((each["kind"], each["name"]), each) for each in objects]
+
+	def _ensure(self, cursor: Any, name: str, purpose: str) -> None:
+		"""The database that takes what is live, made if need be, and surely ours."""
+		if not self._standby.is_ours(cursor, name, purpose, self._note):
+			raise StepFailed(
+				DOING, name, "a database of this name exists, and this run did not make it", "look into it"
+			)
+		schema = find_schema(cursor, name)
+		if schema and schema.mark is None:
+			cursor.execute(f"DROP DATABASE {schemas.quote(name)}")
+			schema = None
+		if schema is None:
+			live = self._standby.require_live(cursor, DOING)
+			create_schema(cursor, name, live, self._standby.mark(purpose))
+
+	def _move(
+		self, cursor: Any, note: dict[str, Any], live: list, aside: tuple[str, list], *, back: bool
+	) -> dict[str, Any]:
+		databases, moved = self._databases, [0]
+
+		def move() -> list[dict[str, str]]:
+			# Asked before the first object is dropped: what can't be completed stays as it is.
+			list_moves(cursor, databases, note, back=back)
+			drop_all_objects(cursor, databases)
+			moves = list_moves(cursor, databases, note, back=back)
+			rename_tables(cursor, databases, moves, self._chunk)
+			moved[0] += len(moves)
+			return make_all_objects(cursor, databases, live, aside)
+
+		not_made, ended = insist(cursor, databases, move)
+		return {
+			"moved": moved[0],
+			"ended": ended,
+			"not_made": [f"{each['kind'].lower()} {each['name']}: {each['why']}" for each in not_made],
+		}
+
+
+def _count_left(cursor: Any, databases: Any, note: dict[str, Any]) -> int:
+	"""Renames that are left. Tables that came later are live, and stay so."""
+	moves = list_moves(cursor, databases, {**note, "tables": _with_later(cursor, databases, note)})
+	return len(moves)
+
+
+def _with_later(cursor: Any, databases: Any, note: dict[str, Any]) -> dict[str, list[str]]:
+	tables = note["tables"]
+	if note["state"] != SWAPPED:
+		return tables
+	later = set(list_tables(cursor, databases.live)) - set(tables[LIVE]) - set(tables[STANDBY])
+	return {**tables, STANDBY: [*tables[STANDBY], *sorted(later)]}

@@ -1,0 +1,73 @@
+"""What a standby notes for itself in its run's private directory, so that it can go on after a kill.
+
+`standby.json`: what was loaded. `live-before.json`: the live tables before the backup. `swap.json`: which
+tables and objects a swap began with, and how far it is. `refresh.json`: what differed from the backup.
+
+Invariant: a note is whole or absent, and on the disk before the effect that it announces; one that can't be
+read is an error, never taken for absent.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from press_deploy.engine import durable
+from press_deploy.engine.errors import StepFailed
+
+SCHEMA = 1
+# How far a standby is.
+LOADING, LOADED, REFRESHING = "loading", "loaded", "refreshing"
+# How far a swap is.
+SWAPPING, SWAPPED, UNDOING, UNDONE = "swapping", "swapped", "undoing", "undone"
+
+
+class Note:
+	"""One JSON file with a state; {} when it isn't there."""
+
+	def __init__(self, directory: Path, name: str):
+		self.path = directory / name
+
+	def read(self) -> dict[str, Any]:
+		"""Raises `StepFailed` when there is something that isn't a note of ours."""
+		try:
+			data = json.loads(self.path.read_text())
+		except FileNotFoundError:
+			return {}
+		except (OSError, ValueError) as error:
+			raise self._unreadable(str(error)) from None
+		if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+			raise self._unreadable(f"it is no note of schema {SCHEMA}")
+		return data
+
+	@property
+	def state(self) -> str | None:
+		return self.read().get("state")
+
+	def write(self, **data: Any) -> dict[str, Any]:
+		"""Replace the note; it is on the disk when this returns."""
+		self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+		whole = {"schema": SCHEMA, **data}
+		durable.write_json(self.path, whole)
+		return whole
+
+	def change(self, **data: Any) -> dict[str, Any]:
+		"""Replace some of its values, keep the others."""
+		return self.write(**{**self.read(), **data})
+
+	def remove(self) -> None:
+		self.path.unlink(missing_ok=True)
+
+	def _unreadable(self, why: str) -> StepFailed:
+		return StepFailed(
+			"Reading", f"the note {self.path}", why, "restore the file; without it nobody knows what was done"
+		)
+
+
+def require_no_swap(note: Note, doing: str, what: str) -> None:
+	"""Raise `StepFailed` while a swap or its undoing is under way: both databases are needed for it."""
+	if note.state in (SWAPPING, UNDOING):
+		raise StepFailed(
+			doing, what, "a swap is under way and needs it", "let the swap be completed or undone first"
+		)

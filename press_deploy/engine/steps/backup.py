@@ -1,0 +1,252 @@
+"""Prepare, second part: backups, each as good as what was shown of it, and the way back that they make.
+
+Invariant: the window opens only when every site's backup has reached the rung that the plan requires.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from press_deploy.engine import backup, site_files
+from press_deploy.engine.backup.booting import boot
+from press_deploy.engine.backup.catalogue import find_previous_size
+from press_deploy.engine.backup.restorable import check_key, prove_in_scratch
+from press_deploy.engine.backup.rungs import Proof, Rung
+from press_deploy.engine.errors import DeployError, StepFailed
+from press_deploy.engine.safe_places import SafePlace, StoredFile, open_place
+from press_deploy.engine.snapshots import SnapshotStatus, open_provider, take_snapshot
+from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.base import Observation, Step
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+
+
+class Backup(Step):
+	"""Back every site up, database and files, and show that what was written is whole."""
+
+	name, title, phase = "backup", "Backup", Phase.PREPARE
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		methods, size = {}, 0
+		for site in context.spec.site_names:
+			directory = context.backup_of(site)
+			if not backup.is_verified(directory):
+				if context.wants_standby(site):
+					context.standbys[site].remember_live()
+				context.backup_maker.make(site, directory, with_files=context.spec.backup.with_files)
+				context.backup_maker.verify(
+					site, directory, find_previous_size(context.bench, site, directory)
+				)
+			made = backup.describe(directory)
+			methods[site] = {key: made[key] for key in ("method", "reason")}
+			size += made["bytes"]
+		return {"bytes": size, "methods": methods}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		sites = context.spec.site_names
+		if missing := [site for site in sites if not backup.is_verified(context.backup_of(site))]:
+			return Observation(False, f"no verified backup of {', '.join(missing)}")
+		methods = {backup.describe(context.backup_of(site))["method"] for site in sites}
+		return Observation(
+			True,
+			f"{len(sites)} site(s) backed up ({', '.join(sorted(methods))}): whole, closing line and SHA-256 checked",
+		)
+
+
+class CopyToSafePlaces(Step):
+	"""Copy the backups off, read them again there and compare."""
+
+	name, title, phase = "safe-place", "Copy to the safe places", Phase.PREPARE
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.spec.backup.places else "the plan names no safe place"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		for site in context.spec.site_names:
+			directory = context.backup_of(site)
+			locations = []
+			for place in open_places(context):
+				stored = self._store(context, place, site)
+				locations.append({"place": place.describe(), "files": len(stored)})
+			Proof(directory).record(Rung.SAFE, {"places": locations})
+		return {}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		for site in context.spec.site_names:
+			if Proof(context.backup_of(site)).reached() < Rung.SAFE:
+				return Observation(False, f"the backup of {site} was not yet read again in every safe place")
+			for place in open_places(context):
+				held = place.holds(_files(context.backup_of(site)), self._below(context, site))
+				if not held.done:
+					return Observation(False, f"{place.describe()}: {held.found}")
+		places = ", ".join(place.describe() for place in open_places(context))
+		return Observation(True, f"copied to {places}; read again and compared")
+
+	def _store(self, context: Context, place: SafePlace, site: str) -> list[dict[str, Any]]:
+		files, meter = _files(context.backup_of(site)), context.measure(f"{site} to {place.describe()}")
+		size = sum(file.size for file in files)
+
+		def tell(done: int) -> None:
+			meter(done, size)
+			context.stop_if_asked()
+
+		return place.store(files, self._below(context, site), tell)
+
+	def _below(self, context: Context, site: str) -> str:
+		return f"{context.bench.name}/{context.run.name}/{site}"
+
+
+class CloudSnapshot(Step):
+	"""Let the provider take a snapshot of the volume (runbook 1.2)."""
+
+	name, title, phase = "cloud-snapshot", "Cloud snapshot", Phase.PREPARE
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.spec.backup.snapshot else "the plan asks for none"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		spec, tags = context.spec.backup.snapshot, {"run": context.run.name, "plan": context.spec.title}
+
+		def tell(status: SnapshotStatus) -> None:
+			percent = f", {status.progress:g} %" if status.progress is not None else ""
+			context.log(
+				f"snapshot {status.id or '(not known yet)'}: {status.state}{percent} {status.message}"
+			)
+			context.stop_if_asked()
+
+		try:
+			provider = open_provider(spec, context.secrets.get("snapshot"))
+			evidence = take_snapshot(provider, spec, tags, tell)
+		except DeployError as error:
+			if spec.when_failed == "block":
+				raise
+			context.note(f"There is no cloud snapshot, and the plan goes on without: {error}")
+			return {"found": f"none: {error.why}"}
+		found = f"{evidence['snapshot']} of {evidence['volume']} is {evidence['state']}"
+		return {"snapshot": evidence, "found": f"{found} after {evidence['waited_seconds']:g} s"}
+
+
+class LoadStandby(Step):
+	"""Restore the backup into the standby database, which stays loaded, and compare it with the site."""
+
+	name, title, phase = "standby", "Standby database", Phase.PREPARE
+
+	def skip_reason(self, context: Context) -> str | None:
+		if context.required_rung() >= Rung.RESTORABLE:
+			return None
+		return f"the plan asks for rung {context.required_rung()} of the backup, and does not migrate"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		found = []
+		for site in context.spec.site_names:
+			directory = context.backup_of(site)
+			try:
+				facts = self._prove(context, site, directory)
+			except DeployError as error:
+				Proof(directory).record_failure(Rung.RESTORABLE, "restore", error.why)
+				raise
+			Proof(directory).record(Rung.RESTORABLE, facts)
+			found.append(f"{site}: {facts['tables']} tables as in the site")
+			if context.required_rung() >= Rung.BOOTABLE:
+				Proof(directory).record(Rung.BOOTABLE, boot(context, site))
+				found.append("answers from it")
+		return {"found": "; ".join(found)}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		for site in context.spec.site_names:
+			if not Proof(context.backup_of(site)).has(
+				Rung(max(context.required_rung(), Rung.RESTORABLE))
+			):
+				return Observation(False, f"the backup of {site} is not proven")
+			if context.wants_standby(site) and not context.standbys[site].is_loaded():
+				return Observation(False, f"the standby database of {site} is not loaded")
+		return Observation(True, (result or {}).get("found", "loaded, and compared with the sites"))
+
+	def _prove(self, context: Context, site: str, directory: Path) -> dict[str, Any]:
+		if not context.wants_standby(site):
+			# No administrator's rights: a private server shows that it can be restored.
+			return prove_in_scratch(context.bench, directory, context.measure(f"{site}, proving"))
+		standby = context.standbys[site]
+		if not standby.is_loaded():
+			standby.load(backup.database_file(directory), context.measure(f"{site} into {standby.name}"))
+		return {**standby.prove(), **check_key(context, site)}
+
+
+class CheckProof(Step):
+	"""Never open the window on a backup that is worse than the plan requires."""
+
+	name, title, phase = "proof", "Proof of the backups", Phase.PREPARE
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		wanted, found = context.required_rung(), []
+		for site in context.spec.site_names:
+			proof = Proof(context.backup_of(site))
+			reached = proof.reached()
+			if reached < wanted:
+				raise StepFailed(
+					"Proving",
+					f"the backup of {site}",
+					f"it reached rung {reached:d} ({reached.words}), the plan requires {wanted:d} "
+					f"({Rung(wanted).words}): {proof.why_not(Rung(wanted))}",
+					"mend that, then start a new run",
+				)
+			found.append(f"{site}: rung {reached:d}, {reached.words}")
+		return {"found": "; ".join(found)}
+
+
+class FinalBackup(Step):
+	"""Behind closed doors nobody writes any more: this is the backup a migration is rolled back to."""
+
+	name, title, phase = "final-backup", "Final backup", Phase.DEPLOY
+
+	def skip_reason(self, context: Context) -> str | None:
+		if context.state.needs("migrate")["needed"]:
+			return None
+		return "nothing is migrated, so the database won't change"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		found = []
+		for site in context.spec.site_names:
+			directory = context.final_backup_of(site)
+			directory.mkdir(parents=True, mode=0o700, exist_ok=True)
+			if context.wants_standby(site):
+				facts = context.standbys[site].refresh(directory)
+				changed = len(facts["changed"]) + len(facts["dropped"])
+				found.append(
+					f"{site}: {changed} of {facts['tables']} tables had changed; the standby is equal now"
+				)
+			else:
+				if not backup.is_verified(directory):
+					context.backup_maker.make(site, directory, with_files=False)
+					context.backup_maker.verify(site, directory)
+				found.append(f"{site}: dumped whole")
+			if context.spec.backup.with_files:
+				site_files.take_inventory(
+					context.bench.site(site), self._archives(context, site), directory / "files"
+				)
+		return {"found": "; ".join(found)}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		# Asked again after a crash, the sites are still closed and the same comparison costs little.
+		return Observation(result is not None, (result or {}).get("found", "not known; compared again"))
+
+	def _archives(self, context: Context, site: str) -> list[Path]:
+		return backup.archives(context.backup_of(site))
+
+
+def open_places(context: Context) -> list[SafePlace]:
+	"""The safe places of the plan, in its order."""
+	credentials = context.secrets.get("object_store")
+	return [
+		open_place(spec, context.bench.path, context.programs, credentials)
+		for spec in context.spec.backup.places
+	]
+
+
+def _files(directory: Path) -> list[StoredFile]:
+	return [
+		StoredFile(directory / file["name"], file["name"], file["size"], file["sha256"])
+		for file in backup.files_to_keep(directory)
+	]

@@ -1,0 +1,235 @@
+"""The rollback's database part: what would be lost, the swap, the files, and the list that is kept.
+
+Invariant: data that users may have written since the backup leaves the live database only after a person
+approved exactly the list of it; and it leaves for the quarantine, never for good.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from press_deploy.engine import backup, site_files
+from press_deploy.engine.errors import DeployError, StepFailed
+from press_deploy.engine.interrupts import WaitForPerson
+from press_deploy.engine.losses import export, find_losses
+from press_deploy.engine.losses.of_run import describe_all, find_all, open_former
+from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.base import Observation, Step
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+
+RESTORE_SECONDS = 7200
+SWAP, RESTORE = "swap", "restore"
+
+
+class LostDocuments(Step):
+	"""Where users may have worked since the backup: a person approves what would be lost, behind closed doors."""
+
+	name, title, phase = "lost-documents", "What would be lost", Phase.ROLLBACK
+
+	def skip_reason(self, context: Context) -> str | None:
+		if not context.state.rolls_database_back:
+			return "the database stays as it is"
+		if context.state.was_opened or not context.spec.backup.automatic_rollback:
+			return None
+		return "nobody could write since the final backup, and the plan lets the database go back by itself"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		listed = describe_all(find_all(context.standbys))
+		shown = context.state.losses
+		if shown is None or shown["sha256"] != listed["sha256"]:
+			context.journal.append("losses", listed)
+		for line in listed["lines"]:
+			context.log(line)
+		if not listed["total"]:
+			return {"found": "nothing"}
+		if by := context.state.approval_of(listed["sha256"]):
+			return {
+				"approved_by": by,
+				"sha256": listed["sha256"],
+				"found": f"{by} approved: {listed['summary']}",
+			}
+		opened = context.state.was_announced("open")
+		raise WaitForPerson(
+			f"rolling the database back would lose: {listed['summary']}",
+			when_nobody_decides="keep" if opened else "wait",
+			accepts_go=opened,
+			approve=listed["sha256"],
+		)
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		return Observation(result is not None, (result or {}).get("found", "to be listed again"))
+
+
+class RollbackDatabase(Step):
+	"""Swap the standby databases in; where there is none, import the final backup."""
+
+	name, title, phase = "rollback-database", "Put the database back", Phase.ROLLBACK
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.state.rolls_database_back else "the database stays as it is"
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		if (
+			context.spec.critical_tests
+			and not context.spec.tests_run_on_production
+			and _was_migrated(context)
+		):
+			context.note(f"The test site {context.spec.test_site} was migrated too, and stays so.")
+		return {"sites": {site: self._describe(context, site) for site in context.spec.site_names}}
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		for site, way in before["sites"].items():
+			if way["how"] == SWAP:
+				self._swap(context, site)
+			else:
+				self._restore(context, site, Path(way["quarantine"]))
+		return {}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		for site, way in before["sites"].items():
+			if way["how"] == SWAP:
+				observed = context.standbys[site].observe_swapped()
+				if not observed.done:
+					return Observation(False, f"{site}: {observed.found}")
+			elif not (Path(way["quarantine"]) / "restored").exists():
+				return Observation(False, f"{site} is not restored")
+		kept = ", ".join(way["quarantine"] for way in before["sites"].values())
+		return Observation(
+			True, f"{len(before['sites'])} database(s) as in the backup; what was replaced is kept: {kept}"
+		)
+
+	def _describe(self, context: Context, site: str) -> dict[str, Any]:
+		standby = context.standbys[site]
+		if standby and (standby.is_loaded() or standby.observe_swapped().done):
+			return {"how": SWAP, "standby": standby.name, "quarantine": standby.quarantine}
+		# A place of its own for each rollback, so that none is lost.
+		place = context.run.backup / "quarantine" / str(context.state.rollback["seq"]) / site
+		return {"how": RESTORE, "quarantine": str(place)}
+
+	def _swap(self, context: Context, site: str) -> None:
+		standby = context.standbys[site]
+		try:
+			ended = standby.swap()["ended"]
+		except StepFailed as error:
+			try:
+				standby.undo_swap()
+			except DeployError as also:
+				context.note(f"The swap of {site} could not be undone either: {also}")
+			raise error
+		if ended:
+			context.note(f"Ended, because they held tables of {site}: {', '.join(map(str, ended))}")
+
+	def _restore(self, context: Context, site: str, quarantine: Path) -> None:
+		final = context.final_backup_of(site)
+		dump = backup.database_file(final if backup.is_verified(final) else context.backup_of(site))
+		quarantine.mkdir(parents=True, exist_ok=True)
+		context.site_processes.call(
+			"restore",
+			site,
+			timeout=RESTORE_SECONDS,
+			database=str(dump),
+			quarantine=str(quarantine / "replaced.gz"),
+		)
+		(quarantine / "restored").touch()
+
+
+class RollbackFiles(Step):
+	"""Public and private files as they were with the backup: later ones to quarantine, changed ones put back."""
+
+	name, title, phase = "rollback-files", "Put the files back", Phase.ROLLBACK
+
+	def skip_reason(self, context: Context) -> str | None:
+		if not context.state.rolls_database_back:
+			return "the database stays as it is, and the files with it"
+		if not any(self._kept(context, site).is_dir() for site in context.spec.site_names):
+			return "the final backup has no list of them"
+		return None
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		for site in context.spec.site_names:
+			found = site_files.put_back(*self._places(context, site), self._quarantine(context, site))
+			context.log(f"{site}: {found}")
+		return {}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		for site in context.spec.site_names:
+			observed = site_files.observe_put_back(*self._places(context, site))
+			if not observed.done:
+				return Observation(False, f"{site}: {observed.found}")
+		return Observation(True, f"files of {len(context.spec.site_names)} site(s) as in the final backup")
+
+	def _kept(self, context: Context, site: str) -> Path:
+		return context.final_backup_of(site) / "files"
+
+	def _places(self, context: Context, site: str) -> tuple[Path, list[Path], Path]:
+		return context.bench.site(site), backup.archives(context.backup_of(site)), self._kept(context, site)
+
+	def _quarantine(self, context: Context, site: str) -> Path:
+		return context.run.backup / "quarantine" / "files" / site
+
+
+class ExportLosses(Step):
+	"""Keep the rows that are not live any more, so that people can enter or import them again."""
+
+	name, title, phase = "export-losses", "Export what was lost", Phase.ROLLBACK
+
+	def skip_reason(self, context: Context) -> str | None:
+		if _swapped_sites(context):
+			return None
+		restored = context.state.before(RollbackDatabase.name)
+		return (
+			"without a standby there is nothing to compare" if restored else "the database stayed as it was"
+		)
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		try:
+			return self._export(context)
+		except (DeployError, OSError) as error:
+			# The sites are open and healthy again; what is lost lies in quarantine, list or no list.
+			context.note(f"{self.title}: {error}")
+			return {"found": f"not exported: {error}. Everything is still in quarantine"}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		return Observation(result is not None, (result or {}).get("found", "to be exported again"))
+
+	def _export(self, context: Context) -> dict[str, Any]:
+		losses, files = {}, []
+		for site in _swapped_sites(context):
+			if site not in context.former:
+				context.note(
+					f"What was lost on {site} is listed against what users have written since it is open."
+				)
+				open_former_data(context, site)
+			reader, former, replaced = context.former[site]
+			losses[site] = find_losses(reader, former, replaced)
+			files += export(losses[site], reader, former, replaced, context.run.losses / site)
+		listed = describe_all(losses)
+		context.journal.append("losses", {**listed, "files": [str(file) for file in files]})
+		return {"files": len(files), "found": f"{listed['summary']}; with their rows in {context.run.losses}"}
+
+
+def open_all_former_data(context: Context) -> None:
+	"""Before the sites are opened: see the data of before as it is now, for the list that is made afterwards."""
+	for site in _swapped_sites(context):
+		try:
+			open_former_data(context, site)
+		except (DeployError, OSError) as error:
+			context.log(f"The former data of {site} can't be looked at yet: {error}")
+
+
+def open_former_data(context: Context, site: str) -> None:
+	backup_of, final = context.backup_of(site), context.final_backup_of(site)
+	opened = open_former(context.standbys[site], backup_of, final)
+	context.former[site] = context.open_resources.enter_context(opened)
+
+
+def _swapped_sites(context: Context) -> list[str]:
+	ways = context.state.before(RollbackDatabase.name).get("sites", {})
+	return [site for site, way in ways.items() if way["how"] == SWAP]
+
+
+def _was_migrated(context: Context) -> bool:
+	return context.state.was_announced("migrate")
