@@ -6,13 +6,15 @@ from typing import Any
 
 import frappe
 from frappe import _
+from frappe.utils import cint
 
 from press_deploy.engine.plan import PlanSpec
-from press_deploy.engine.requests import put_request
+from press_deploy.engine.requests import check_approval, put_request
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import RunState, State, load_state
 from press_deploy.engine.summary import is_owned_by
-from press_deploy.site import runners
+from press_deploy.site import proofs, runners
+from press_deploy.site.background import begin, describe_work
 from press_deploy.site.input_messages import errors_shown
 from press_deploy.site.progress import describe_progress
 
@@ -50,16 +52,40 @@ def abort(run: str, reason: str = "") -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-def roll_back(run: str, reason: str) -> dict:
-	"""Roll back a run that is under way, waiting, live, or ended Fatal."""
+def roll_back(run: str, reason: str, database: int | bool = 0, approves: str | None = None) -> dict:
+	"""Roll back a run that is under way, waiting, live, or ended Fatal.
+
+	`database`: the database too, whatever the run did to it; `approves` is then the SHA-256 of the list of
+	losses that this person has read. The runner compares it with what would really be lost.
+	"""
 	directory, state = _open_for_change(run)
 	_require(state, State.RUNNING, State.WAITING, State.SUCCEEDED, State.FATAL)
 	reason = _require_reason(reason)
-	if state.is_unfinished:
-		return _ask(directory, "rollback", reason)
+	wanted = {"database": bool(cint(database)), "approves": approves or None}
+	if wanted["database"] != bool(wanted["approves"]):
+		frappe.throw(_("A rollback of the database needs the list of what would be lost, read by you."))
 	with errors_shown():
-		runners.start_rollback(directory, by=frappe.session.user, reason=reason)
+		check_approval(wanted["approves"])
+	if state.is_unfinished:
+		return _ask(directory, "rollback", reason, **wanted)
+	with errors_shown():
+		runners.start_rollback(directory, by=frappe.session.user, reason=reason, **wanted)
 	return {"run": directory.name}
+
+
+@frappe.whitelist(methods=["POST"])
+def losses(run: str) -> dict:
+	"""Queue the list of what rolling the database of a run back would lose; ask `work` for it."""
+	directory, state = _open_for_change(run)
+	_require(state, State.RUNNING, State.WAITING, State.SUCCEEDED, State.FATAL)
+	return begin(f"losses-{directory.name}", "list_losses", run=directory.name, user=frappe.session.user)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def work(name: str) -> dict[str, Any]:
+	"""How work that was queued is doing: see `site.background.describe_work`."""
+	_authorise(DOES)
+	return describe_work(name)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -74,15 +100,26 @@ def resume(run: str) -> dict:
 
 
 @frappe.whitelist(methods=["POST"])
-def decide(run: str, decision: str, reason: str) -> dict:
-	"""Decide for a run that waits: "go" or "no-go"."""
+def decide(run: str, decision: str, reason: str, list_sha256: str | None = None) -> dict:
+	"""Decide for a run that waits: "go" or "no-go".
+
+	A run that waits to lose documents: "approve" with the SHA-256 of its list, or "go" to keep the release.
+	"""
 	directory, state = _open_for_change(run)
 	_require(state, State.WAITING)
-	if decision not in ("go", "no-go"):
+	reason = _require_reason(reason)
+	allowed = _find_decisions(state)
+	if decision not in allowed:
 		frappe.throw(
-			_("The decision is “go” or “no-go”, not {0}.").format(frappe.utils.escape_html(decision))
+			_("{0} is no decision that run {1} waits for; it waits for: {2}.").format(
+				frappe.utils.escape_html(decision), state.run, ", ".join(allowed)
+			)
 		)
-	return _ask(directory, decision, _require_reason(reason))
+	if decision != "approve":
+		return _ask(directory, decision, reason)
+	if not list_sha256 or list_sha256 != state.waiting["approve"]:
+		frappe.throw(_("What would be lost is another list now. Read the one that the run shows."))
+	return _ask(directory, decision, reason, approves=list_sha256)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -107,10 +144,31 @@ def report(run: str) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
-def back_up_now() -> None:
-	"""Queue a complete backup of this site."""
+def back_up_now() -> dict:
+	"""Queue a complete backup of this site; ask `work` how it is doing."""
 	_authorise(DOES)
-	frappe.enqueue("press_deploy.jobs.back_up", queue="long", timeout=7200, user=frappe.session.user)
+	return begin("backup", "back_up", user=frappe.session.user)
+
+
+@frappe.whitelist(methods=["POST"])
+def prove_latest_backup() -> dict:
+	"""Queue the proof of this site's newest backup; ask `work` how it is doing."""
+	_authorise(DOES)
+	return begin("proof", "prove", user=frappe.session.user)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def newest_backup(filters: str | None = None) -> str:
+	"""For the workspace: the rung of this site's newest backup."""
+	_authorise(SEES)
+	return frappe.utils.escape_html(proofs.describe_newest_backup(runners.open_bench()))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def last_proof(filters: str | None = None) -> str:
+	"""For the workspace: when this site's newest backup was last proven, and whether it passed."""
+	_authorise(SEES)
+	return frappe.utils.escape_html(proofs.describe_last_proof_briefly(runners.open_bench()))
 
 
 @frappe.whitelist(methods=["POST"])
@@ -178,9 +236,16 @@ def _require_reason(reason: str) -> str:
 	return reason.strip()
 
 
-def _ask(directory: RunDirectory, action: str, reason: str) -> dict:
+def _find_decisions(state: RunState) -> list[str]:
+	"""What a waiting run can be told."""
+	if not state.waiting.get("approve"):
+		return ["go", "no-go"]
+	return ["approve", "go"] if state.waiting["accepts_go"] else ["approve"]
+
+
+def _ask(directory: RunDirectory, action: str, reason: str, **wanted: Any) -> dict:
 	with errors_shown():
-		put_request(directory, action, by=frappe.session.user, reason=reason)
+		put_request(directory, action, by=frappe.session.user, reason=reason, **wanted)
 	if not is_owned_by(runners.open_bench(), directory.name):
 		runners.start(directory, dry_run=load_state(directory).dry_run)
 	return {"run": directory.name}

@@ -10,7 +10,11 @@ app_license = "mit"
 after_install = "press_deploy.site.install.after_install"
 before_uninstall = "press_deploy.site.install.before_uninstall"
 
-doctype_js = {"Deployment Run": "public/js/run_progress.js"}
+doctype_js = {
+	"Deployment Run": ["public/js/work.js", "public/js/losses.js", "public/js/run_progress.js"],
+	"Deployment Settings": "public/js/work.js",
+}
+doctype_list_js = {"Deployment Backup": "public/js/work.js"}
 
 scheduler_events = {
 	"cron": {
@@ -19,5 +23,5 @@ scheduler_events = {
 			"press_deploy.jobs.repair_records",
 		],
 	},
-	"daily": ["press_deploy.jobs.follow_up_runs"],
+	"daily": ["press_deploy.jobs.follow_up_runs", "press_deploy.jobs.prove_daily"],
 }

@@ -7,16 +7,18 @@ import time
 
 import frappe
 from frappe import _
-from frappe.utils import now_datetime
 
-from press_deploy.engine.errors import DeployError
+from press_deploy.engine.backup import catalogue
 from press_deploy.engine.lock import is_alive
+from press_deploy.engine.losses import of_run
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import RunState, State, unfinished_runs
 from press_deploy.site import follow_up, runners
-from press_deploy.site.backup import back_up as back_up_site
+from press_deploy.site.background import LIMIT_SECONDS, working
+from press_deploy.site.backup_records import project_backups
 from press_deploy.site.critical_tests import run_tests
-from press_deploy.site.notifications import notify
+from press_deploy.site.notifications import find_people, notify
+from press_deploy.site.proofs import prove_newest
 from press_deploy.site.records import project_all
 
 
@@ -33,8 +35,10 @@ def resume_orphaned_runs() -> None:
 
 def repair_records() -> None:
 	"""Every few minutes: records follow the journals again, whatever happened to either."""
-	for run, why in project_all(str(runners.open_bench().path))["failed"].items():
+	bench = runners.open_bench()
+	for run, why in project_all(str(bench.path))["failed"].items():
 		frappe.logger("press_deploy").warning(f"{run} could not be projected: {why}")
+	project_backups(bench)
 
 
 def follow_up_runs() -> None:
@@ -47,16 +51,40 @@ def take_sample(run: str) -> None:
 
 
 def back_up(user: str) -> None:
-	"""Back up this site, whole, below its private directory; tell who asked."""
-	stamp = now_datetime().strftime("%Y%m%d-%H%M%S")
-	# Not in private/backups: Frappe's clean-up would trip over it, and delete what is in it.
-	directory = runners.open_bench().site(frappe.local.site) / "private" / "press_deploy_backups" / stamp
-	try:
-		files = back_up_site(str(directory))["files"]
-	except DeployError as error:
-		notify([user], _("Backup failed"), str(error))
-		raise
-	notify([user], _("Backup made"), "\n".join(file["path"] for file in files))
+	"""Back this site up, whole, beside the runs; tell who asked."""
+	bench = runners.open_bench()
+	with working("backup", [user], _("Backup of {0}").format(frappe.local.site)) as work:
+		try:
+			catalogue.back_up_site(bench, frappe.local.site, say=work.say)
+		finally:
+			project_backups(bench)
+
+
+def prove(user: str) -> None:
+	"""Prove the newest backup of this site; tell who asked."""
+	with working("proof", [user], _proof_title()) as work:
+		prove_newest(runners.open_bench(), work.say)
+
+
+def prove_daily() -> None:
+	"""Daily, where Deployment Settings want it: queue the proof of this site's newest backup."""
+	if frappe.db.get_single_value("Deployment Settings", "prove_daily"):
+		frappe.enqueue("press_deploy.jobs.prove_by_schedule", queue="long", timeout=LIMIT_SECONDS)
+
+
+def prove_by_schedule() -> None:
+	"""Prove the newest backup of this site; a failure is told to the people of Deployment Settings."""
+	with working("proof", find_people(), _proof_title(), tells_success=False) as work:
+		prove_newest(runners.open_bench(), work.say)
+
+
+def list_losses(run: str, user: str) -> None:
+	"""List what rolling the database of a run back would lose, for who asked."""
+	title = _("What rolling back {0} would lose").format(run)
+	with working(f"losses-{run}", [user], title, tells_success=False) as work:
+		bench = runners.open_bench()
+		work.say(_("Comparing the live database with the backup, table by table"))
+		work.result = of_run.list_losses(bench, runners.open_run(run))
 
 
 def run_critical_tests(plan: str, user: str) -> None:
@@ -66,6 +94,10 @@ def run_critical_tests(plan: str, user: str) -> None:
 		for test in frappe.get_doc("Deployment Plan", plan).read_spec().critical_tests
 	]
 	notify([user], _("Critical tests of {0}").format(plan), "\n".join(outcomes))
+
+
+def _proof_title() -> str:
+	return _("Proof of the newest backup of {0}").format(frappe.local.site)
 
 
 def _is_orphan(state: RunState) -> bool:

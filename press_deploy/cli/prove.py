@@ -49,7 +49,8 @@ def prove(file: Path, rung: str, as_json: bool, database_url: str | None) -> Non
 	wanted = Rung(int(rung))
 	try:
 		server = _find_server(file, url) if wanted >= Rung.RESTORABLE else None
-		proven = prove_file(file, wanted, server, progress=None if as_json else _make_meter())
+		meter = None if as_json else _make_meter()
+		proven = prove_file(file, wanted, server, progress=meter)
 	except InputError as error:
 		click.echo(str(error), err=True)
 		sys.exit(BAD_USAGE)
@@ -57,6 +58,8 @@ def prove(file: Path, rung: str, as_json: bool, database_url: str | None) -> Non
 		click.echo(f"Reading {file}: {error.strerror or error}", err=True)
 		click.echo("  → see its rights, and its disk", err=True)
 		sys.exit(NOT_REACHED)
+	if meter:
+		_show_line("")
 	click.echo(json.dumps(proven.as_data(), indent=1, ensure_ascii=False) if as_json else describe(proven))
 	sys.exit(0 if proven.is_enough else NOT_REACHED)
 
@@ -133,4 +136,9 @@ def _make_meter() -> Callable[[int, int | None], None] | None:
 	"""Progress in one line of the terminal; none where nobody watches."""
 	if not sys.stderr.isatty():
 		return None
-	return ProgressMeter(lambda line: click.echo(f"\r\033[K{line}\r", nl=False, err=True))
+	return ProgressMeter(_show_line)
+
+
+def _show_line(line: str) -> None:
+	"""Replace the line of the terminal."""
+	click.echo(f"\r\033[K{line}", nl=False, err=True)

@@ -15,7 +15,8 @@ from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import load_state
 from press_deploy.engine.web import GOOD, fetch
 from press_deploy.site.follow_up_figures import Figure, append_figure, read_figures
-from press_deploy.site.records import project, to_site_time
+from press_deploy.site.projection import to_site_time
+from press_deploy.site.records import project
 from press_deploy.site.runners import open_bench, open_run
 
 PINGS = 10

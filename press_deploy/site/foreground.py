@@ -13,8 +13,9 @@ import frappe
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.plan import PlanSpec
 from press_deploy.site import runners
+from press_deploy.site.proofs import prove_newest
 
-BAD_USAGE = 2
+FAILED, BAD_USAGE = 1, 2
 
 
 def run_plan(plan: str | None = None, dry_run: bool = False) -> int:
@@ -34,6 +35,26 @@ def run_command(command: str, *arguments: str) -> int:
 	frappe.db.commit()
 	frappe.db.close()
 	return subprocess.run(runners.command_line(bench, command, *arguments)).returncode
+
+
+def prove_file(*arguments: str) -> int:
+	"""Run `press-deploy prove ARGUMENTS`, which knows no bench, and wait for it; return its exit code."""
+	bench = runners.open_bench()
+	frappe.db.close()
+	return subprocess.run([bench.python, "-m", "press_deploy.cli", "prove", *arguments]).returncode
+
+
+def prove_site() -> int:
+	"""Prove the newest backup of this site; return 0 when it passed."""
+	# An open transaction would keep tables from being renamed for as long as this takes.
+	frappe.db.commit()
+	try:
+		proof = prove_newest(runners.open_bench(), click.echo)
+	except DeployError as error:
+		click.echo(str(error), err=True)
+		return FAILED
+	click.echo(f"{proof.backup}: restored and compared")
+	return 0
 
 
 def _find_spec(name: str | None, dry_run: bool) -> PlanSpec:

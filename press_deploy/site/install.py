@@ -20,7 +20,7 @@ def after_install() -> None:
 
 
 def before_uninstall() -> None:
-	"""Remove what does not go with the module: roles and who has them, scheduled jobs, rows of the settings."""
+	"""Remove what does not go with the module: roles and who has them, scheduled jobs, settings and their secrets."""
 	for doctype in ("Has Role", "Custom DocPerm", "DocPerm"):
 		frappe.db.delete(doctype, {"role": ("in", ROLES)})
 	for role in ROLES:
@@ -32,6 +32,7 @@ def before_uninstall() -> None:
 	frappe.db.delete("Version", {"ref_doctype": ("in", doctypes)})
 	frappe.db.delete("Comment", {"reference_doctype": ("in", doctypes)})
 	frappe.db.delete("Singles", {"doctype": "Deployment Settings"})
+	frappe.db.delete("__Auth", {"doctype": "Deployment Settings"})
 
 
 def add_roles() -> None:

@@ -5,6 +5,9 @@ Invariant: a message that can't be sent never stops a deployment.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import frappe
 from frappe.utils import escape_html, validate_email_address
 
@@ -13,23 +16,47 @@ def notify(recipients: list[str], subject: str, message: str) -> dict:
 	"""Send plain text to mail addresses or user names. Returns {"sent": n} and {"problem"} if there is one."""
 	addresses = [address for address in map(_address_of, recipients) if address]
 	problems = [f"no mail address: {name}" for name in recipients if not _address_of(name)]
-	sent = 0
-	try:
-		_tell_in_desk(recipients, subject, message)
-		if addresses:
-			frappe.sendmail(recipients=addresses, subject=subject, message=_as_html(message), delayed=True)
-			sent = len(addresses)
-		frappe.db.commit()
-	except Exception as error:
-		frappe.db.rollback()
-		problems.append(frappe.utils.strip_html(str(error)) or type(error).__name__)
-	return {"sent": sent, **({"problem": "; ".join(problems)} if problems else {})}
+	problems += _attempt(_tell_in_desk, recipients, subject, message)
+	# By itself: a site without a mail account still tells its users.
+	not_sent = _attempt(_send_mail, addresses, subject, message) if addresses else []
+	problems += not_sent
+	return {
+		"sent": 0 if not_sent else len(addresses),
+		**({"problem": "; ".join(problems)} if problems else {}),
+	}
+
+
+def find_people() -> list[str]:
+	"""Whom Deployment Settings name; those who may deploy where they name nobody."""
+	named = frappe.db.get_single_value("Deployment Settings", "notify") or ""
+	people = [line.strip() for line in named.splitlines() if line.strip()]
+	if people:
+		return people
+	managers = frappe.get_all(
+		"Has Role", {"role": "Deployment Manager", "parenttype": "User"}, pluck="parent", distinct=True
+	)
+	return frappe.get_all("User", {"name": ("in", managers), "enabled": 1}, pluck="name")
 
 
 def _address_of(recipient: str) -> str | None:
 	if validate_email_address(recipient):
 		return recipient
 	return frappe.db.get_value("User", {"name": recipient, "enabled": 1}, "email")
+
+
+def _attempt(tell: Callable[[list[str], str, str], None], *arguments: Any) -> list[str]:
+	"""Tell people in one way; return why it failed."""
+	try:
+		tell(*arguments)
+		frappe.db.commit()
+	except Exception as error:
+		frappe.db.rollback()
+		return [frappe.utils.strip_html(str(error)) or type(error).__name__]
+	return []
+
+
+def _send_mail(addresses: list[str], subject: str, message: str) -> None:
+	frappe.sendmail(recipients=addresses, subject=subject, message=_as_html(message), delayed=True)
 
 
 def _tell_in_desk(recipients: list[str], subject: str, message: str) -> None:

@@ -18,6 +18,7 @@ from press_deploy.engine import inputs
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import InputError, Refused
 from press_deploy.engine.plan import PlanSpec
+from press_deploy.engine.requests import check_approval
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import unfinished_runs
 from press_deploy.helper.client import HelperClient, find_bench_name, find_socket
@@ -68,15 +69,22 @@ def start(run: RunDirectory, dry_run: bool = False) -> None:
 		frappe.throw(_("The helper did not start run {0}: {1}").format(run.name, error))
 
 
-def start_rollback(run: RunDirectory, by: str, reason: str) -> None:
-	"""Roll back a run that is over. Raises `InputError` for a reason that is not one line of text."""
+def start_rollback(
+	run: RunDirectory, by: str, reason: str, *, database: bool = False, approves: str | None = None
+) -> None:
+	"""Roll back a run that is over; `approves` is the SHA-256 of a list of losses.
+
+	Raises `InputError` for a reason that is not one line of text, or a hash that is none.
+	"""
+	check_approval(approves)
 	for field, value in (("by", by), ("reason", reason)):
 		try:
 			inputs.line(value, limit=REASON_LIMIT)
 		except ValueError as error:
 			why, _sep, remedy = str(error).partition("; ")
 			raise InputError(field, value, why, remedy) from None
-	launch_detached("rollback", run.name, f"--by={by}", f"--reason={reason}")
+	options = [*(["--database"] if database else []), *([f"--approve={approves}"] if approves else [])]
+	launch_detached("rollback", run.name, f"--by={by}", f"--reason={reason}", *options)
 
 
 def launch_detached(*arguments: str) -> None:

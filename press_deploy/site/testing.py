@@ -61,8 +61,10 @@ class DeploymentTestCase(IntegrationTestCase):
 		mine = {
 			"Rollback Event": {"run": ("in", runs)},
 			"Deployment Run": {"name": ("in", runs)},
+			"Deployment Backup": {"directory": ("like", f"{self.bench}%")},
 			"Deployment Plan": {"name": ("like", "Test %")},
 			"Smoke Test": {"name": ("like", "Test %")},
+			"Notification Log": {"for_user": ("in", list(_ROLES))},
 		}
 		for doctype, filters in mine.items():
 			for name in frappe.get_all(doctype, filters, pluck="name"):
@@ -112,12 +114,28 @@ def ended(state: str, reason: str = "because") -> tuple[str, dict]:
 	return "run-ended", {"state": state, "reason": reason}
 
 
-def step_done(name: str, phase: str = "deploy", found: str = "there") -> list[tuple[str, dict]]:
+def step_done(
+	name: str,
+	phase: str = "deploy",
+	found: str = "there",
+	before: dict | None = None,
+	result: dict | None = None,
+) -> list[tuple[str, dict]]:
 	about = {"step": name, "phase": phase, "title": name.capitalize()}
 	return [
-		("step-announced", {**about, "before": {}}),
-		("step-observed", {**about, "result": {}, "found": found}),
+		("step-announced", {**about, "before": before or {}}),
+		("step-observed", {**about, "result": result or {}, "found": found}),
 	]
+
+
+def losses(sha256: str, site: str = "shop.localhost", **documents: dict) -> tuple[str, dict]:
+	"""The record of a list of losses: DocType → {action: [names]}."""
+	named = {
+		doctype: {action: {"count": len(names), "names": names[:50]} for action, names in actions.items()}
+		for doctype, actions in documents.items()
+	}
+	data = {"schema_version": 1, "documents": named, "singles": [], "other_tables": {}, "noise": {}}
+	return "losses", {"sites": {site: data}, "sha256": sha256, "total": 1, "summary": "some", "lines": []}
 
 
 def _add_user(email: str, role: str | None) -> None:

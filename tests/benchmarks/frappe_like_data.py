@@ -82,7 +82,9 @@ def _fill_large(cursor: Any, chance: random.Random, large: Large, size: int, dir
 	seeds = f"seeds.{quote(large.name)}"
 	for table in (seeds, quote(large.name)):
 		cursor.execute(f"CREATE TABLE {table} ({_HEAD}, {large.columns}) {_OPTIONS}")
-	_insert(cursor, seeds, [(*_make_head(chance, number), *large.make_row(chance)) for number in range(SEED_ROWS)])
+	_insert(
+		cursor, seeds, [(*_make_head(chance, number), *large.make_row(chance)) for number in range(SEED_ROWS)]
+	)
 	cursor.execute(f"SHOW COLUMNS FROM {seeds}")
 	rest = ", ".join(quote(row[0]) for row in cursor.fetchall()[1:])
 	copy = f"INSERT INTO {quote(large.name)} SELECT CONCAT(%s, '-', name), {rest} FROM {seeds}"
@@ -110,7 +112,10 @@ def _make_special_tables(cursor: Any, chance: random.Random) -> None:
 	_insert(
 		cursor,
 		"__global_search",
-		[("Sales Invoice", _name(row), _say(chance, 4), _say(chance, 20), None, 0) for row in range(SEARCH_ROWS)],
+		[
+			("Sales Invoice", _name(row), _say(chance, 4), _say(chance, 20), None, 0)
+			for row in range(SEARCH_ROWS)
+		],
 	)
 	cursor.execute(
 		"CREATE TABLE __Auth (doctype varchar(140), name varchar(255), fieldname varchar(140), "

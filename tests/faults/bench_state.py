@@ -67,6 +67,11 @@ def quick_plan(bench: PracticeBench, release: str, **overrides: Any) -> PlanSpec
 	return bench.plan(release, 1.0, **{"monitor": monitor, **overrides})
 
 
+def backup_settings(bench: PracticeBench) -> dict[str, Any]:
+	"""What a plan of this bench says about backups, to be changed."""
+	return {"safe_directory": str(bench.places.safe), "minimum_free_percent": 1.0}
+
+
 def create_run(bench: PracticeBench, spec: PlanSpec) -> RunDirectory:
 	return RunDirectory.create(bench.path, spec)
 
@@ -109,6 +114,8 @@ def reset(bench: PracticeBench, pristine: Path) -> None:
 		opened = {site: {"present": False} for site in lease["sites"]}
 		bench.helper.maintenance_off(lease["run"], lease["sites"], opened)
 	shutil.rmtree(bench.path / "deployments", ignore_errors=True)
+	for left in (bench.path / "sites").glob("*/db/*_[sq][tu]a*"):
+		left.unlink()
 	for name in (
 		"sites/common_site_config.json",
 		f"sites/{SITE}/site_config.json",

@@ -5,7 +5,12 @@ The points are made from the step lists, so that a new step is covered without a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine import steps
@@ -13,6 +18,7 @@ from press_deploy.engine.journal import read_journal
 from press_deploy.engine.state import State, load_state
 from tests.faults.bench_state import (
 	assert_in_order,
+	backup_settings,
 	create_run,
 	kill_runner_at,
 	publish,
@@ -25,13 +31,18 @@ from tests.faults.bench_state import (
 POINTS = ["step-announced", "effect", "step-observed"]
 # Steps that only some releases need, and what makes a plan need them.
 FORWARD_NEEDS = {
+	"standby": {"migrate": "always"},
 	"final-backup": {"migrate": "always"},
 	"migrate": {"migrate": "always"},
 	"build": {"build": "always"},
 	"requirements": {"requirements": "always"},
 }
 ROLLBACK_NEEDS = {
-	"undo-migrate": {"migrate": "always"},
+	"rollback-pause-jobs": {"migrate": "always"},
+	"lost-documents": {"migrate": "always"},
+	"rollback-database": {"migrate": "always"},
+	"rollback-files": {"migrate": "always"},
+	"export-losses": {"migrate": "always"},
 	"undo-build": {"build": "always"},
 	"undo-requirements": {"requirements": "always"},
 }
@@ -39,10 +50,13 @@ ROLLBACK_NEEDS = {
 
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("step", [step.name for step in steps.FORWARD])
-def test_run_goes_on_after_a_kill(bench: PracticeBench, step: str, point: str) -> None:
-	run = create_run(
-		bench, quick_plan(bench, "migrating" if step == "migrate" else "good", **FORWARD_NEEDS.get(step, {}))
-	)
+def test_run_goes_on_after_a_kill(
+	bench: PracticeBench, request: pytest.FixtureRequest, step: str, point: str
+) -> None:
+	needs = FORWARD_NEEDS.get(step, {})
+	if step == "cloud-snapshot":
+		needs = {"backup": {**backup_settings(bench), "snapshot": request.getfixturevalue("volume")}}
+	run = create_run(bench, quick_plan(bench, "migrating" if step == "migrate" else "good", **needs))
 	before = take_picture(bench)
 
 	kill_runner_at(bench, run, point, step)
@@ -60,8 +74,12 @@ def test_run_goes_on_after_a_kill(bench: PracticeBench, step: str, point: str) -
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("step", [step.name for step in steps.ROLLBACK])
 def test_rollback_goes_on_after_a_kill(bench: PracticeBench, step: str, point: str) -> None:
-	release = "migrating-bad" if step == "undo-migrate" else "http-errors"
-	run = create_run(bench, quick_plan(bench, release, **ROLLBACK_NEEDS.get(step, {})))
+	needs = ROLLBACK_NEEDS.get(step, {})
+	if step == "lost-documents":
+		# It is asked for only where the plan does not let the database go back by itself.
+		needs = {**needs, "backup": {**backup_settings(bench), "automatic_rollback": False}}
+	release = "migrating-bad" if "migrate" in needs else "http-errors"
+	run = create_run(bench, quick_plan(bench, release, **needs))
 	before = take_picture(bench)
 
 	kill_runner_at(bench, run, point, step)
@@ -97,6 +115,24 @@ def test_run_goes_on_after_a_kill_between_steps(
 
 	assert_in_order(bench, run)
 	assert take_picture(bench) == before
+
+
+@pytest.fixture
+def volume(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+	"""A volume at a provider on loopback, as a plan names it."""
+	monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+	monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "aws-secret")
+	monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+	server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+	server.start()
+	try:
+		endpoint = "http://{}:{}".format(*server.get_host_and_port())
+		provider = {"region": "eu-west-3", "endpoint_url": endpoint}
+		client = boto3.client("ec2", region_name=provider["region"], endpoint_url=endpoint)
+		made = client.create_volume(AvailabilityZone="eu-west-3a", Size=8)
+		yield {"provider": "aws", "volume": made["VolumeId"], "poll_seconds": 1, **provider}
+	finally:
+		server.stop()
 
 
 def assert_every_step_recorded_once(run) -> None:

@@ -57,6 +57,10 @@ def installed(site):
 
 def test_uninstalling_leaves_nothing_and_installing_brings_everything_back(installed, tmp_path):
 	site = installed
+	site.execute(
+		"settings = frappe.get_single('Deployment Settings')\n"
+		"settings.snapshot_token = 'dop_v1_of_a_test'\nsettings.save()"
+	)
 	bench(site, "uninstall-app", "press_deploy", "--yes", "--no-backup")
 	assert "press_deploy" not in site.call("describe")["apps"]
 	if not site.is_sqlite:

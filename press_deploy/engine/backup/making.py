@@ -21,16 +21,19 @@ from press_deploy.engine.backup.config_secrets import KEY_NAME, protect_config
 from press_deploy.engine.backup.dump_check import Expectation
 from press_deploy.engine.backup.manifest import MADE, verify
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.database import Database, DatabaseUnavailable
 from press_deploy.engine.errors import Refused, StepFailed
 from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.administrator import find_administrator
 from press_deploy.engine.mariadb.dumping import dump_database
 from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.plan_backup import Backup
-from press_deploy.engine.progress import Progress
+from press_deploy.engine.progress import Progress, show_size
 from press_deploy.engine.site_processes import SiteProcesses
 
 BACKUP_SECONDS = 7200
+# A copy of the server's files holds its system tablespace and its log, too; that pays for large databases.
+PHYSICAL_FROM_BYTES = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Maker:
 	def make(self, site: str, directory: Path, *, with_files: bool) -> Method:
 		"""Back one site up into an empty directory. What an interrupted call left there goes. Raises `StepFailed`."""
 		config = self.bench.read_config(site)
-		method = choose_method(self.settings.method, config)
+		method = choose_method(self.settings.method, config, _size_of(self.bench, site))
 		shutil.rmtree(directory, ignore_errors=True)
 		directory.mkdir(parents=True, mode=0o700)
 		made = self.site_processes.call(
@@ -106,13 +109,16 @@ class Maker:
 			os.chmod(file["path"], 0o600)
 
 
-def choose_method(wanted: str, config: dict[str, Any]) -> Method:
-	"""The method for a site with this configuration. Raises `Refused` when the one that is wanted can't be used."""
+def choose_method(wanted: str, config: dict[str, Any], size: int | None = None) -> Method:
+	"""The method for a site with this configuration and a database of `size` bytes.
+
+	Raises `Refused` when the one that is wanted can't be used.
+	"""
 	kind = config.get("db_type") or "mariadb"
 	if kind != "mariadb":
 		_refuse_unless(wanted in ("auto", "frappe"), wanted, f"the database is {kind}")
 		return Method("frappe", f"{kind}: Frappe's own backup")
-	no_physical, no_stream = _why_not_physical(config), _why_not_stream()
+	no_physical, no_stream = _why_not_physical(config, size, wanted), _why_not_stream()
 	if wanted == "physical" or (wanted == "auto" and no_physical is None):
 		_refuse_unless(no_physical is None, wanted, no_physical or "")
 		return Method("physical", "the server's files can be copied: fastest to make and to load")
@@ -123,7 +129,9 @@ def choose_method(wanted: str, config: dict[str, Any]) -> Method:
 	return Method("frappe", "as the plan says" if wanted == "frappe" else f"{no_stream}")
 
 
-def _why_not_physical(config: dict[str, Any]) -> str | None:
+def _why_not_physical(config: dict[str, Any], size: int | None, wanted: str) -> str | None:
+	if wanted == "auto" and (size or 0) < PHYSICAL_FROM_BYTES:
+		return f"the database has less than {show_size(PHYSICAL_FROM_BYTES)}, which a dump reads soon enough"
 	try:
 		administrator = find_administrator(config)
 	except Refused as error:
@@ -131,6 +139,16 @@ def _why_not_physical(config: dict[str, Any]) -> str | None:
 	if administrator is None:
 		return "no administrator of the database is known"
 	return physical.why_not(administrator, config["db_name"])
+
+
+def _size_of(bench: Bench, site: str) -> int | None:
+	database = Database(bench, site)
+	try:
+		return database.size_bytes()
+	except DatabaseUnavailable:
+		return None
+	finally:
+		database.close()
 
 
 def _why_not_stream() -> str | None:

@@ -46,6 +46,9 @@ def verify(
 			check = error.check if isinstance(error, DamagedFile) else "reading"
 			proof.record_failure(Rung.WHOLE, check, f"{path.name}: {error}")
 			raise StepFailed("Verifying", str(path), f"it is not whole: {error}", REMEDY) from error
+		except StepFailed as error:
+			proof.record_failure(Rung.WHOLE, file["kind"], f"{path.name}: {error.why}")
+			raise
 		files.append(entry)
 	manifest = {"files": files}
 	durable.write_json(directory / MANIFEST, manifest)

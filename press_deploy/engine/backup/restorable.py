@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 from press_deploy.engine.backup.encryption_key import check_encryption_key
 from press_deploy.engine.backup.manifest import database_file
 from press_deploy.engine.backup.proving import prove_file
-from press_deploy.engine.backup.rungs import Rung
+from press_deploy.engine.backup.restoring import scratch_database
+from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.administrator import find_administrator
 from press_deploy.engine.mariadb.scratch_server import run_scratch_server
 from press_deploy.engine.mariadb.server import Server
@@ -65,8 +67,19 @@ def check_key(context: Context, site: str) -> dict[str, Any]:
 
 
 def _prove(directory: Path, server: Server | None, progress: Progress | None) -> dict[str, Any]:
+	if server and database_file(directory).suffix == physical.SUFFIX:
+		return _prove_physical(directory, server, progress)
 	found = prove_file(database_file(directory), Rung.RESTORABLE, server, progress=progress)
 	if not found.is_enough:
 		why = found.proof.why_not(Rung.RESTORABLE)
 		raise StepFailed("Proving", str(found.path), why, "make a new backup; look at the disk")
 	return found.proof.facts(Rung.RESTORABLE)
+
+
+def _prove_physical(directory: Path, server: Server, progress: Progress | None) -> dict[str, Any]:
+	"""Load a copy of the server's files into a database that is dropped again; what is missing raises."""
+	file = database_file(directory)
+	facts = Proof(directory).facts(Rung.WHOLE)[file.name]
+	with scratch_database(server) as (_cursor, database), tempfile.TemporaryDirectory(dir=directory) as place:
+		loaded = physical.load(file, server, facts["database"], database, Path(place), progress)
+	return {"tables": facts["tables"], "imported": loaded["imported"], "logical": loaded["logical"]}

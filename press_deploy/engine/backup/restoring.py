@@ -57,7 +57,7 @@ def restore_mariadb(
 	`server` is asked by an account that may create databases. Returns {"server_version", "tables", "rows"}.
 	Raises `DamagedFile` (what the comparison found) and `StepFailed` (what could not be done).
 	"""
-	with translate_server_errors(DOING, f"{path.name} on the server"), _scratch_database(server) as scratch:
+	with translate_server_errors(DOING, f"{path.name} on the server"), scratch_database(server) as scratch:
 		cursor, database = scratch
 		cursor.execute("SELECT VERSION()")
 		version = cursor.fetchone()[0]
@@ -87,7 +87,7 @@ def restore_sqlite(path: Path, facts: DumpFacts, *, progress: Progress | None = 
 
 
 @contextmanager
-def _scratch_database(server: Server) -> Iterator[tuple[Any, str]]:
+def scratch_database(server: Server) -> Iterator[tuple[Any, str]]:
 	"""A database of a name that nobody else has, for the `with` block.
 
 	Whoever proves in it holds a lock of its name. A lock ends with its connection, so that what a killed

@@ -22,7 +22,7 @@ _NAME = rb"`((?:[^`]|``)+)`"
 _INSERT = re.compile(
 	rb"(?:INSERT|REPLACE)(?: +(?:IGNORE|DELAYED))? INTO "
 	+ _NAME
-	+ rb"(\s*\.)?\s*(?:\(`(?:[^`]|``)+`(?:, ?`(?:[^`]|``)+`)*\)\s*)?VALUES"
+	+ rb"(\s*\.\s*`(?:[^`]|``)+`)?\s*(?:\(`(?:[^`]|``)+`(?:, ?`(?:[^`]|``)+`)*\)\s*)?VALUES"
 )
 # The statement of a trigger is kept as it was typed, with a name that may stand without quotes.
 _CREATE = re.compile(
@@ -195,8 +195,9 @@ class SqlScanner:
 			raise DamagedFile("closing line", "more statements follow its closing line “-- Dump completed”")
 
 	def _refuse(self, statement: bytes, why: str) -> NoReturn:
-		# The beginning alone: further on there may be data.
-		shown = _QUOTED.sub(b"`\xe2\x80\xa6`", statement[:SHOWN_BYTES]).decode("utf-8", "replace").strip()
+		# The beginning alone, and no value of it: a dump holds passwords.
+		head = _QUOTED.sub(b"`...`", statement[:4096].partition(b"(")[0])[:SHOWN_BYTES]
+		shown = re.split(rb"['\"\n]", head)[0].decode("utf-8", "replace").strip()
 		raise DamagedFile("statements", f"a statement in it is refused, {why}: {shown}")
 
 

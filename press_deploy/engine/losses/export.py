@@ -26,7 +26,7 @@ from press_deploy.engine.losses.rows import Document, Rows
 
 EXPORT_SCHEMA_VERSION = 1
 JSON_NAME, SINGLES_NAME = "losses.json", "settings.csv"
-FILE_NAME_LENGTH = 80
+FILE_NAME_LENGTH = 50
 # OWASP, “CSV Injection”: a cell that begins so is a formula.
 FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _UNSAFE = re.compile(r"[^\w \-]")

@@ -97,7 +97,11 @@ class Rows:
 			wanted = ", ".join(self._reader.literal(value) for value in values)
 			statement = f"SELECT {listed} FROM {place} WHERE {self._reader.quote(column)} IN ({wanted})"
 			if parenttype is not None:
-				order = ", ".join(["parent", *(["idx"] if "idx" in table.columns else []), *table.key])
+				order = ", ".join(
+					self._reader.quote(name)
+					for name in ("parent", "idx", *table.key)
+					if name in table.columns
+				)
 				statement += f" AND parenttype = {self._reader.literal(parenttype)} ORDER BY {order}"
 			for row in list(self._reader.stream(statement)):
 				yield {key: as_plain(value) for key, value in zip(columns, row, strict=True)}

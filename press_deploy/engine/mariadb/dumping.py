@@ -19,7 +19,7 @@ import zstandard
 
 from press_deploy.engine import durable
 from press_deploy.engine.errors import CommandFailed, DeployError, InputError, StepFailed
-from press_deploy.engine.mariadb.client_errors import translate_client_error
+from press_deploy.engine.mariadb.client_errors import read_words, translate_client_error
 from press_deploy.engine.mariadb.server import Server, client_command
 from press_deploy.engine.programs import Programs, end_group
 from press_deploy.engine.progress import Progress
@@ -145,9 +145,8 @@ def _check_end(process: subprocess.Popen, errors: IO[bytes], tail: bytes, databa
 		status = process.wait(END_SECONDS)
 	except subprocess.TimeoutExpired:
 		status = -1
-	errors.seek(0)
-	words = errors.read().decode("utf-8", "replace")
 	if status:
+		words = read_words(errors)
 		raise translate_client_error(DOING, f"database {database}", "mariadb-dump", status, words)
 	if CLOSING_LINE not in tail.rsplit(b"\n", 2)[-2]:
 		raise StepFailed(

@@ -1,7 +1,7 @@
 """Loads a dump into a database that exists, through the `mariadb` client.
 
-Invariant: a dump that can't be unpacked to its end, or a client that did not end with 0, is a failure; and
-no line of a dump is a command to the client, only SQL for the server.
+Invariant: a dump that can't be unpacked to its end, or a client that did not end with 0, is a failure; no
+line of a dump is a command to the client, only SQL for the server; and no load fills the server's disk.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import IO
 
 from press_deploy.engine.backup.dump_file import DamagedFile, unpack
 from press_deploy.engine.errors import CommandFailed, StepFailed
-from press_deploy.engine.mariadb.client_errors import translate_client_error
+from press_deploy.engine.mariadb.client_errors import read_words, translate_client_error
+from press_deploy.engine.mariadb.disk_watch import DiskWatch
 from press_deploy.engine.mariadb.server import Server, client_command
 from press_deploy.engine.programs import Programs, end_group
 from press_deploy.engine.progress import Progress
@@ -47,10 +48,11 @@ def load_dump(
 	Raises `StepFailed`, and `CommandFailed` where there is no client; the database is then half-filled.
 	"""
 	what = f"{path.name} into database {database}"
+	watch = DiskWatch(server, database)
 	with server.option_file() as options, tempfile.TemporaryFile() as errors:
 		process = _start(load_command(options, database), options, errors)
 		try:
-			read = _feed(process, path, progress, what)
+			read = _feed(process, path, progress, watch, what)
 			status = _wait(process, what)
 		except OSError as error:
 			raise StepFailed(
@@ -63,10 +65,8 @@ def load_dump(
 				end_group(process)
 				process.wait()
 			_close(process)
-		errors.seek(0)
 		if status:
-			words = errors.read().decode("utf-8", "replace")
-			raise translate_client_error(DOING, what, "mariadb", status, words)
+			raise translate_client_error(DOING, what, "mariadb", status, read_words(errors))
 	return {"bytes": path.stat().st_size, "read_bytes": read}
 
 
@@ -90,11 +90,14 @@ def _start(command: list[str], options: int, errors: IO[bytes]) -> subprocess.Po
 	return process
 
 
-def _feed(process: subprocess.Popen, path: Path, progress: Progress | None, what: str) -> int:
+def _feed(
+	process: subprocess.Popen, path: Path, progress: Progress | None, watch: DiskWatch, what: str
+) -> int:
 	"""Write the whole SQL to the client, and close; returns its size. A client that has ended is no error here."""
 	read = 0
 	try:
 		for chunk in unpack(path, progress):
+			watch.check(DOING, what)
 			_write(process, chunk, what)
 			read += len(chunk)
 	except BrokenPipeError:

@@ -112,10 +112,16 @@ def _check_rights(cursor: Any, server: Server) -> str | None:
 	cursor.execute("SHOW GRANTS")
 	everywhere = [row[0] for row in cursor.fetchall() if " ON *.* " in row[0]]
 	given = {
-		word.strip() for grant in everywhere for word in grant.removeprefix("GRANT ").split(" ON ")[0].split(",")
+		word.strip()
+		for grant in everywhere
+		for word in grant.removeprefix("GRANT ").split(" ON ")[0].split(",")
 	}
 	missing = [right for right in RIGHTS if right not in given]
-	return f"{server.user} lacks {', '.join(missing)} on *.*" if missing and "ALL PRIVILEGES" not in given else None
+	return (
+		f"{server.user} lacks {', '.join(missing)} on *.*"
+		if missing and "ALL PRIVILEGES" not in given
+		else None
+	)
 
 
 def _check_tables(cursor: Any, database: str, directory: Path) -> str | None:

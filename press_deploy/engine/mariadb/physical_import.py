@@ -43,7 +43,9 @@ def import_tables(
 	names = sorted(tables, key=lambda name: -tables[name][1])
 	shares = [names[number::CONNECTIONS] for number in range(CONNECTIONS)]
 	with ThreadPoolExecutor(CONNECTIONS) as pool:
-		work = [pool.submit(_import_share, server, standby, share, tables, source, target) for share in shares]
+		work = [
+			pool.submit(_import_share, server, standby, share, tables, source, target) for share in shares
+		]
 		return {name: why for each in work for name, why in each.result().items()}
 
 

@@ -18,23 +18,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pymysql
+
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.dumping import dump_database
 from press_deploy.engine.mariadb.loading import load_dump
 from press_deploy.engine.mariadb.objects import make_objects
 from press_deploy.engine.mariadb.physical_check import find_directory
 from press_deploy.engine.mariadb.physical_import import import_tables
-from press_deploy.engine.mariadb.physical_program import PROGRAM, execute_backup
+from press_deploy.engine.mariadb.physical_program import PROGRAM, prepare_backup
 from press_deploy.engine.mariadb.physical_stream import DamagedStream, read_stream
 from press_deploy.engine.mariadb.scratch_server import run_scratch_server
 from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.mariadb.server_errors import translate_server_errors
+from press_deploy.engine.mariadb.server_errors import translate, translate_server_errors
 from press_deploy.engine.progress import Progress
 
 DOING = "Loading"
 MEMORY = "256M"
 # What the copy was made with, and only then can be read with.
 _KEPT_SETTINGS = ("innodb_page_size", "innodb_data_file_path", "innodb_undo_tablespaces")
+# Those that are files of rows and nothing else; SQL would lose the history of the second.
+_PLAIN_KINDS = ("BASE TABLE", "SYSTEM VERSIONED")
 _FULLTEXT = (
 	"SELECT DISTINCT TABLE_NAME FROM information_schema.STATISTICS "
 	"WHERE TABLE_SCHEMA = %s AND INDEX_TYPE = 'FULLTEXT'"
@@ -60,7 +64,7 @@ def load(
 	"""Load the backup of `database` in `path` into the database `standby`, which exists and is empty.
 
 	`workdir` is a private directory, best on the disk of the server's data, where as much room as the database
-	takes is used for the time of the call. Events are asleep afterwards. Progress counts bytes unpacked.
+	takes is used for the time of the call; its subdirectory `copy` is emptied.. Progress counts bytes unpacked.
 	Returns {"imported": number of tables, "logical": their names, "left_out": views that can't be made}.
 	Raises `StepFailed`; the standby is then half-filled: drop it, make it again, and call again.
 	"""
@@ -71,9 +75,7 @@ def load(
 		for _ in range(2):
 			label = _unpack(path, copy, database, what, progress)
 			_prepare(copy, what)
-			with translate_server_errors(DOING, what), _read_copy(copy, what) as source:
-				tables = _sort_tables(source, database, copy / label["directory"], set(refused))
-				failed = _fill(server, standby, source, database, tables, copy / label["directory"], workdir)
+			tables, failed = _fill(server, standby, label, copy, set(refused), what)
 			if not failed:
 				break
 			# Its files were used up by the attempt; once more, and these as SQL.
@@ -109,15 +111,11 @@ def _prepare(copy: Path, what: str) -> None:
 		*(PROGRAM, f"--defaults-file={copy / 'backup-my.cnf'}", "--prepare", "--export"),
 		*(f"--use-memory={MEMORY}", f"--target-dir={copy}"),
 	]
-
-	def watch() -> int:
-		return sum(file.stat().st_mtime_ns for file in copy.glob("ib*"))
-
-	execute_backup(command, doing="Preparing", what=what, watch=watch)
+	prepare_backup(command, what)
 
 
 @contextmanager
-def _read_copy(copy: Path, what: str) -> Iterator[Server]:
+def _read_copy(copy: Path) -> Iterator[Server]:
 	"""A private server that reads the prepared copy and changes nothing in it."""
 	settings = dict(
 		line.split("=", 1) for line in (copy / "backup-my.cnf").read_text().splitlines() if "=" in line
@@ -133,7 +131,12 @@ def _read_copy(copy: Path, what: str) -> Iterator[Server]:
 		(Path(name) / "data").symlink_to(copy.resolve())
 		with run_scratch_server(
 			Path(name),
-			*("--innodb-read-only", "--skip-grant-tables", "--skip-log-bin", f"--innodb-buffer-pool-size={MEMORY}"),
+			*(
+				"--innodb-read-only",
+				"--skip-grant-tables",
+				"--skip-log-bin",
+				f"--innodb-buffer-pool-size={MEMORY}",
+			),
 			*("--innodb-buffer-pool-load-at-startup=OFF", "--innodb-buffer-pool-dump-at-shutdown=OFF"),
 			*options,
 		) as source:
@@ -157,8 +160,13 @@ def _sort_tables(source: Server, database: str, directory: Path, refused: set[st
 		for name, kind, engine, row_format, options, encoded in cursor.fetchall():
 			file = directory / encoded.decode("ascii")
 			named = "row_format" in options.lower() or (row_format or "").lower() == usual
-			plain = kind == "BASE TABLE" and engine == "InnoDB" and "partitioned" not in options and named
-			if not plain or name in fulltext or name in refused or not file.with_name(f"{file.name}.cfg").exists():
+			plain = kind in _PLAIN_KINDS and engine == "InnoDB" and "partitioned" not in options and named
+			if (
+				not plain
+				or name in fulltext
+				or name in refused
+				or not file.with_name(f"{file.name}.cfg").exists()
+			):
 				logical.append(name)
 				continue
 			cursor.execute(f"SHOW CREATE TABLE {quote(database)}.{quote(name)}")
@@ -168,20 +176,26 @@ def _sort_tables(source: Server, database: str, directory: Path, refused: set[st
 
 
 def _fill(
-	server: Server, standby: str, source: Server, database: str, tables: Tables, directory: Path, workdir: Path
-) -> dict[str, str]:
-	"""Returns the tables that the server didn't take, with its words; the standby is then of no use."""
-	with server.session() as cursor:
-		target = find_directory(cursor, standby)
-	failed = import_tables(server, standby, tables.importable, directory, target)
-	if not failed and tables.logical:
-		dump = workdir / "rest.sql.zst"
-		try:
-			dump_database(source, database, dump, tables=tables.logical)
-			load_dump(dump, server, standby)
-		finally:
-			dump.unlink(missing_ok=True)
-	return failed
+	server: Server, standby: str, label: dict[str, Any], copy: Path, refused: set[str], what: str
+) -> tuple[Tables, dict[str, str]]:
+	"""Returns what was to be loaded, and what the server didn't take; the standby is then of no use."""
+	files, rest = copy / label["directory"], copy / "rest.sql.zst"
+	try:
+		with _read_copy(copy) as source:
+			with translate_server_errors("Reading", f"the copy in {copy}"):
+				tables = _sort_tables(source, label["database"], files, refused)
+			with server.session() as cursor:
+				target = find_directory(cursor, standby)
+			failed = import_tables(server, standby, tables.importable, files, target)
+			if not failed and tables.logical:
+				dump_database(source, label["database"], rest, tables=tables.logical)
+				load_dump(rest, server, standby)
+	except pymysql.Error as error:
+		raise translate(error, DOING, what) from error
+	except OSError as error:
+		why = f"the files can't be put in place: {error.strerror or error} ({error.filename})"
+		raise StepFailed(DOING, what, why, "see the disks and rights of both places") from error
+	return tables, failed
 
 
 def _drop_tables(server: Server, standby: str, what: str) -> None:
@@ -195,8 +209,10 @@ def _drop_tables(server: Server, standby: str, what: str) -> None:
 def _make_objects(server: Server, standby: str, label: dict[str, Any], what: str) -> list[str]:
 	"""Views that are broken in the live database as well are named, and are no reason to fail."""
 	with translate_server_errors(DOING, what), server.session(standby) as cursor:
-		failed = make_objects(cursor, standby, label["objects"], events=False)
-	others = [f"{each['kind'].lower()} {each['name']}: {each['why']}" for each in failed if each["kind"] != "VIEW"]
+		failed = make_objects(cursor, standby, label["objects"], events=True)
+	others = [
+		f"{each['kind'].lower()} {each['name']}: {each['why']}" for each in failed if each["kind"] != "VIEW"
+	]
 	if others:
 		raise StepFailed(DOING, what, f"it can't be made: {'; '.join(others[:3])}", "use the logical method")
 	return [f"view {each['name']}: {each['why']}" for each in failed]

@@ -6,27 +6,33 @@ and of it to messages only the lines that tell why it failed.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import select
 import shutil
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO
 
 from press_deploy.engine.errors import CommandFailed, StepFailed
 from press_deploy.engine.mariadb.client_errors import translate_client_error
+from press_deploy.engine.mariadb.physical_stream import DamagedStream
 from press_deploy.engine.programs import Programs, end_group
 
 PROGRAM = "mariadb-backup"
-POLL_SECONDS = 0.05
+READ_BYTES = 1 << 20
+END_SECONDS = 60
 # When nothing was written for so long, it waits for a lock that nobody releases.
 STALL_SECONDS = 900
 SUCCESS = "completed OK!"
 _VERSION = re.compile(r"server (\d+\.\d+\.\d+)")
 _TELLING = re.compile(r"error|fail|denied|can't|cannot|no space|full|refuse", re.IGNORECASE)
-_FULL = re.compile(r"No space left|Disk quota|File too large|errno: 28\b|OS error: 28\b|\(28\b", re.IGNORECASE)
+_FULL = re.compile(
+	r"No space left|Disk quota|File too large|errno: 28\b|OS error: 28\b|\(28\b", re.IGNORECASE
+)
 
 
 def find_program() -> str | None:
@@ -36,75 +42,103 @@ def find_program() -> str | None:
 
 def read_version() -> str | None:
 	"""The version of MariaDB that the program was built for (`10.11.19`); None when it doesn't say."""
-	done = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, env=Programs().environment())
+	done = subprocess.run(
+		[PROGRAM, "--version"], capture_output=True, text=True, env=Programs().environment()
+	)
 	found = _VERSION.search(done.stdout + done.stderr)
 	return found[1] if found else None
 
 
-def execute_backup(
-	arguments: Sequence[str],
-	*,
-	doing: str,
-	what: str,
-	output: IO[bytes] | None = None,
-	options: int | None = None,
-	watch: Callable[[], int],
-) -> None:
-	"""Run it to its end, with `output` for its stream; `options` is the option file's descriptor.
+def prepare_backup(arguments: Sequence[str], what: str) -> None:
+	"""Run it on an unpacked backup, to its end. Raises `StepFailed` and `CommandFailed`."""
+	with execute_backup(arguments, doing="Preparing", what=what) as stream:
+		for _ in stream:
+			pass
 
-	`watch` tells how many bytes it has written; without progress for `STALL_SECONDS` it is ended. Raises
-	`StepFailed` and `CommandFailed`.
+
+@contextmanager
+def execute_backup(
+	arguments: Sequence[str], *, doing: str, what: str, options: int | None = None
+) -> Iterator[Iterator[bytes]]:
+	"""Run it; yields what it writes, to be drawn to its end. `options` is the option file's descriptor.
+
+	It is ended when the block is left early, or when it writes nothing for `STALL_SECONDS`. Its own failure
+	goes before that of the block: a stream cut off is a consequence. Raises `StepFailed` and `CommandFailed`.
 	"""
 	with tempfile.TemporaryFile() as errors:
-		process = _start(arguments, output, options, errors)
+		process = _start(arguments, options, errors)
 		try:
-			_wait(process, watch, doing, what)
+			yield _draw(process, doing, what)
+		except DamagedStream as error:
+			_check_end(_wait(process), errors, doing, what)
+			why = f"{PROGRAM} wrote no whole stream: {error}"
+			raise StepFailed(
+				doing, what, why, "try again; use the logical method if it fails again"
+			) from error
+		else:
+			_check_end(_wait(process), errors, doing, what)
 		finally:
 			if process.poll() is None:
 				end_group(process)
 				process.wait()
-		_check_end(process.returncode, _read(errors), doing, what)
+			assert process.stdout
+			process.stdout.close()
 
 
-def _start(
-	arguments: Sequence[str], output: IO[bytes] | None, options: int | None, errors: IO[bytes]
-) -> subprocess.Popen:
+def _start(arguments: Sequence[str], options: int | None, errors: IO[bytes]) -> subprocess.Popen:
 	try:
-		return subprocess.Popen(
+		process = subprocess.Popen(
 			arguments,
 			stdin=subprocess.DEVNULL,
-			stdout=output or errors,
+			stdout=subprocess.PIPE,
 			stderr=errors,
 			pass_fds=() if options is None else (options,),
 			env=Programs().environment(),
 			start_new_session=True,
+			bufsize=0,
 		)
 	except OSError as error:
 		raise CommandFailed(
 			"Starting", arguments[0], error.strerror or str(error), "install mariadb-backup"
 		) from None
+	assert process.stdout
+	try:
+		fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, READ_BYTES)
+	except (AttributeError, OSError):
+		# It is faster with a large pipe, and right with any.
+		pass
+	return process
 
 
-def _wait(process: subprocess.Popen, watch: Callable[[], int], doing: str, what: str) -> None:
-	written, since = -1, time.monotonic()
+def _draw(process: subprocess.Popen, doing: str, what: str) -> Iterator[bytes]:
+	assert process.stdout
 	while True:
-		try:
-			process.wait(POLL_SECONDS)
-			return
-		except subprocess.TimeoutExpired:
-			now = watch()
-		if now != written:
-			written, since = now, time.monotonic()
-		elif time.monotonic() - since > STALL_SECONDS:
+		if not select.select([process.stdout], [], [], STALL_SECONDS)[0]:
 			raise StepFailed(
 				doing,
 				what,
 				f"{PROGRAM} wrote nothing for {STALL_SECONDS} s and was ended",
 				"see what it waits for: SHOW FULL PROCESSLIST",
 			)
+		data = os.read(process.stdout.fileno(), READ_BYTES)
+		if not data:
+			return
+		yield data
 
 
-def _check_end(status: int, words: str, doing: str, what: str) -> None:
+def _wait(process: subprocess.Popen) -> int:
+	"""Its status; one that neither writes nor ends is ended, and has failed."""
+	assert process.stdout
+	process.stdout.close()
+	try:
+		return process.wait(END_SECONDS)
+	except subprocess.TimeoutExpired:
+		end_group(process)
+		return process.wait()
+
+
+def _check_end(status: int, errors: IO[bytes], doing: str, what: str) -> None:
+	words = _read(errors)
 	lines = [line for line in words.splitlines() if line.strip()]
 	if status == 0 and lines and lines[-1].endswith(SUCCESS):
 		return
@@ -121,11 +155,3 @@ def _check_end(status: int, words: str, doing: str, what: str) -> None:
 def _read(errors: IO[bytes]) -> str:
 	errors.seek(0)
 	return errors.read().decode("utf-8", "replace")
-
-
-def size_of(path: Path) -> int:
-	"""Bytes of a file that is being written; 0 as long as it isn't there."""
-	try:
-		return path.stat().st_size
-	except FileNotFoundError:
-		return 0

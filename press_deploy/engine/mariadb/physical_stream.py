@@ -1,4 +1,4 @@
-"""The file of a physical backup: the stream format `mbstream`, read, checked, unpacked and added to.
+"""The file of a physical backup: the stream format `mbstream`, packed with zstd; read, checked and unpacked.
 
 A stream is a row of chunks: magic, flags, kind, path; a chunk with data also has its length, its place in the
 file and a CRC-32; each file ends with a chunk of its own (MariaDB's sources: extra/mariabackup/xbstream.h).
@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import zstandard
+
 from press_deploy.engine.progress import Progress
 
 MAGIC = b"XBSTCK01"
@@ -30,6 +32,7 @@ DATA, END = b"P", b"E"
 _HEAD = struct.Struct("<8sBcI")
 _BODY = struct.Struct("<QQI")
 # The program's own chunks have 10 MB.
+PACKED_BYTES = 1 << 18
 LARGEST_CHUNK, LONGEST_PATH = 64 << 20, 512
 _PATH = re.compile(r"(?!\.\.?(?:/|$))[^/\0]+(?:/(?!\.\.?$)[^/\0]+)?")
 
@@ -70,88 +73,148 @@ class Content:
 
 
 def read_stream(path: Path, directory: Path | None = None, progress: Progress | None = None) -> Content:
-	"""Read a stream to its end and check it; with `directory`, which is empty, unpack it there.
+	"""Read a file to its end and check it; with `directory`, which is empty, unpack it there.
 
 	Progress counts bytes of the file. Raises `DamagedStream` and `OSError`.
 	"""
-	content, size = Content(), path.stat().st_size
-	if not size:
-		raise DamagedStream("size", "the file is empty")
-	files = _Files(directory)
+	content, files = Content(), _Files(directory)
 	try:
-		with path.open("rb") as stream:
-			for chunk in _read_chunks(stream, size):
-				_take(content, chunk)
-				files.write(chunk)
-				if progress:
-					progress(stream.tell(), size)
+		for chunk in _read_chunks(_Reader(_unpack(path, progress))):
+			_take(content, chunk)
+			files.write(chunk)
 	finally:
 		files.close()
 	_check_complete(content)
 	return content
 
 
-def write_label(stream: IO[bytes], label: dict[str, Any]) -> None:
-	"""Add the file that says whose backup it is; the last thing in a stream of ours."""
-	data, name = json.dumps(label, ensure_ascii=False).encode(), LABEL.encode()
-	stream.write(_HEAD.pack(MAGIC, 0, DATA, len(name)) + name)
-	stream.write(_BODY.pack(len(data), 0, zlib.crc32(data)) + data)
-	stream.write(_HEAD.pack(MAGIC, 0, END, len(name)) + name)
-
-
-def list_tables(path: Path, directory: str) -> set[str]:
-	"""The tables of a database that a stream just written holds; data is passed over, not read."""
-	content, size = Content(), path.stat().st_size
-	with path.open("rb") as stream:
-		while stream.tell() < size:
-			kind, name = _read_head(stream)
-			if kind == DATA:
-				length, _, _ = _BODY.unpack(_read(stream, _BODY.size))
-				stream.seek(length, os.SEEK_CUR)
-			content.sizes[name] = 0
+def list_tables(stream: Iterator[bytes], directory: str) -> set[str]:
+	"""The tables in a database's directory, from a stream that passes by, drawn to its end; no data is checked."""
+	content, reader = Content(), _Reader(stream)
+	while head := _read_head(reader):
+		kind, path = head
+		if kind == DATA:
+			length, _, _ = _BODY.unpack(reader.read(_BODY.size))
+			reader.skip(length)
+		content.sizes[path] = 0
 	return content.tables_of(directory)
 
 
-def _read_chunks(stream: IO[bytes], size: int) -> Iterator[Chunk]:
-	while stream.tell() < size:
-		kind, path = _read_head(stream)
+def make_label(label: dict[str, Any]) -> bytes:
+	"""The file that says whose backup it is, as a piece of the stream; the last thing in one of ours."""
+	data, name = json.dumps(label, ensure_ascii=False).encode(), LABEL.encode()
+	return (
+		_HEAD.pack(MAGIC, 0, DATA, len(name)) + name
+		+ _BODY.pack(len(data), 0, zlib.crc32(data)) + data
+		+ _HEAD.pack(MAGIC, 0, END, len(name)) + name
+	)  # fmt: skip
+
+
+def _unpack(path: Path, progress: Progress | None) -> Iterator[bytes]:
+	size, done = path.stat().st_size, 0
+	if not size:
+		raise DamagedStream("size", "the file is empty")
+	unpacker = zstandard.ZstdDecompressor().decompressobj()
+	with path.open("rb") as file:
+		while packed := file.read(PACKED_BYTES):
+			if unpacker.eof:
+				raise DamagedStream("packing", "something follows after its end; the file is damaged")
+			try:
+				yield unpacker.decompress(packed)
+			except zstandard.ZstdError as error:
+				raise DamagedStream(*_tell_unpacking(packed, done, error)) from error
+			done += len(packed)
+			if progress:
+				progress(done, size)
+	if not unpacker.eof:
+		raise DamagedStream("end", "its packed data has no end; the file was cut off")
+	if unpacker.unused_data:
+		raise DamagedStream("packing", "something follows after its end; the file is damaged")
+
+
+def _tell_unpacking(packed: bytes, place: int, error: zstandard.ZstdError) -> tuple[str, str]:
+	if not place and not packed.startswith(zstandard.FRAME_HEADER):
+		return "kind", "it is not a physical backup (no mbstream packed with zstd)"
+	return "packing", f"it can't be unpacked behind byte {place} ({error}); the file is damaged"
+
+
+class _Reader:
+	"""Reads pieces of wanted length from a stream that comes in others."""
+
+	def __init__(self, stream: Iterator[bytes]):
+		self._stream, self._rest = stream, memoryview(b"")
+		self.offset = 0
+
+	def read(self, length: int) -> bytes:
+		"""Exactly `length` bytes. Raises `DamagedStream` when there are fewer."""
+		pieces = list(self._take(length))
+		return pieces[0].tobytes() if len(pieces) == 1 else b"".join(pieces)
+
+	def skip(self, length: int) -> None:
+		for _ in self._take(length):
+			pass
+
+	def is_at_end(self) -> bool:
+		while not self._rest:
+			data = next(self._stream, None)
+			if data is None:
+				return True
+			self._rest = memoryview(data)
+		return False
+
+	def _take(self, length: int) -> Iterator[memoryview]:
+		while length:
+			if self.is_at_end():
+				raise DamagedStream(
+					"end", f"it ends within a piece of a file, at byte {self.offset} unpacked; it was cut off"
+				)
+			piece, self._rest = self._rest[:length], self._rest[length:]
+			self.offset, length = self.offset + len(piece), length - len(piece)
+			yield piece
+
+
+def _read_chunks(reader: _Reader) -> Iterator[Chunk]:
+	while head := _read_head(reader):
+		kind, path = head
 		if kind == END:
 			yield Chunk(path, 0, None)
 			continue
-		length, offset, checksum = _BODY.unpack(_read(stream, _BODY.size))
+		length, offset, checksum = _BODY.unpack(reader.read(_BODY.size))
 		if length > LARGEST_CHUNK:
 			raise DamagedStream("structure", f"a piece of {path} claims {length} bytes; the file is damaged")
-		data = _read(stream, length)
+		data = reader.read(length)
 		if zlib.crc32(data) != checksum:
-			raise DamagedStream("checksum", f"the checksum of {path} at byte {offset} is wrong; the file is damaged")
+			raise DamagedStream(
+				"checksum", f"the checksum of {path} at byte {offset} is wrong; the file is damaged"
+			)
 		yield Chunk(path, offset, data)
 
 
-def _read_head(stream: IO[bytes]) -> tuple[bytes, str]:
-	place = stream.tell()
-	magic, _, kind, length = _HEAD.unpack(_read(stream, _HEAD.size))
+def _read_head(reader: _Reader) -> tuple[bytes, str] | None:
+	"""Kind and path of the next chunk; None at the end of the stream."""
+	if reader.is_at_end():
+		return None
+	place = reader.offset
+	magic, _, kind, length = _HEAD.unpack(reader.read(_HEAD.size))
 	if magic != MAGIC and not place:
-		raise DamagedStream("kind", "it is not a physical backup (no mbstream file)")
+		raise DamagedStream("kind", "it is not a physical backup (no mbstream in it)")
 	if magic != MAGIC or kind not in (DATA, END) or not 0 < length <= LONGEST_PATH:
-		raise DamagedStream("structure", f"at byte {place} no piece of a file begins; the file is damaged")
-	path = _read(stream, length).decode("utf-8", "replace")
+		raise DamagedStream(
+			"structure", f"at byte {place} unpacked no piece of a file begins; the file is damaged"
+		)
+	path = reader.read(length).decode("utf-8", "replace")
 	if not _PATH.fullmatch(path):
 		raise DamagedStream("structure", f"it holds a file named {path!r}, which no backup has")
 	return kind, path
-
-
-def _read(stream: IO[bytes], length: int) -> bytes:
-	data = stream.read(length)
-	if len(data) < length:
-		raise DamagedStream("end", f"it ends within a piece of a file, at byte {stream.tell()}; it was cut off")
-	return data
 
 
 def _take(content: Content, chunk: Chunk) -> None:
 	"""Pieces of a file follow each other without a gap, and none comes after its end."""
 	expected = content.sizes.get(chunk.path, 0)
 	if chunk.path in content.ended or (chunk.data is not None and chunk.offset != expected):
-		raise DamagedStream("structure", f"a piece of {chunk.path} is missing or out of place; the file is damaged")
+		raise DamagedStream(
+			"structure", f"a piece of {chunk.path} is missing or out of place; the file is damaged"
+		)
 	content.sizes[chunk.path] = expected + len(chunk.data or b"")
 	if chunk.data is None:
 		content.ended.add(chunk.path)

@@ -64,7 +64,7 @@ def list_marked(cursor: Any) -> list[Schema]:
 
 def create_schema(cursor: Any, name: str, like: Schema, mark: Mark) -> None:
 	"""Create an empty database with the character set and collation of `like`."""
-	comment = cursor.connection.literal(PREFIX + json.dumps(asdict(mark), ensure_ascii=False))
+	comment = cursor.mogrify("%s", (PREFIX + json.dumps(asdict(mark), ensure_ascii=False),))
 	cursor.execute(
 		f"CREATE DATABASE {quote(name)} CHARACTER SET {like.charset} COLLATE {like.collation} COMMENT {comment}"
 	)

@@ -79,16 +79,19 @@ def start_scratch_server(
 	if program is None:
 		raise StepFailed("Starting", "a private MariaDB", "mariadbd was not found", "install mariadb-server")
 	data, log = directory / "data", directory / "server.log"
-	socket = directory / "s"
+	socket, temporary = directory / "s", directory / "tmp"
 	if len(str(socket)) > SOCKET_PATH_LIMIT:
 		raise StepFailed(
 			"Starting", "a private MariaDB", f"{socket} is too long for a socket", "use a shorter path"
 		)
+	temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+	# Servers that share a directory for temporary tables remove those of each other.
+	environment = {**(os.environ if environment is None else environment), "TMPDIR": str(temporary)}
 	if not (data / "mysql").is_dir():
 		_install(data, environment)
 	command = [
 		*(program, "--no-defaults", f"--datadir={data}", f"--socket={socket}", "--skip-networking"),
-		*(f"--pid-file={directory}/pid", f"--user={getpass.getuser()}"),
+		*(f"--pid-file={directory}/pid", f"--user={getpass.getuser()}", f"--tmpdir={temporary}"),
 		*("--character-set-server=utf8mb4", "--collation-server=utf8mb4_unicode_ci", *options),
 	]
 	with log.open("ab") as output:
@@ -115,7 +118,8 @@ def _install(data: Path, environment: dict[str, str] | None) -> None:
 	]
 	done = subprocess.run(command, capture_output=True, text=True, env=environment)
 	if done.returncode:
-		last = " | ".join((done.stderr + done.stdout).strip().splitlines()[-3:])
+		said = [line for line in (done.stderr + done.stdout).splitlines() if "ERROR" in line]
+		last = " | ".join(said[:3]) or f"exit status {done.returncode}"
 		raise StepFailed("Making", "a private MariaDB", last, "see whether mariadb-server is installed whole")
 	part.replace(data)
 

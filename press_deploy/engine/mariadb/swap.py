@@ -20,7 +20,7 @@ import pymysql
 
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.holders import end_holders, find_holders
-from press_deploy.engine.mariadb.objects import drop_objects, make_objects
+from press_deploy.engine.mariadb.objects import StoredObject, drop_objects, make_objects
 from press_deploy.engine.mariadb.schemas import list_tables
 from press_deploy.engine.mariadb.server import quote
 from press_deploy.engine.mariadb.server_errors import DEADLOCK, LOCK_WAIT_TIMEOUT, number_of
@@ -145,23 +145,28 @@ def drop_all_objects(cursor: Any, databases: Databases) -> None:
 
 
 def make_all_objects(
-	cursor: Any, databases: Databases, live: list, aside: tuple[str, list]
-) -> list[dict[str, str]]:
-	"""Make the objects of what is live now, and of what is not, in the database `aside` names.
+	cursor: Any,
+	databases: Databases,
+	live: list[StoredObject],
+	aside: tuple[str, list[StoredObject]],
+	*,
+	back: bool,
+) -> list[StoredObject]:
+	"""Make the objects of what is live now, and of what is not, in the database that `aside` names.
 
-	Returns those that can't be made aside: a broken view must not stand in the way of a rollback, and its
-	definition is in the note. What is live has to have all of its own: else raises `StepFailed`.
+	Returns those that can't be made: a view that was broken before must not stand in the way, and its
+	definition is in the note. What comes from a backup was whole there; then it raises `StepFailed`.
 	"""
 	failed = make_objects(cursor, databases.live, live)
-	if failed:
+	if failed and not back:
 		what = ", ".join(f"{each['kind'].lower()} {each['name']} ({each['why']})" for each in failed)
 		raise StepFailed(
 			"Swapping",
 			f"database {databases.live}",
 			f"these can't be made: {what}",
-			"mend what they need, then go on",
+			"mend what they need, then go on; or undo the swap",
 		)
-	return make_objects(cursor, *aside, events=False)
+	return failed + make_objects(cursor, *aside, events=False)
 
 
 def _refuse_unclear(databases: Databases, unclear: list[str], back: bool) -> StepFailed:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from press_deploy.engine.backup.making import choose_method
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.checks import Check, fail, ok, warn
+from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import DeployError, Refused
 from press_deploy.engine.mariadb.scratch_server import find_server_program
 from press_deploy.engine.preflight.machine import size_of
@@ -77,10 +78,13 @@ def _check_site(context: Context, site: str, wants_standby: bool) -> Iterator[Ch
 		yield fail(name, found, "deploy sites on MariaDB or SQLite")
 		return
 	try:
-		method = choose_method(context.spec.backup.method, config)
+		method = choose_method(context.spec.backup.method, config, context.databases[site].size_bytes())
 		yield ok(name, f"method {method.name}: {method.reason}")
 	except Refused as error:
 		yield fail(name, error.why, error.remedy)
+	except DatabaseUnavailable as error:
+		yield fail(name, f"its database can't be reached: {error}", "start it, or mend the site's configuration")
+		return
 	if wants_standby:
 		yield from _check_standby(context, site)
 
@@ -90,10 +94,8 @@ def _check_standby(context: Context, site: str) -> Iterator[Check]:
 	try:
 		standby = context.standbys[site]
 		checks = standby.check(context.databases[site].size_bytes()) if standby else []
-	except (DeployError, OSError, ValueError) as error:
-		yield fail(
-			name, getattr(error, "why", str(error)), getattr(error, "remedy", "see the site's database")
-		)
+	except DeployError as error:
+		yield fail(name, error.why, error.remedy)
 		return
 	if standby is None and find_server_program() is None:
 		found = (

@@ -38,12 +38,12 @@ class Member:
 class Archives:
 	"""Files of one site in some tars; of a path that several hold, the last one counts, as when unpacking."""
 
-	def __init__(self, paths: Sequence[Path], members: dict[str, Member]):
-		self._paths, self.members = list(paths), members
+	def __init__(self, paths: Sequence[Path], made: Sequence[float], members: dict[str, Member]):
+		self._paths, self._made, self.members = list(paths), list(made), members
 
 	def made_at(self, member: Member) -> float:
 		"""When the archive of a member was finished, in seconds since 1970."""
-		return self._paths[member.archive].stat().st_mtime
+		return self._made[member.archive]
 
 	def read(self, path: str) -> Iterator[bytes]:
 		"""The content of one file, in chunks. Raises `StepFailed`, also for a file cut off."""
@@ -89,7 +89,7 @@ def index_archives(site_directory: Path, archives: Sequence[Path], keep: Path) -
 		data = {"version": INDEX_VERSION, "site": site_directory.name, "archives": stamps, "members": rows}
 		# Names may hold bytes that are no characters; JSON in ASCII brings them back.
 		durable.write_text(keep / INDEX, json.dumps(data, separators=(",", ":"), sort_keys=True))
-	return Archives(paths, members)
+	return Archives(paths, [stamp[2] / 1e9 for stamp in stamps], members)
 
 
 def _read_index(path: Path, site: str, stamps: list[list[Any]]) -> dict[str, Member] | None:

@@ -18,7 +18,13 @@ from press_deploy.engine import durable
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.file_copy import CHUNK_BYTES
 from press_deploy.engine.site_files.archives import Archives, index_archives
-from press_deploy.engine.site_files.places import STAGED, translate_file_errors, walk, write_durably
+from press_deploy.engine.site_files.places import (
+	STAGED,
+	STAGED_PATHS,
+	translate_file_errors,
+	walk,
+	write_durably,
+)
 
 INVENTORY, COPIES = "inventory.json", "files"
 INVENTORY_VERSION = 1
@@ -59,7 +65,7 @@ def take_inventory(site_directory: Path, archives: Sequence[Path], keep: Path) -
 		for path, status in walk(site_directory):
 			if stat.S_ISLNK(status.st_mode):
 				inventory.links[path] = os.readlink(site_directory / path)
-			elif stat.S_ISREG(status.st_mode) and not path.endswith(f"/{STAGED}"):
+			elif stat.S_ISREG(status.st_mode) and path not in STAGED_PATHS:
 				inventory.files[path] = _enter(site_directory / path, status, path, held, keep)
 		durable.sync_directory(keep / COPIES)
 		_write(keep / INVENTORY, site_directory.name, inventory)

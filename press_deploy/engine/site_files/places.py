@@ -20,6 +20,7 @@ from press_deploy.engine.file_copy import hash_file
 ROOTS = (("public", "files"), ("private", "files"))
 # In a root's directory, so that a rename brings it anywhere below; a run has one at a time.
 STAGED = ".press_deploy-part"
+STAGED_PATHS = frozenset("/".join((*root, STAGED)) for root in ROOTS)
 
 
 def walk(site_directory: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -22,6 +22,7 @@ from press_deploy.engine.site_files.archives import Archives, index_archives
 from press_deploy.engine.site_files.inventory import COPIES, Entry, Inventory, read_copy, read_inventory
 from press_deploy.engine.site_files.places import (
 	STAGED,
+	STAGED_PATHS,
 	look,
 	make_directories,
 	move_aside,
@@ -64,8 +65,9 @@ def put_back(site_directory: Path, archives: Sequence[Path], keep: Path, quarant
 	"""
 	with translate_file_errors("Putting back the files of", site_directory):
 		originals = _Originals(site_directory, archives, keep)
-		for root in ("public", "private"):
-			(site_directory / root / "files" / STAGED).unlink(missing_ok=True)
+		for path in STAGED_PATHS:
+			# What a killed call was putting together.
+			(site_directory / path).unlink(missing_ok=True)
 		found = find_deviations(site_directory, originals)
 		originals.require([*found.changed, *found.missing])
 		for path in found.added:
@@ -179,8 +181,8 @@ def _restore(site_directory: Path, path: str, originals: _Originals, quarantine:
 	root = site_directory.joinpath(*path.split("/")[:2])
 	make_directories(site_directory, target.parent, stat.S_IMODE(site_directory.stat().st_mode))
 	staged = root / STAGED
-	size, _ = write_durably(staged, originals.read(path), entry.mode)
-	if size != entry.size:
+	size, sha256 = write_durably(staged, originals.read(path), entry.mode)
+	if size != entry.size or (entry.sha256 and sha256 != entry.sha256):
 		raise StepFailed(
 			"Putting back", _show(path), "its original was altered", "bring the backup back, then resume"
 		)

@@ -58,14 +58,15 @@ class StandbyDatabase:
 		"""Bring the standby up to the live database, and prove that they are equal. Nobody may write meanwhile.
 
 		What differs is kept in `directory`: with the backup that was loaded it is the final backup. Returns
-		{"changed", "dropped", "tables", "bytes", "files"}.
+		{"changed", "dropped", "tables", "bytes", "files"}, and "not_made" for views that are broken in live.
 		"""
 		raise NotImplementedError
 
 	def swap(self) -> dict[str, Any]:
 		"""Live becomes the quarantine, the standby becomes live. Nobody may write meanwhile.
 
-		Returns {"moved", "ended", ...}: how much was moved, and whose connections had to be ended for it.
+		Returns {"moved", "ended"}: how much was moved, and whose connections had to be ended for it; and
+		"not_made" for views that were broken before and are in the note alone.
 		"""
 		raise NotImplementedError
 

@@ -59,12 +59,19 @@ class Refresh:
 		# Triggers and views go first: they would refer to what changes, and triggers would act.
 		drop_objects(cursor, self._copy)
 		self._load(cursor, sorted(differing), changed, sorted(set(copy) - set(live)))
-		make_objects(cursor, self._copy, objects, events=False)
-		self._prove(cursor, live, copy, changed, objects)
+		# A view that is broken in the live database can be made nowhere; its definition is kept.
+		failed = make_objects(cursor, self._copy, objects, events=False)
+		broken = [f"{each['kind'].lower()} {each['name']}: {each['why']}" for each in failed]
+		without = {(each["kind"], each["name"]) for each in failed}
+		whole = [each for each in objects if (each["kind"], each["name"]) not in without]
+		self._prove(cursor, live, copy, changed, whole)
 		events = [each for each in objects if each["kind"] == "EVENT"]
 		self._note.change(state=LOADED, present=sorted(live), events=events)
 		files = [*([CHANGED] if changed else []), DROPPED, OBJECTS]
-		return {"changed": changed, "dropped": dropped, "tables": len(live), "bytes": size, "files": files}
+		return {
+			**{"changed": changed, "dropped": dropped, "tables": len(live), "bytes": size, "files": files},
+			"not_made": broken,
+		}
 
 	def _begin(self, cursor: Any) -> dict[str, Any]:
 		"""What was loaded. An interrupted refresh is gone on with; anything else must be complete."""

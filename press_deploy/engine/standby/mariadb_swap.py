@@ -152,7 +152,7 @@ class Swap:
 			moves = list_moves(cursor, databases, note, back=back)
 			rename_tables(cursor, databases, moves, self._chunk)
 			moved[0] += len(moves)
-			return make_all_objects(cursor, databases, live, aside)
+			return make_all_objects(cursor, databases, live, aside, back=back)
 
 		not_made, ended = insist(cursor, databases, move)
 		return {

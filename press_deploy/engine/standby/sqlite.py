@@ -6,8 +6,11 @@ name of its own before it loses the old one. No write-ahead log ever meets a fil
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,19 +78,19 @@ class SQLiteStandby(StandbyDatabase):
 
 	def load(self, dump: Path, progress: Progress | None = None) -> dict[str, Any]:
 		doing, note = "Loading the backup into", self._loaded
-		require_no_swap(self._swap, doing, self.name)
-		self._require_not_swapped(doing)
-		if self._standby.exists() and not note.read():
-			raise StepFailed(
-				doing, self.name, "the file exists, and this run did not make it", "move it elsewhere"
-			)
-		note.write(state=LOADING)
-		self._remove(self._standby)
-		with translate_sqlite_errors(doing, self.name):
+		with self._alone(doing):
+			require_no_swap(self._swap, doing, self.name)
+			self._require_not_swapped(doing)
+			if self._standby.exists() and not note.read():
+				raise StepFailed(
+					doing, self.name, "the file exists, and this run did not make it", "move it elsewhere"
+				)
+			note.write(state=LOADING)
+			self._remove(self._standby)
 			size = self._unpack(dump, progress)
 			tables = check_integrity(self._part, doing)
 			self._put_in_place(self._part)
-		note.write(state=LOADED)
+			note.write(state=LOADED)
 		return {"tables": tables, "bytes": size}
 
 	def is_loaded(self) -> bool:
@@ -109,9 +112,9 @@ class SQLiteStandby(StandbyDatabase):
 
 	def refresh(self, directory: Path, progress: Progress | None = None) -> dict[str, Any]:
 		doing = "Bringing up to date"
-		self._require_loaded(doing)
-		require_no_swap(self._swap, doing, self.name)
-		with translate_sqlite_errors(doing, self.name):
+		with self._alone(doing):
+			require_no_swap(self._swap, doing, self.name)
+			self._require_loaded(doing)
 			former = read_content(self._standby)
 			self._remove(self._part)
 			copy_online(self._live, self._part)
@@ -131,24 +134,24 @@ class SQLiteStandby(StandbyDatabase):
 		dropped = sorted(set(former) - set(live))
 		return {
 			**{"changed": changed, "dropped": dropped, "tables": len(live), "bytes": size},
-			"files": [FINAL_BACKUP],
+			**{"files": [FINAL_BACKUP], "not_made": []},
 		}
 
 	def swap(self) -> dict[str, Any]:
-		doing, state = "Swapping", self._swap.state
-		if state == UNDOING:
-			raise StepFailed(doing, self.live, "its undoing was begun", "let it be completed: undo_swap")
-		if state == SWAPPED:
-			return {"moved": 0, "ended": []}
-		with translate_sqlite_errors(doing, self.live):
+		doing = "Swapping"
+		with self._alone(doing):
+			state = self._swap.state
+			if state == UNDOING:
+				raise StepFailed(doing, self.live, "its undoing was begun", "let it be completed first")
+			if state == SWAPPED:
+				return {"moved": 0, "ended": [], "not_made": []}
 			if state != SWAPPING:
 				self._begin(doing)
 			note = self._swap.read()
-			moved = exchange(
-				self._live, self._standby, self._quarantine, note["standby"], note["live"], doing
-			)
+			places = (self._live, self._standby, self._quarantine)
+			moved = exchange(*places, note["standby"], note["live"], doing)
 			self._swap.change(state=SWAPPED)
-		return {"moved": moved, "ended": []}
+		return {"moved": moved, "ended": [], "not_made": []}
 
 	def observe_swapped(self) -> Observation:
 		with translate_sqlite_errors("Looking at", self.live):
@@ -163,37 +166,49 @@ class SQLiteStandby(StandbyDatabase):
 		)
 
 	def undo_swap(self) -> dict[str, Any]:
-		doing, state = "Undoing the swap of", self._swap.state
-		if state in (None, UNDONE):
-			return {"moved": 0, "ended": []}
-		with translate_sqlite_errors(doing, self.live):
+		doing = "Undoing the swap of"
+		with self._alone(doing):
+			if self._swap.state in (None, UNDONE):
+				return {"moved": 0, "ended": [], "not_made": []}
 			note = self._swap.change(state=UNDOING)
-			moved = exchange(
-				self._live, self._quarantine, self._standby, note["live"], note["standby"], doing
-			)
+			places = (self._live, self._quarantine, self._standby)
+			moved = exchange(*places, note["live"], note["standby"], doing)
 			self._swap.change(state=UNDONE)
-		return {"moved": moved, "ended": []}
+		return {"moved": moved, "ended": [], "not_made": []}
 
 	def drop_standby(self) -> None:
-		require_no_swap(self._swap, "Removing", self.name)
-		if self._standby.exists() and not self._loaded.read():
-			raise StepFailed("Removing", self.name, "this run did not make it", "remove it by hand")
-		with translate_sqlite_errors("Removing", self.name):
+		doing = "Removing"
+		with self._alone(doing):
+			require_no_swap(self._swap, doing, self.name)
+			if self._standby.exists() and not self._loaded.read():
+				raise StepFailed(doing, self.name, "this run did not make it", "remove it by hand")
 			self._remove(self._part)
 			self._remove(self._standby)
-		self._loaded.remove()
+			self._loaded.remove()
 
 	def drop_quarantine(self) -> None:
-		require_no_swap(self._swap, "Removing", self.quarantine)
-		if not self._quarantine.exists():
-			return
-		note = self._swap.read()
-		if note.get("state") != SWAPPED or identify(self._quarantine) != note["live"]:
-			raise StepFailed("Removing", self.quarantine, "this run did not make it", "remove it by hand")
-		with translate_sqlite_errors("Removing", self.quarantine):
+		doing = "Removing"
+		with self._alone(doing):
+			require_no_swap(self._swap, doing, self.quarantine)
+			note = self._swap.read()
+			if not self._quarantine.exists():
+				return
+			if note.get("state") != SWAPPED or identify(self._quarantine) != note["live"]:
+				raise StepFailed(doing, self.quarantine, "this run did not make it", "remove it by hand")
 			self._remove(self._quarantine)
 
 	# --- files ---------------------------------------------------------------------------------
+
+	@contextmanager
+	def _alone(self, doing: str) -> Iterator[None]:
+		"""While no other process does anything to the files of this site; the lock ends with its process."""
+		with translate_sqlite_errors(doing, self.live):
+			directory = os.open(self._live.parent, os.O_RDONLY | os.O_DIRECTORY)
+			try:
+				fcntl.flock(directory, fcntl.LOCK_EX)
+				yield
+			finally:
+				os.close(directory)
 
 	def _begin(self, doing: str) -> None:
 		self._require_loaded(doing)

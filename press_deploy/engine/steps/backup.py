@@ -16,6 +16,7 @@ from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.errors import DeployError, StepFailed
 from press_deploy.engine.safe_places import SafePlace, StoredFile, open_place
 from press_deploy.engine.snapshots import SnapshotStatus, open_provider, take_snapshot
+from press_deploy.engine.standby.loading import load_backup
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
 
@@ -170,7 +171,8 @@ class LoadStandby(Step):
 			return prove_in_scratch(context.bench, directory, context.measure(f"{site}, proving"))
 		standby = context.standbys[site]
 		if not standby.is_loaded():
-			standby.load(backup.database_file(directory), context.measure(f"{site} into {standby.name}"))
+			meter = context.measure(f"{site} into {Path(standby.name).name}")
+			load_backup(standby, directory, context.run.path / "loading", meter)
 		return {**standby.prove(), **check_key(context, site)}
 
 

@@ -71,6 +71,7 @@ press_deploy.RunProgress = class RunProgress {
 			${this.render_head(progress)}
 			${this.render_bar(progress)}
 			${this.render_phases(progress)}
+			${this.render_losses(progress)}
 			${this.render_steps(progress.steps)}
 			${this.render_log(progress)}
 		</div>`;
@@ -110,6 +111,14 @@ press_deploy.RunProgress = class RunProgress {
 			return `<span class="indicator-pill no-indicator-dot ${failed ? "red" : color} mr-1">${__(frappe.unscrub(name))}</span>`;
 		};
 		return `<div class="mb-3">${shown.map(pill).join("")}</div>`;
+	}
+
+	render_losses({ losses }) {
+		if (!losses) return "";
+		return `<div class="mb-3 p-3 border rounded">
+			<div class="bold">${__("Rolling the database back would lose this. Somebody has to read and approve it.")}</div>
+			${press_deploy.render_losses(losses.sites)}
+		</div>`;
 	}
 
 	render_steps(steps) {

@@ -21,6 +21,7 @@ class DeploymentBackup(Document):
 		)
 
 		directory: DF.Data | None
+		fingerprint: DF.Data | None
 		made: DF.Datetime | None
 		megabytes: DF.Float
 		method: DF.Data | None

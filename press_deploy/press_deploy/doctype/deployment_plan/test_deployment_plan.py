@@ -2,6 +2,7 @@
 # See license.txt
 
 import json
+from unittest import mock
 
 import frappe
 
@@ -9,6 +10,9 @@ from press_deploy import api
 from press_deploy.engine.errors import InputError
 from press_deploy.engine.plan import CONSENT, PlanSpec, read_plan
 from press_deploy.engine.run_directory import list_runs
+from press_deploy.engine.snapshots import Snapshot
+from press_deploy.site import plan_spec
+from press_deploy.site.plan_spec import SAFE_PLACES
 from press_deploy.site.testing import MANAGER, STRANGER, VIEWER, DeploymentTestCase, created
 
 IGNORE_TEST_RECORD_DEPENDENCIES = ["User", "Deployment Plan", "Smoke Test"]
@@ -27,6 +31,11 @@ REFUSED = {
 	("config", "value"): ["{", "True", "NaN"],
 	("critical_tests", "target"): ["a;b", "1abc", "a..b"],
 	("backup", "safe_directory"): ["relative", "/", "/a/../b", "/a//b"],
+	("backup_safe_places", "path"): ["relative", "/", "/a/../b", "/a//b"],
+	("backup_safe_places", "bucket"): ["Upper", "a", "1.2.3.4", "a..b", "xn--x"],
+	("backup_safe_places", "prefix"): ["/x", "x/", "a//b", "../x", ".hidden"],
+	("backup_safe_places", "endpoint_url"): ["ftp://x", "http://user:secret@x", "javascript:alert(1)"],
+	("backup_safe_places", "host"): ["-x", "a b", "host:22"],
 	("monitor", "path"): ["http://other.host/", "//other.host/", "ping"],
 }
 
@@ -46,8 +55,13 @@ def with_value(table, field, value):
 		"sites": {"site": frappe.local.site},
 		"apps": {"app": "frappe", "method": "git", "ref": "main"},
 		"config": {"key": "k", "value": "1", "scope": "site"},
+		"backup_safe_places": {"kind": "s3", "bucket": "acme-backups"},
 		"critical_tests": {"target_type": "module", "target": "frappe.tests.test_db"},
 	}
+	if field == "host":
+		rows["backup_safe_places"] = {"kind": "ssh", "path": "/x"}
+	elif field == "path":
+		rows["backup_safe_places"] = {"kind": "directory"}
 	return make_plan(**{table: [{**rows[table], field: value}], "test_site": "other.localhost"})
 
 
@@ -66,9 +80,19 @@ class TestDeploymentPlan(DeploymentTestCase):
 		self.assertEqual(spec.decision_seconds, bare.decision_seconds)
 
 	def test_every_field_of_the_spec_can_be_set(self):
-		for section in ("thresholds", "triggers", "monitor", "drain", "stabilise", "backup"):
-			for name in PlanSpec.model_fields[section].annotation.model_fields:
+		sections = {
+			section: PlanSpec.model_fields[section].annotation
+			for section in ("thresholds", "triggers", "monitor", "drain", "stabilise", "backup")
+		}
+		for section, model in {**sections, "snapshot": Snapshot}.items():
+			# The form has the snapshot beside the backup.
+			for name in model.model_fields.keys() - {"snapshot"}:
 				self.assertTrue(frappe.get_meta("Deployment Plan").has_field(f"{section}_{name}"), name)
+		for model in SAFE_PLACES.values():
+			for name in model.model_fields:
+				self.assertTrue(frappe.get_meta("Deployment Plan Safe Place").has_field(name), name)
+		kinds = frappe.get_meta("Deployment Plan Safe Place").get_options("kind").split("\n")
+		self.assertEqual(kinds, list(SAFE_PLACES))
 
 	def test_the_spec_carries_what_was_filled_in(self):
 		plan = make_plan(
@@ -92,6 +116,68 @@ class TestDeploymentPlan(DeploymentTestCase):
 		self.assertEqual(spec.people[0].name, "Ada")
 		self.assertEqual(spec.notify, ["a@example.com", "b@example.com"])
 		self.assertEqual(spec.control_site, frappe.local.site)
+
+	def test_backup_places_and_snapshot_reach_the_spec(self):
+		plan = make_plan(
+			backup_method="stream",
+			backup_required_rung="5 bootable",
+			backup_boot_check="assert True",
+			backup_config_secrets="leave_out",
+			backup_retention_days=90,
+			backup_automatic_rollback=0,
+			backup_safe_directory="/backup/short",
+			backup_safe_places=[
+				{"kind": "directory", "path": "/backup/safe"},
+				{"kind": "s3", "bucket": "acme-backups", "prefix": "prod", "credentials": "settings"},
+				{"kind": "ssh", "host": "backup@nas", "path": "/srv/backups", "port": 2222},
+			],
+			snapshot_provider="aws",
+			snapshot_region="eu-west-3",
+			snapshot_when_failed="warn",
+		).insert()
+		# As it comes back from the database, where empty fields are not what they were in the form.
+		backup = frappe.get_doc("Deployment Plan", plan.name).read_spec().backup
+		self.assertEqual((backup.method, backup.required_rung, backup.retention_days), ("stream", 5, 90))
+		self.assertEqual((backup.config_secrets, backup.automatic_rollback), ("leave_out", False))
+		self.assertEqual(backup.boot_check, "assert True")
+		short, directory, store, host = backup.places
+		self.assertEqual((short.path, directory.path), ("/backup/short", "/backup/safe"))
+		self.assertEqual(
+			(store.bucket, store.prefix, store.credentials), ("acme-backups", "prod", "settings")
+		)
+		self.assertIsNone(store.endpoint_url)
+		self.assertEqual((host.host, host.path, host.port), ("backup@nas", "/srv/backups", 2222))
+		self.assertEqual((backup.snapshot.region, backup.snapshot.when_failed), ("eu-west-3", "warn"))
+		self.assertIsNone(backup.snapshot.volume)
+
+	def test_without_provider_there_is_no_snapshot_and_without_rung_the_plan_decides(self):
+		backup = make_plan().insert().read_spec().backup
+		self.assertIsNone(backup.snapshot)
+		self.assertIsNone(backup.required_rung)
+		self.assertEqual((backup.rung_before_window(True), backup.rung_before_window(False)), (4, 3))
+
+	def test_what_a_backup_plan_contradicts_is_refused_where_it_stands(self):
+		place = {"kind": "s3", "bucket": "acme-backups", "credentials": "settings", "profile": "x"}
+		for values, where in (
+			({"backup_required_rung": "3 safe"}, "<b>Backup</b>"),
+			({"backup_safe_places": [{"kind": "s3", "bucket": "No Bucket"}]}, "Safe Places, row 1: Bucket"),
+			({"backup_safe_places": [{"kind": "ssh", "host": "-oProxy", "path": "/x"}]}, "row 1: Host"),
+			({"backup_safe_places": [{"path": "/x"}, {"path": "relative"}]}, "row 2: Directory"),
+			({"backup_safe_places": [place]}, "Safe Places, row 1"),
+			({"snapshot_provider": "gcp", "snapshot_region": "eu-west-3"}, "<b>Cloud Snapshot</b>"),
+			({"snapshot_provider": "aws", "snapshot_volume": "../x"}, "<b>Cloud Snapshot</b>"),
+			({"snapshot_provider": "gcp", "snapshot_zone": "x"}, "<b>Zone</b>"),
+			({"snapshot_provider": "aws", "snapshot_endpoint_url": "http://example.com"}, "Endpoint URL"),
+			({"backup_retention_days": 0}, "Keep for Days"),
+		):
+			with self.subTest(**values):
+				settings = frappe.get_single("Deployment Settings")
+				with mock.patch.object(plan_spec.frappe, "get_cached_doc", return_value=settings):
+					settings.safe_directory = None
+					with self.assertRaises(frappe.ValidationError) as refused:
+						make_plan(**values).insert()
+				self.assertIn(where, str(refused.exception))
+				self.assertIn("What to do", str(refused.exception))
 
 	def test_wrong_values_are_refused_by_field(self):
 		for (table, field), values in REFUSED.items():
@@ -166,10 +252,17 @@ class TestDeploymentPlan(DeploymentTestCase):
 		self.assertRaises(frappe.ValidationError, api.start, plan.name)
 
 	def test_a_plan_changed_in_the_database_does_not_start(self):
-		plan = self.approve()
-		row = plan.config[0].name
-		frappe.db.set_value("Deployment Plan Config Change", row, "value", "2")
-		self.assertRaises(frappe.ValidationError, api.start, plan.name)
+		plan = self.approve(backup_safe_places=[{"kind": "directory", "path": "/backup/safe"}])
+		for row, field, value in (
+			(plan.config[0], "value", "2"),
+			(plan.backup_safe_places[0], "path", "/elsewhere"),
+			(plan, "snapshot_provider", "aws"),
+			(plan, "backup_automatic_rollback", 0),
+		):
+			before = row.get(field)
+			frappe.db.set_value(row.doctype, row.name, field, value)
+			self.assertRaises(frappe.ValidationError, api.start, plan.name)
+			frappe.db.set_value(row.doctype, row.name, field, before)
 		self.assertFalse(list_runs(self.bench))
 
 	# --- who may start -------------------------------------------------------------------------

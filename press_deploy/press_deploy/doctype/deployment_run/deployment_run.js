@@ -40,10 +40,17 @@ function show_buttons(frm, progress) {
 	if (progress.state === "Running" && !is_open(progress)) {
 		frm.add_custom_button(__("Abort"), () => ask(frm, "abort", __("Stop this run?")));
 	}
-	if (["Running", "Waiting", "Succeeded", "Fatal"].includes(progress.state) && !progress.dry_run) {
+	const can_roll_back = ["Running", "Waiting", "Succeeded", "Fatal"].includes(progress.state);
+	// A run that waits for its list to be approved is on its way back already.
+	if (can_roll_back && !progress.dry_run && !progress.losses) {
 		frm.add_custom_button(__("Roll Back"), () => ask(frm, "roll_back", __("Roll this run back?")));
+		frm.add_custom_button(__("Roll Back Database…"), () => roll_back_database(frm));
 	}
-	if (progress.state === "Waiting") {
+	if (progress.losses) {
+		const keep = () => ask(frm, "decide", __("Keep the release, and open the sites again?"), { decision: "go" });
+		if (progress.waiting.accepts_go) frm.add_custom_button(__("Keep the Release"), keep);
+		frm.add_custom_button(__("Approve and Roll Back"), () => approve(frm, progress, keep)).addClass("btn-danger");
+	} else if (progress.state === "Waiting") {
 		const decide = (decision, title) => () => ask(frm, "decide", title, { decision });
 		frm.add_custom_button(__("NO-GO"), decide("no-go", __("NO-GO: roll this run back?")));
 		frm.add_custom_button(__("Approve GO"), decide("go", __("GO: let this run go on?"))).addClass("btn-primary");
@@ -52,6 +59,29 @@ function show_buttons(frm, progress) {
 
 function is_open(progress) {
 	return ["monitor", "close"].includes(progress.phase);
+}
+
+async function roll_back_database(frm) {
+	const { work } = await frappe.xcall("press_deploy.api.losses", { run: frm.doc.name });
+	const losses = await press_deploy.watch_work(work, __("What would be lost"));
+	if (!losses) return;
+	press_deploy.confirm_losses({
+		title: __("Roll back code and database"),
+		losses,
+		label: __("Roll Back"),
+		confirmed: ({ reason }) => act(frm, "roll_back", { reason, database: 1, approves: losses.sha256 }),
+	});
+}
+
+function approve(frm, { losses, waiting }, keep) {
+	press_deploy.confirm_losses({
+		title: __("Approve what will be lost"),
+		losses,
+		label: __("Approve and Roll Back"),
+		confirmed: ({ reason }) =>
+			act(frm, "decide", { decision: "approve", reason, list_sha256: losses.sha256 }),
+		otherwise: waiting.accepts_go ? { label: __("Keep the Release"), action: keep } : null,
+	});
 }
 
 function ask(frm, method, title, args = {}) {

@@ -2,15 +2,21 @@
 # See license.txt
 
 import json
+import shutil
 import time
+from contextlib import contextmanager
+from datetime import datetime, timezone
 from unittest import mock
 
 import frappe
 
 from press_deploy import api, jobs
+from press_deploy.engine.errors import Refused
 from press_deploy.engine.requests import read_requests
 from press_deploy.engine.web import Answer
-from press_deploy.site import follow_up
+from press_deploy.patches import keep_follow_ups_on_disk
+from press_deploy.site import background, follow_up
+from press_deploy.site.follow_up_figures import FILE_NAME, read_figures
 from press_deploy.site.records import project, project_all
 from press_deploy.site.testing import (
 	MANAGER,
@@ -19,6 +25,7 @@ from press_deploy.site.testing import (
 	DeploymentTestCase,
 	created,
 	ended,
+	losses,
 	step_done,
 )
 
@@ -31,6 +38,12 @@ WAITING = (
 )
 OVER_DUE = ("waiting", {"reason": "latency", "when_nobody_decides": "roll_back", "deadline": 1.0})
 ROLLBACK = ("rollback-started", {"cause": "error rate", "by": None, "error": None})
+LIST, OTHER_LIST = "a" * 64, "b" * 64
+
+
+def waiting_to_lose(sha256, accepts_go=True):
+	about = {"reason": "would lose orders", "when_nobody_decides": "keep", "step": "lost-documents"}
+	return "waiting", {**about, "accepts_go": accepts_go, "approve": sha256, "deadline": time.time() + 900}
 
 
 class TestDeploymentRun(DeploymentTestCase):
@@ -126,6 +139,12 @@ class TestDeploymentRun(DeploymentTestCase):
 					lambda: api.resume(run.name),
 					lambda: api.decide(run.name, "go", "why"),
 					lambda: api.sample_now(run.name),
+					lambda: api.losses(run.name),
+					lambda: api.roll_back(run.name, "why", 1, LIST),
+					lambda: api.decide(run.name, "approve", "why", LIST),
+					lambda: api.work(f"press-deploy-losses-{run.name}"),
+					api.back_up_now,
+					api.prove_latest_backup,
 				):
 					self.assertRaises(frappe.PermissionError, ask)
 		with self.user(VIEWER):
@@ -166,9 +185,86 @@ class TestDeploymentRun(DeploymentTestCase):
 		self.assertEqual(self.started, [command])
 		self.assertRaises(frappe.ValidationError, api.roll_back, run.name, "two\nlines")
 
+	# --- the database goes back too ------------------------------------------------------------
+
+	def test_a_rollback_of_the_database_carries_the_list_that_was_read(self):
+		live, running = self.make(ended("Succeeded")), self.make(*step_done("maintenance"))
+		with self.user(MANAGER):
+			api.roll_back(live.name, "wrong totals", "1", LIST)
+			api.roll_back(running.name, "wrong totals", 1, LIST)
+		command = ("rollback", live.name, f"--by={MANAGER}", "--reason=wrong totals", "--database")
+		self.assertIn((*command, f"--approve={LIST}"), self.started)
+		(request,) = read_requests(running, set())
+		self.assertEqual((request.action, request.database, request.approves), ("rollback", True, LIST))
+
+	def test_the_database_does_not_go_back_without_a_list(self):
+		run = self.make(ended("Succeeded"))
+		for database, approves in ((1, None), (1, ""), (0, LIST), (1, "x"), (1, "A" * 64), (1, f"{LIST}\n")):
+			with self.subTest(database=database, approves=approves):
+				self.assertRaises(frappe.ValidationError, api.roll_back, run.name, "why", database, approves)
+		self.assertFalse(self.started)
+
+	def test_a_run_that_waits_to_lose_documents_is_approved_with_its_list_only(self):
+		run = self.make(ROLLBACK, losses(LIST, Order={"created": ["O-1"]}), waiting_to_lose(LIST))
+		for decision, sha256 in (
+			("approve", None), ("approve", OTHER_LIST), ("approve", LIST[:-1]), ("no-go", None), ("x", LIST),
+		):  # fmt: skip
+			self.assertRaises(frappe.ValidationError, api.decide, run.name, decision, "why", sha256)
+		self.assertEqual(read_requests(run, set()), [])
+		with self.user(MANAGER):
+			api.decide(run.name, "approve", "read it", LIST)
+		(request,) = read_requests(run, set())
+		self.assertEqual((request.action, request.by, request.approves), ("approve", MANAGER, LIST))
+		self.assertEqual(self.started, [("resume", run.name)])
+
+	def test_the_release_is_kept_only_where_that_is_a_choice(self):
+		run = self.make(ROLLBACK, losses(LIST), waiting_to_lose(LIST))
+		api.decide(run.name, "go", "keep it")
+		self.assertEqual([request.action for request in read_requests(run, set())], ["go"])
+		closed = self.make(ROLLBACK, losses(LIST), waiting_to_lose(LIST, accepts_go=False))
+		self.assertRaises(frappe.ValidationError, api.decide, closed.name, "go", "keep it")
+		ordinary = self.make(WAITING)
+		self.assertRaises(frappe.ValidationError, api.decide, ordinary.name, "approve", "why", LIST)
+
+	def test_progress_carries_the_list_that_is_to_be_approved_and_no_other(self):
+		run = self.make(ROLLBACK, losses(LIST, Order={"created": ["<b>O-1"]}), waiting_to_lose(LIST))
+		shown = api.progress(run.name)["losses"]
+		self.assertEqual(shown["sha256"], LIST)
+		orders = shown["sites"]["shop.localhost"]["documents"]["Order"]
+		self.assertEqual(orders, {"created": {"count": 1, "names": ["<b>O-1"]}})
+		for records in (
+			[ROLLBACK, losses(OTHER_LIST), waiting_to_lose(LIST)],
+			[ROLLBACK, losses(LIST), ended("Rolled Back")],
+			[WAITING],
+		):
+			self.assertIsNone(api.progress(self.make(*records).name)["losses"])
+
+	def test_the_list_is_made_by_a_job_that_is_asked_for_it(self):
+		run = self.make(ended("Succeeded"))
+		with mock.patch.object(background.frappe, "enqueue") as enqueue:
+			name = api.losses(run.name)["work"]
+		self.assertEqual(enqueue.call_args.kwargs["job_id"], name)
+		listed = {"sites": {}, "sha256": LIST, "lines": []}
+		with mock.patch.object(jobs.of_run, "list_losses", return_value=listed) as list_losses:
+			jobs.list_losses(run=run.name, user=MANAGER)
+		self.assertEqual(list_losses.call_args.args[1].path, run.path)
+		answer = api.work(name)
+		self.assertEqual((answer["state"], answer["result"]), ("done", listed))
+
+	def test_a_list_that_can_not_be_made_says_why(self):
+		run = self.make(ended("Succeeded"))
+		refused = Refused("Listing", run.name, "there is no standby", "restore by hand")
+		with mock.patch.object(jobs.of_run, "list_losses", side_effect=refused):
+			self.assertRaises(Refused, jobs.list_losses, run=run.name, user=MANAGER)
+		answer = api.work(f"press-deploy-losses-{run.name}")
+		self.assertEqual((answer["state"], answer["result"]), ("failed", None))
+		self.assertIn("there is no standby", answer["error"])
+		told = frappe.get_all("Notification Log", {"for_user": MANAGER}, pluck="email_content")
+		self.assertTrue(any("there is no standby" in each for each in told))
+
 	def test_names_of_runs(self):
 		for name in ("../../etc", "x; rm", "--help", "", "A" * 100, "nonsense", "a\0b"):
-			for ask in (api.progress, api.abort, api.resume, api.report):
+			for ask in (api.progress, api.abort, api.resume, api.report, api.losses):
 				with self.subTest(name=name[:20]):
 					self.assertRaises(frappe.ValidationError, ask, name)
 
@@ -212,12 +308,13 @@ class TestDeploymentRun(DeploymentTestCase):
 	def test_the_follow_up_records_a_figure_a_day_and_closes(self):
 		run = self.make(ended("Succeeded"))
 		answers = [Answer(0, 200, "good", 10.0)] * 9 + [Answer(0, 503, "503", 1.0)]
-		with mock.patch.object(follow_up, "fetch", side_effect=answers * 2):
+		with mock.patch.object(follow_up, "fetch", side_effect=answers):
 			jobs.follow_up_runs()
-			record = frappe.get_doc("Deployment Run", run.name)
-			row = record.follow_up[0]
-			self.assertEqual((row.latency_ms, row.bad_answers, record.follow_up_status), (10.0, 1, "Open"))
-			frappe.db.set_value("Deployment Run", run.name, "follow_up_until", frappe.utils.today())
+		record = frappe.get_doc("Deployment Run", run.name)
+		row = record.follow_up[0]
+		self.assertEqual((row.latency_ms, row.bad_answers, record.follow_up_status), (10.0, 1, "Open"))
+		last_day = frappe.utils.add_days(frappe.utils.now_datetime(), 7).astimezone(timezone.utc)
+		with self.sampled_at(last_day), mock.patch.object(follow_up, "fetch", side_effect=answers):
 			jobs.follow_up_runs()
 			jobs.follow_up_runs()
 		record.reload()
@@ -231,3 +328,83 @@ class TestDeploymentRun(DeploymentTestCase):
 		project(str(run.path))
 		record = frappe.get_doc("Deployment Run", run.name)
 		self.assertEqual((len(record.follow_up), record.follow_up[0].bad_answers), (1, 10))
+
+	# --- the follow-up survives the database ---------------------------------------------------
+
+	@contextmanager
+	def sampled_at(self, moment):
+		with mock.patch.object(follow_up, "datetime", wraps=datetime) as clock:
+			clock.now.return_value = moment
+			yield
+
+	def follow(self, run, samples=2):
+		with mock.patch.object(follow_up, "fetch", return_value=Answer(0, 200, "good", 12.5)):
+			for _number in range(samples):
+				follow_up.take_sample(run.name)
+
+	def test_a_database_that_came_back_older_gets_its_follow_up_back(self):
+		run = self.make(ended("Succeeded"))
+		self.follow(run, 1)
+		self.follow(run, 2)
+		newer = self.content("Deployment Run", run.name)
+		# What `bench restore` leaves: the record of before, and nothing of what came later.
+		kept = frappe.get_doc("Deployment Run", run.name).follow_up[0].name
+		frappe.db.delete("Deployment Follow Up", {"parent": run.name, "name": ("!=", kept)})
+		frappe.db.set_value("Deployment Run", run.name, "follow_up_until", "2020-01-01")
+		self.assertEqual(frappe.db.count("Deployment Follow Up", {"parent": run.name}), 1)
+		jobs.repair_records()
+		self.assertEqual(self.content("Deployment Run", run.name), newer)
+		self.assertEqual(frappe.db.count("Deployment Follow Up", {"parent": run.name}), 3)
+		jobs.repair_records()
+		self.assertEqual(self.content("Deployment Run", run.name), newer)
+
+	def test_a_follow_up_that_was_lost_wholly_is_written_again_with_its_last_day(self):
+		settings = frappe.get_single("Deployment Settings")
+		run = self.make(ended("Succeeded"))
+		self.follow(run)
+		before = self.content("Deployment Run", run.name)
+		frappe.delete_doc("Deployment Run", run.name, force=True)
+		# The setting may have come back older, too.
+		with mock.patch("frappe.get_cached_doc", return_value=settings):
+			settings.follow_up_days = 30
+			jobs.repair_records()
+		self.assertEqual(self.content("Deployment Run", run.name), before)
+
+	def test_a_figure_whose_record_was_not_written_is_shown_by_the_next_tick(self):
+		run = self.make(ended("Succeeded"))
+		with mock.patch.object(follow_up, "project", side_effect=KeyboardInterrupt) as killed:
+			self.assertRaises(KeyboardInterrupt, self.follow, run, 1)
+		self.assertTrue(killed.called)
+		self.assertEqual(frappe.db.count("Deployment Follow Up", {"parent": run.name}), 0)
+		jobs.repair_records()
+		self.assertEqual(frappe.db.count("Deployment Follow Up", {"parent": run.name}), 1)
+
+	def test_a_torn_line_is_no_figure_and_spoils_none(self):
+		run = self.make(ended("Succeeded"))
+		self.follow(run, 1)
+		path = run.path / FILE_NAME
+		whole = path.read_text()
+		path.write_text(whole + whole.splitlines()[-1][:20])
+		self.follow(run, 1)
+		self.assertEqual(len(read_figures(run).rows), 2)
+		self.assertEqual(frappe.db.count("Deployment Follow Up", {"parent": run.name}), 2)
+		self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+
+	def test_a_run_whose_directory_is_gone_does_not_stop_the_others(self):
+		gone, there = self.make(ended("Succeeded")), self.make(ended("Succeeded"), title="Another")
+		shutil.rmtree(gone.path)
+		with mock.patch.object(follow_up, "fetch", return_value=Answer(0, 200, "good", 12.5)):
+			jobs.follow_up_runs()
+		self.assertEqual(frappe.db.count("Deployment Follow Up", {"parent": gone.name}), 0)
+		self.assertEqual(frappe.db.count("Deployment Follow Up", {"parent": there.name}), 1)
+
+	def test_follow_ups_from_before_are_brought_to_the_disk_once(self):
+		run = self.make(ended("Succeeded"))
+		self.follow(run)
+		before = self.content("Deployment Run", run.name)
+		(run.path / FILE_NAME).unlink()
+		for _time in range(2):
+			keep_follow_ups_on_disk.execute()
+		self.assertEqual(len(read_figures(run).rows), 2)
+		jobs.repair_records()
+		self.assertEqual(self.content("Deployment Run", run.name), before)

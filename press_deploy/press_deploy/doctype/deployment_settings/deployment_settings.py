@@ -11,6 +11,8 @@ from press_deploy.engine.errors import InputError
 from press_deploy.helper.client import HelperClient, find_bench_name, find_socket
 from press_deploy.helper.errors import HelperError
 from press_deploy.site.input_messages import errors_shown
+from press_deploy.site.proofs import describe_last_proof
+from press_deploy.site.runners import open_bench
 
 
 class DeploymentSettings(Document):
@@ -44,6 +46,10 @@ class DeploymentSettings(Document):
 			except ValueError as error:
 				why, _sep, remedy = str(error).partition("; ")
 				raise InputError("safe_directory", self.safe_directory, why, remedy) from None
+
+	@property
+	def last_proof(self) -> str:
+		return describe_last_proof(open_bench())
 
 	@property
 	def helper_socket(self) -> str:

@@ -1,0 +1,183 @@
+"""A database goes back by a swap: what users wrote since needs a person who was shown exactly that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from press_deploy.demo.practice_bench import PracticeBench
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import InputError
+from press_deploy.engine.losses.of_run import list_losses
+from press_deploy.engine.requests import put_request
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.runner import roll_back
+from press_deploy.engine.state import RunState, State, load_state
+from tests.faults.bench_state import (
+	SITE,
+	assert_in_order,
+	backup_settings,
+	create_run,
+	kill_runner_at,
+	quick_plan,
+	resume,
+	take_picture,
+)
+from tests.support.practice_bench import query
+
+
+@pytest.fixture
+def live(bench: PracticeBench) -> RunDirectory:
+	"""A run that migrated and is live, with a row of the users' in its database."""
+	run = create_run(bench, quick_plan(bench, "migrating", migrate="always"))
+	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
+	write(bench, "of a user")
+	return run
+
+
+def write(bench: PracticeBench, name: str) -> None:
+	query(bench, SITE, "INSERT INTO items (name, price) VALUES (?, 1)", name)
+
+
+def names(bench: PracticeBench) -> list[str]:
+	return [row[0] for row in query(bench, SITE, "SELECT name FROM items ORDER BY name")]
+
+
+def go_back(bench: PracticeBench, run: RunDirectory, **asked: Any) -> State:
+	return roll_back(Bench.open(bench.path), run, "admin", "it is wrong", **asked)
+
+
+def quarantine_of(state: RunState) -> Path:
+	return Path(state.before("rollback-database")["sites"][SITE]["quarantine"])
+
+
+def test_nothing_is_taken_from_users_without_an_approval(bench: PracticeBench, live: RunDirectory) -> None:
+	assert go_back(bench, live) is State.WAITING
+	state = load_state(live)
+	assert state.is_closed and state.waiting["approve"] == state.losses["sha256"]
+	assert "1 row of 1 other table" in state.waiting["reason"]
+	assert "of a user" in names(bench), "the database was touched before anybody approved"
+
+	put_request(live, "approve", "admin", "we enter it again", approves=state.waiting["approve"])
+	assert resume(bench, live) is State.ROLLED_BACK
+
+	state = assert_in_order(bench, live)
+	assert "of a user" not in names(bench)
+	assert state.result("lost-documents")["approved_by"] == "admin"
+	assert "of a user" in (live.losses / SITE / "losses.json").read_text() or "items" in json.dumps(
+		state.losses
+	)
+	with_rows = query_file(quarantine_of(state))
+	assert "of a user" in with_rows
+
+
+def query_file(path: Path) -> list[str]:
+	import sqlite3
+	from contextlib import closing
+
+	with closing(sqlite3.connect(path)) as database:
+		return [row[0] for row in database.execute("SELECT name FROM items")]
+
+
+def test_a_list_that_was_shown_before_is_enough_while_it_holds(
+	bench: PracticeBench, live: RunDirectory
+) -> None:
+	shown = list_losses(Bench.open(bench.path), live)
+	assert go_back(bench, live, approves=shown["sha256"]) is State.ROLLED_BACK
+	assert "of a user" not in names(bench)
+	assert_in_order(bench, live)
+
+
+def test_a_list_that_changed_since_is_shown_again(bench: PracticeBench, live: RunDirectory) -> None:
+	shown = list_losses(Bench.open(bench.path), live)
+	write(bench, "written after the list was read")
+	assert go_back(bench, live, approves=shown["sha256"]) is State.WAITING
+	state = load_state(live)
+	assert state.waiting["approve"] != shown["sha256"] and "2 rows" in state.waiting["reason"]
+
+	put_request(live, "approve", "admin", "the old list", approves=shown["sha256"])
+	assert resume(bench, live) is State.WAITING, "an approval of another list counted"
+	put_request(live, "approve", "admin", "this one", approves=state.waiting["approve"])
+	assert resume(bench, live) is State.ROLLED_BACK
+
+
+@pytest.mark.parametrize("how", ["a person", "the deadline"])
+def test_a_rollback_that_nobody_approves_is_given_up(bench: PracticeBench, how: str) -> None:
+	spec = quick_plan(bench, "migrating", migrate="always", decision_seconds=10)
+	run = create_run(bench, spec)
+	assert resume(bench, run) is State.SUCCEEDED
+	write(bench, "of a user")
+	before = take_picture(bench)
+	assert go_back(bench, run) is State.WAITING
+	if how == "a person":
+		put_request(run, "go", "admin", "we keep it")
+	else:
+		_let_the_deadline_pass(run)
+	assert resume(bench, run) is State.SUCCEEDED
+	assert "not rolled back" in assert_in_order(bench, run).reason
+	assert take_picture(bench) == before and "of a user" in names(bench)
+
+	# It may be tried again.
+	shown = list_losses(Bench.open(bench.path), run)
+	assert go_back(bench, run, approves=shown["sha256"]) is State.ROLLED_BACK
+
+
+@pytest.mark.parametrize("point", ["step-announced", "effect", "step-observed"])
+def test_a_rollback_after_the_opening_survives_a_kill(
+	bench: PracticeBench, live: RunDirectory, point: str
+) -> None:
+	shown = list_losses(Bench.open(bench.path), live)
+	put = {"approves": shown["sha256"]}
+	_announce_rollback(bench, live, put)
+	kill_runner_at(bench, live, point, "rollback-database")
+	assert resume(bench, live) is State.ROLLED_BACK
+	assert "of a user" not in names(bench)
+	assert "of a user" in query_file(quarantine_of(assert_in_order(bench, live)))
+
+
+def test_a_release_that_did_not_migrate_can_take_its_database_back(bench: PracticeBench) -> None:
+	backup = {**backup_settings(bench), "required_rung": 4}
+	run = create_run(bench, quick_plan(bench, "good", backup=backup))
+	assert resume(bench, run) is State.SUCCEEDED
+	write(bench, "of the release")
+	shown = list_losses(Bench.open(bench.path), run)
+	assert go_back(bench, run, database=True, approves=shown["sha256"]) is State.ROLLED_BACK
+	assert "of the release" not in names(bench)
+	assert_in_order(bench, run)
+
+
+def test_two_rollbacks_at_once_are_one(bench: PracticeBench, live: RunDirectory) -> None:
+	shown = list_losses(Bench.open(bench.path), live)
+	assert go_back(bench, live, approves=shown["sha256"]) is State.ROLLED_BACK
+	with pytest.raises(Exception, match="nothing to undo"):
+		go_back(bench, live, approves=shown["sha256"])
+
+
+@pytest.mark.parametrize("approves", ["", "yes", "0" * 63, "'; DROP TABLE items; --"])
+def test_what_is_no_hash_approves_nothing(bench: PracticeBench, live: RunDirectory, approves: str) -> None:
+	with pytest.raises(InputError, match="approve"):
+		go_back(bench, live, approves=approves)
+	with pytest.raises(InputError, match="approve"):
+		put_request(live, "approve", "admin", "yes", approves=approves)
+
+
+def _announce_rollback(bench: PracticeBench, run: RunDirectory, asked: dict[str, Any]) -> None:
+	"""Begin the rollback and die at once, so that the killed runner goes on with it."""
+	from press_deploy.engine.journal import Journal
+
+	journal = Journal(run.journal)
+	facts = {"cause": "admin: it is wrong", "by": "admin", "error": None, "database": False}
+	journal.append("rollback-started", {**facts, **asked})
+	journal.close()
+
+
+def _let_the_deadline_pass(run: RunDirectory) -> None:
+	from tests.support.practice_bench import wait_until
+
+	deadline = load_state(run).waiting["deadline"]
+	import time
+
+	wait_until(lambda: time.time() > deadline, "the deadline")

@@ -1,0 +1,121 @@
+"""The list of losses: equal content gives equal bytes, the hash is over what is shown, and nothing else."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from press_deploy.engine.errors import InputError
+from press_deploy.engine.losses import ACTIONS, Losses, Named
+
+INVOICES = {"created": Named(3, ("SI-1", "SI-2", "SI-3")), "submitted": Named(1, ("SI-0",))}
+LOSSES = Losses(
+	{"Company": {"changed": Named(2, ("A", "B"))}, "Sales Invoice": INVOICES},
+	("System Settings",),
+	{"__Auth": 1, "tabSeries": 2},
+	{"tabVersion": (5, 9)},
+)
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+COUNTS = st.integers(0, 10**9)
+NAMED = st.builds(Named, COUNTS, st.lists(NAMES, max_size=3).map(lambda names: tuple(sorted(names))))
+ANY_LOSSES = st.builds(
+	Losses,
+	st.dictionaries(NAMES, st.dictionaries(st.sampled_from(ACTIONS), NAMED, min_size=1), max_size=3),
+	st.lists(NAMES, unique=True, max_size=3).map(lambda names: tuple(sorted(names))),
+	st.dictionaries(NAMES, COUNTS, max_size=3),
+	st.dictionaries(NAMES, st.tuples(COUNTS, COUNTS), max_size=3),
+)
+
+
+def test_one_line_says_it():
+	assert LOSSES.describe() == (
+		"2 Companies changed; 3 Sales Invoices created, 1 submitted; settings changed in 1 DocType; "
+		"3 rows of 2 other tables"
+	)
+	assert Losses().describe() == "nothing" and Losses().is_empty and LOSSES.total == 10
+
+
+@pytest.mark.parametrize(
+	("doctype", "plural"),
+	[("Address", "Addresses"), ("Day", "Days"), ("Box", "Boxes"), ("Series", "Series"), ("ToDo", "ToDos")],
+)
+def test_plurals(doctype, plural):
+	assert Losses({doctype: {"created": Named(2)}}).describe() == f"2 {plural} created"
+	assert Losses({doctype: {"created": Named(1)}}).describe() == f"1 {doctype} created"
+
+
+def test_many_doctypes_stay_on_one_line():
+	losses = Losses({f"Kind {number}": {"created": Named(1)} for number in range(9)})
+	assert losses.describe().endswith("; documents of 4 more DocTypes")
+
+
+def test_lines_name_documents():
+	losses = Losses({"ToDo": {"deleted": Named(1200, ("A", "B"))}}, ("Website Settings",), {"__Auth": 1})
+	assert losses.lines() == [
+		"ToDo: 1,200 deleted: A, B and 1,198 more",
+		"Settings changed: Website Settings",
+		"Table __Auth: 1 row different",
+	]
+	assert list(LOSSES.noise_lines()) == ["tabVersion: 5 rows in the backup, 9 now"]
+
+
+def test_a_name_moves_no_cursor():
+	losses = Losses({"A\x1b[2J": {"created": Named(1, ("evil\x1b]0;x\x07\nname",))}}, ("B\r",), {"t\n": 1})
+	text = "".join([losses.describe(), *losses.lines()])
+	assert text.isprintable()
+
+
+@given(ANY_LOSSES)
+def test_losses_come_back_from_their_data(losses):
+	again = Losses.from_data(json.loads(json.dumps(losses.as_data())))
+	assert again == losses and again.sha256 == losses.sha256
+
+
+def test_the_hash_is_over_what_is_shown():
+	same = Losses(LOSSES.documents, LOSSES.singles, LOSSES.other_tables, {"tabVersion": (1, 2)})
+	assert same.sha256 == LOSSES.sha256
+	others = [
+		Losses(),
+		Losses(
+			{**LOSSES.documents, "ToDo": {"created": Named(1, ("T",))}}, LOSSES.singles, LOSSES.other_tables
+		),
+		Losses(
+			{**LOSSES.documents, "Company": {"changed": Named(2, ("A", "C"))}},
+			LOSSES.singles,
+			LOSSES.other_tables,
+		),
+		Losses(
+			{**LOSSES.documents, "Company": {"changed": Named(3, ("A", "B"))}},
+			LOSSES.singles,
+			LOSSES.other_tables,
+		),
+		Losses(
+			{**LOSSES.documents, "Company": {"deleted": Named(2, ("A", "B"))}},
+			LOSSES.singles,
+			LOSSES.other_tables,
+		),
+		Losses(LOSSES.documents, (), LOSSES.other_tables),
+		Losses(LOSSES.documents, LOSSES.singles, {"__Auth": 1, "tabSeries": 3}),
+	]
+	assert len({losses.sha256 for losses in [LOSSES, *others]}) == len(others) + 1
+
+
+@pytest.mark.parametrize(
+	"data",
+	[
+		None,
+		[],
+		{},
+		{**LOSSES.as_data(), "schema_version": 2},
+		{**LOSSES.as_data(), "documents": {"ToDo": {"eaten": {"count": 1, "names": []}}}},
+		{**LOSSES.as_data(), "documents": {"ToDo": {"created": {"count": "1", "names": []}}}},
+		{**LOSSES.as_data(), "documents": {"ToDo": {"created": {"count": -1, "names": []}}}},
+		{**LOSSES.as_data(), "documents": {"ToDo": {"created": {"count": 1, "names": [1]}}}},
+		{**LOSSES.as_data(), "other_tables": {"t": True}},
+		{**LOSSES.as_data(), "noise": {"t": [1]}},
+	],
+)
+def test_what_is_no_list_is_refused(data):
+	with pytest.raises(InputError, match="no list of losses"):
+		Losses.from_data(data)
