@@ -23,5 +23,9 @@ scheduler_events = {
 			"press_deploy.jobs.repair_records",
 		],
 	},
-	"daily": ["press_deploy.jobs.follow_up_runs", "press_deploy.jobs.prove_daily"],
+	"daily": [
+		"press_deploy.jobs.follow_up_runs",
+		"press_deploy.jobs.prove_daily",
+		"press_deploy.jobs.tidy_backups",
+	],
 }

@@ -11,6 +11,7 @@ from frappe import _
 from press_deploy.engine.backup import catalogue
 from press_deploy.engine.lock import is_alive
 from press_deploy.engine.losses import of_run
+from press_deploy.engine.retention import tidy
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import RunState, State, unfinished_runs
 from press_deploy.site import follow_up, runners
@@ -44,6 +45,14 @@ def repair_records() -> None:
 def follow_up_runs() -> None:
 	"""Daily: one figure for every run that is followed up."""
 	follow_up.sample_open_follow_ups()
+
+
+def tidy_backups() -> None:
+	"""Daily: backups and replaced databases that are over their time go; never the last proven one."""
+	followed_up = frappe.get_all("Deployment Run", {"follow_up_status": "Open"}, pluck="name")
+	bench, logger = runners.open_bench(), frappe.logger("press_deploy")
+	tidy(bench, frappe.local.site, followed_up, say=logger.info)
+	project_backups(bench)
 
 
 def take_sample(run: str) -> None:

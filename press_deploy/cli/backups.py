@@ -59,7 +59,9 @@ def standby(bench_path: str, run: str | None) -> None:
 		kept += [each for each in list_databases(bench, administrator) if each not in kept]
 	for each in kept:
 		size = show_size(each["bytes"])
-		click.echo(f"{each['name']}  {each['purpose']} of run {each['run'] or 'not known'}  {size}  {each['created']}")
+		click.echo(
+			f"{each['name']}  {each['purpose']} of run {each['run'] or 'not known'}  {size}  {each['created']}"
+		)
 	if not kept:
 		click.echo("There are none.")
 

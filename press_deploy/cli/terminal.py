@@ -67,7 +67,8 @@ class TerminalListener:
 
 	def _step_observed(self, data: dict, state: RunState) -> None:
 		self._show_phase(data["phase"])
-		seconds = time.monotonic() - self._begun.get(data["step"], time.monotonic())
+		now = time.monotonic()
+		seconds = now - self._begun.get(data["step"], now)
 		self.console.print(
 			f" {self._sign(data['result'])} {escape(data['title'])} [dim]({seconds:.1f} s)[/] {escape(data['found'])}"
 		)

@@ -19,9 +19,7 @@ from typing import Any
 from press_deploy.demo import framework
 
 
-def backup(
-	site: str, directory: str, with_files: bool = True, with_database: bool = True
-) -> dict[str, Any]:
+def backup(site: str, directory: str, with_files: bool = True, with_database: bool = True) -> dict[str, Any]:
 	"""Write database, configuration and files into `directory`, readable by their owner alone."""
 	os.umask(0o077)
 	target = Path(directory)

@@ -27,19 +27,28 @@ Say = Callable[[str], None]
 
 
 def tidy(
-	bench: Bench, followed_up: Collection[str] = (), now: datetime | None = None, say: Say = lambda line: None
+	bench: Bench,
+	site: str,
+	followed_up: Collection[str] = (),
+	now: datetime | None = None,
+	say: Say = lambda line: None,
 ) -> list[str]:
 	"""Remove what is over its time, and return what was removed, in words.
 
-	`followed_up` are the runs whose follow-up is open. While a run is under way nothing is touched.
+	Only what belongs to `site`: runs that it controls, and its own backups. `followed_up` are those of its runs
+	whose follow-up is open. While a run is under way nothing is touched.
 	"""
 	if is_alive(bench.deployments):
 		return []
 	now, removed = now or datetime.now(timezone.utc), []
-	for run in list_runs(bench.path):
+	runs = [run for run in list_runs(bench.path) if run.read_plan().control_site in (site, None)]
+	for run in runs:
 		if run.name not in followed_up and _is_over(run, now):
 			removed += _drop_databases(bench, run, say)
-	for entry in find_expired(bench, now, followed_up):
+	mine = {run.name for run in runs}
+	for entry in list(find_expired(bench, now, followed_up)):
+		if not (entry.run in mine or (entry.run is None and entry.site == site)):
+			continue
 		shutil.rmtree(entry.directory)
 		removed.append(f"backup of {entry.site}, {entry.made}")
 	for line in removed:
@@ -53,7 +62,9 @@ def find_expired(bench: Bench, now: datetime, followed_up: Collection[str] = ())
 		entries = find_backups(bench, site)
 		kept = next((entry for entry in entries if entry.reached >= PROVEN), None) or _best(entries)
 		for entry in entries:
-			is_used = entry.run is not None and (entry.run in followed_up or not _is_over_run(bench, entry.run, now))
+			is_used = entry.run is not None and (
+				entry.run in followed_up or not _is_over_run(bench, entry.run, now)
+			)
 			if entry is not kept and not is_used and _age(entry, now) > timedelta(days=_days(bench, entry)):
 				yield entry
 

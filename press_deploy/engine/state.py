@@ -258,7 +258,7 @@ def _leave_steps(state: RunState, record: Record, why: str) -> None:
 
 
 def _rollback_started(state: RunState, record: Record, data: dict) -> None:
-	state.state, state.waiting, state.ended = State.ROLLING_BACK, None, None
+	state.state, state.waiting, state.ended, state.reason = State.ROLLING_BACK, None, None, ""
 	if state.rollback:
 		state.notes.append(
 			{"text": f"An earlier rollback: {state.rollback['cause']}", "time": state.rollback["time"]}

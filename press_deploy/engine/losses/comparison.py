@@ -6,7 +6,7 @@ they belong to, and as rows of their table where there is no such document.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from press_deploy.engine.errors import StepFailed
@@ -102,7 +102,7 @@ class Comparison:
 		if doctype in OWN_DOCTYPES or PREFIX + doctype in NOISE:
 			return
 		for batch in self.differences.touched_names(doctype):
-			found = self._find_documents(doctype, batch)
+			found = self.find_documents(doctype, batch)
 			self.differences.add((doctype, name, "changed") for name in sorted(found.values()))
 			if doctype in batch and doctype not in found:
 				# The document of a DocType with settings has the DocType's name, and no table.
@@ -112,21 +112,29 @@ class Comparison:
 				for table, rows in self.differences.touched_rows(doctype, missing):
 					self._count_others(table, rows)
 
-	def _find_documents(self, doctype: str, names: list[str]) -> dict[str, str]:
+	def find_documents(self, doctype: str, names: list[str]) -> dict[str, str]:
 		"""The names of those documents that are there, live or in the backup, by how they were asked for."""
 		pair = self.pair(PREFIX + doctype)
 		if not pair.sides or not _has_names(pair):
 			return {}
 		wanted = ", ".join(self.reader.literal(name) for name in names)
-		real = {
-			str(row[0])
-			for _, _, place in reversed(pair.sides)
-			for row in self.reader.stream(f"SELECT name FROM {place} WHERE name IN ({wanted})")
-		}
-		# The database's collation may find a document by a name in other letters, as Frappe does.
-		folded = {_fold(name): name for name in sorted(real)}
-		found = {name: name if name in real else folded.get(_fold(name)) for name in names}
-		return {name: document for name, document in found.items() if document is not None}
+		real = self._ask(pair, lambda place: [f"SELECT name, name FROM {place} WHERE name IN ({wanted})"])
+		found = {name: name for name in names if name in real}
+		# The database may find a document by a name in other letters or accents, as Frappe does. Only the
+		# database knows which are the same to it.
+		others = [self.reader.literal(name) for name in names if name not in real]
+		return found | self._ask(
+			pair, lambda place: [f"SELECT {name}, name FROM {place} WHERE name = {name}" for name in others]
+		)
+
+	def _ask(self, pair: Pair, build: Callable[[str], list[str]]) -> dict[str, str]:
+		"""The pairs that some statements give on either side; the live side wins."""
+		answers: dict[str, str] = {}
+		for _, _, place in pair.sides:
+			if statements := build(place):
+				rows = self.reader.stream(" UNION ALL ".join(statements))
+				answers |= {str(asked): str(name) for asked, name in rows}
+		return answers
 
 	def _count_others(self, table: str, rows: int) -> None:
 		if rows:
@@ -152,7 +160,3 @@ def _parents(row: Difference) -> Iterator[tuple | None]:
 	"""The document that a row belongs to, live and in the backup; None where it belongs to none."""
 	for parenttype, parent in (row[2:4], row[4:6]):
 		yield (parenttype, parent) if parenttype and parent else None
-
-
-def _fold(name: str) -> str:
-	return name.casefold().rstrip()

@@ -74,14 +74,15 @@ class Rows:
 
 	def _read_child_rows(self, doctype: str, names: list[str], deleted: bool) -> dict[str, dict[str, list]]:
 		"""By parent and DocType of the child, in their order."""
-		wanted = {name.casefold(): name for name in names} | {name: name for name in names}
 		found: dict[str, dict[str, list]] = {}
 		for child in self._children_of(doctype):
-			for row in self._select(PREFIX + child, deleted, "parent", names, parenttype=doctype):
-				# The database may find a child by its parent's name in other letters, as Frappe does.
-				parent = wanted.get(str(row["parent"])) or wanted.get(str(row["parent"]).casefold())
-				if parent is not None:
-					found.setdefault(parent, {}).setdefault(child, []).append(row)
+			rows = list(self._select(PREFIX + child, deleted, "parent", names, parenttype=doctype))
+			# The database finds rows by a parent's name in other letters, too, as Frappe does.
+			others = sorted({str(row["parent"]) for row in rows} - set(names))
+			real = self._comparison.find_documents(doctype, others) if others else {}
+			for row in rows:
+				parent = real.get(str(row["parent"]), str(row["parent"]))
+				found.setdefault(parent, {}).setdefault(child, []).append(row)
 		return found
 
 	def _select(

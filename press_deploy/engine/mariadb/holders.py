@@ -37,18 +37,16 @@ def find_holders(cursor: Any, databases: list[str], users: list[str]) -> list[Ho
 	"""
 	places = ", ".join(["%s"] * len(databases))
 	people = ", ".join(["%s"] * len(users)) or "NULL"
-	cursor.execute(
-		"SELECT ID, USER, DB, TIME, COMMAND, COALESCE(LEFT(INFO, %s), '') FROM information_schema.PROCESSLIST "
-		f"WHERE (DB IN ({places}) OR USER IN ({people})) AND ID <> CONNECTION_ID() "
-		"AND COMMAND NOT IN ('Daemon', 'Binlog Dump', 'Killed') ORDER BY ID",
-		(SHOWN_LENGTH, *databases, *users),
-	)
-	return [
-		Holder(
-			int(number), user, database, int(seconds or 0), f"{command} {' '.join(statement.split())}".strip()
-		)
-		for number, user, database, seconds, command, statement in cursor.fetchall()
-	]
+	return _list_connections(cursor, f"DB IN ({places}) OR USER IN ({people})", [*databases, *users])
+
+
+def find_suspects(cursor: Any) -> list[Holder]:
+	"""Connections with an open transaction, to whatever database: one of them may have read a table of ours.
+
+	The server tells which one only with its plugin METADATA_LOCK_INFO. They are named, and never ended.
+	"""
+	numbers = list(find_transactions(cursor, 0))
+	return _list_connections(cursor, f"ID IN ({', '.join(map(str, numbers))})", []) if numbers else []
 
 
 def find_transactions(cursor: Any, seconds: int) -> dict[int, int]:
@@ -63,6 +61,21 @@ def find_transactions(cursor: Any, seconds: int) -> dict[int, int]:
 	except pymysql.OperationalError:
 		return {}
 	return {int(number): int(age) for number, age in cursor.fetchall()}
+
+
+def _list_connections(cursor: Any, condition: str, values: list[str]) -> list[Holder]:
+	cursor.execute(
+		"SELECT ID, USER, DB, TIME, COMMAND, COALESCE(LEFT(INFO, %s), '') FROM information_schema.PROCESSLIST "
+		f"WHERE ({condition}) AND ID <> CONNECTION_ID() "
+		"AND COMMAND NOT IN ('Daemon', 'Binlog Dump', 'Killed') ORDER BY ID",
+		(SHOWN_LENGTH, *values),
+	)
+	return [
+		Holder(
+			int(number), user, database, int(seconds or 0), f"{command} {' '.join(statement.split())}".strip()
+		)
+		for number, user, database, seconds, command, statement in cursor.fetchall()
+	]
 
 
 def end_holders(cursor: Any, holders: list[Holder]) -> list[str]:

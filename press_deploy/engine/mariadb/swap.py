@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import pymysql
 
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb.holders import end_holders, find_holders
+from press_deploy.engine.mariadb.holders import end_holders, find_holders, find_suspects
 from press_deploy.engine.mariadb.objects import StoredObject, drop_objects, make_objects
 from press_deploy.engine.mariadb.schemas import list_tables
 from press_deploy.engine.mariadb.server import quote
@@ -123,7 +123,8 @@ def insist(cursor: Any, databases: Databases, act: Callable[[], Result]) -> tupl
 				raise
 			holders = find_holders(cursor, databases.all, [databases.user])
 			if not left:
-				raise _refuse_held(databases, [str(holder) for holder in holders], ended) from None
+				suspects = holders or find_suspects(cursor)
+				raise _refuse_held(databases, [str(holder) for holder in suspects], ended) from None
 			ended += end_holders(cursor, holders)
 	raise AssertionError("the last try returns or raises")
 
@@ -181,7 +182,7 @@ def _refuse_unclear(databases: Databases, unclear: list[str], back: bool) -> Ste
 
 
 def _refuse_held(databases: Databases, holders: list[str], ended: list[str]) -> StepFailed:
-	who = ", ".join(holders) or "a connection of another user in another database"
+	who = ", ".join(holders) or "a connection that the server doesn't tell"
 	return StepFailed(
 		"Swapping",
 		f"database {databases.live}",

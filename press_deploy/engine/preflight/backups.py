@@ -83,7 +83,9 @@ def _check_site(context: Context, site: str, wants_standby: bool) -> Iterator[Ch
 	except Refused as error:
 		yield fail(name, error.why, error.remedy)
 	except DatabaseUnavailable as error:
-		yield fail(name, f"its database can't be reached: {error}", "start it, or mend the site's configuration")
+		yield fail(
+			name, f"its database can't be reached: {error}", "start it, or mend the site's configuration"
+		)
 		return
 	if wants_standby:
 		yield from _check_standby(context, site)

@@ -157,9 +157,7 @@ class LoadStandby(Step):
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		for site in context.spec.site_names:
-			if not Proof(context.backup_of(site)).has(
-				Rung(max(context.required_rung(), Rung.RESTORABLE))
-			):
+			if not Proof(context.backup_of(site)).has(Rung(max(context.required_rung(), Rung.RESTORABLE))):
 				return Observation(False, f"the backup of {site} is not proven")
 			if context.wants_standby(site) and not context.standbys[site].is_loaded():
 				return Observation(False, f"the standby database of {site} is not loaded")

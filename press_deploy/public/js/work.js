@@ -19,12 +19,13 @@ press_deploy.watch_work = function (work, title) {
 		</div>`).appendTo(dialog.body);
 		let timer = null;
 		let is_closed = false;
+		let result = null;
 		const heard = (message) => message.work === work && poll();
 		dialog.onhide = () => {
 			is_closed = true;
 			clearTimeout(timer);
 			frappe.realtime.off("press_deploy_work", heard);
-			resolve(null);
+			resolve(result);
 		};
 		dialog.show();
 		// A line shows at once; where there is no socket, the timer alone goes on asking.
@@ -37,10 +38,9 @@ press_deploy.watch_work = function (work, title) {
 			if (is_closed) return;
 			if (answer) show(answer);
 			if (answer?.state === "done") {
-				if (answer.result) {
-					resolve(answer.result);
-					dialog.hide();
-				}
+				result = answer.result;
+				// A dialog that is still fading in can't be hidden.
+				if (result) setTimeout(() => dialog.hide(), 600);
 				return;
 			}
 			if (answer?.state === "failed") return;

@@ -169,6 +169,17 @@ def test_frappes_own_fields_say_which_tables_a_doctype_has(invoices, tmp_path):
 	assert documents["rows"]["children"].keys() == {"Invoice Item"}
 
 
+def test_rows_whose_parent_is_written_otherwise_are_exported(mariadb, tmp_path):
+	mariadb.both(INVOICE, ITEM)
+	mariadb.insert(mariadb.after, "tabInvoice", [invoice("Été"), invoice("B")])
+	mariadb.insert(
+		mariadb.after, "tabInvoice Item", [item("1", "ETE", 1), item("2", "Été", 2), item("3", "B", 1)]
+	)
+	_, paths = write(mariadb, tmp_path / "losses")
+	documents = {found["name"]: found for found in json.loads(paths[1].read_text())["documents"]}
+	assert sorted(row["name"] for row in documents["Été"]["children"]["Invoice Item"]) == ["1", "2"]
+
+
 def test_names_that_are_hostile(databases, tmp_path):
 	evil = "../=Ev'il `\"%s"
 	quoted = evil.replace("`", "``")

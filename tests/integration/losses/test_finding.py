@@ -281,10 +281,11 @@ def test_types_that_a_migration_changed(mariadb):
 
 def test_a_document_is_found_by_its_name_in_other_letters(mariadb):
 	mariadb.both(NOTE, ITEM)
-	fill(mariadb, "tabNote", [note("Straße A")], [note("Straße A")])
-	fill(mariadb, "tabNote Item", [], [item("1", "straße a")])
+	fill(mariadb, "tabNote", [note("Straße A"), note("Été")], [note("Straße A"), note("New")])
+	fill(mariadb, "tabNote Item", [], [item("1", "strasse a"), item("2", "NEW"), item("3", "ete")])
 	found = mariadb.find()
-	assert found.documents == documents(changed=["Straße A"]) and not found.other_tables
+	assert found.documents == documents(created=["New"], changed=["Straße A"], deleted=["Été"])
+	assert not found.other_tables
 
 
 def test_views_sequences_and_indexes_are_no_tables(databases):

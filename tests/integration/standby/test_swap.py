@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pymysql
 import pytest
@@ -212,15 +213,14 @@ def test_writers_until_maintenance(site: Site):
 def test_a_long_transaction_is_ended(site: Site, monkeypatch: pytest.MonkeyPatch):
 	backup = site.load()
 	monkeypatch.setattr(swapping, "LOCK_WAIT_SECONDS", 1)
-	holder = site.server.connect(site.live)
-	cursor = holder.cursor()
-	cursor.execute("BEGIN")
-	cursor.execute("SELECT * FROM `tabSales Invoice` LIMIT 1")
-	number = holder.thread_id()
-	ended = site.standby.swap()["ended"]
-	assert [line for line in ended if f"connection {number} " in line], "the fault fired, and is told"
-	with pytest.raises(pymysql.Error):
-		cursor.execute("SELECT 1")
+	with closing(site.server.connect(site.live)) as holder:
+		cursor = holder.cursor()
+		cursor.execute("BEGIN")
+		cursor.execute("SELECT * FROM `tabSales Invoice` LIMIT 1")
+		ended = site.standby.swap()["ended"]
+		assert [line for line in ended if f"connection {holder.thread_id()} " in line], "the fault fired"
+		with pytest.raises(pymysql.Error):
+			cursor.execute("SELECT 1")
 	assert site.content() == backup
 
 
@@ -228,15 +228,14 @@ def test_a_holder_who_is_not_the_sites_is_named_not_ended(site: Site, monkeypatc
 	site.load()
 	before = site.content()
 	monkeypatch.setattr(swapping, "LOCK_WAIT_SECONDS", 1)
-	holder = site.server.connect("mysql")
-	cursor = holder.cursor()
-	cursor.execute("BEGIN")
-	cursor.execute(f"SELECT * FROM {quote(site.live)}.`tabSales Invoice` LIMIT 1")
-	with pytest.raises(StepFailed, match="locked by") as failure:
-		site.standby.swap()
-	assert f"connection {holder.thread_id()} " in failure.value.why
-	cursor.execute("SELECT 1")
-	holder.close()
+	with closing(site.server.connect("mysql")) as holder:
+		cursor = holder.cursor()
+		cursor.execute("BEGIN")
+		cursor.execute(f"SELECT * FROM {quote(site.live)}.`tabSales Invoice` LIMIT 1")
+		with pytest.raises(StepFailed, match="locked by") as failure:
+			site.standby.swap()
+		assert f"connection {holder.thread_id()} " in failure.value.why
+		cursor.execute("SELECT 1")
 	site.standby.undo_swap()
 	assert site.content() == before
 
