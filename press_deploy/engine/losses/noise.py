@@ -37,7 +37,7 @@ UNREAD_COLUMNS = {
 }
 
 # Projected again from the journals after the rollback, their child rows with them.
-OWN_DOCTYPES = frozenset({"Deployment Run", "Rollback Event"})
+OWN_DOCTYPES = frozenset({"Deployment Run", "Deployment Backup", "Rollback Event"})
 
 # It has names and is no DocType.
 NOT_DOCTYPES = frozenset({"tabSeries", "tabSingles"})

@@ -1,0 +1,69 @@
+"""Which method backs a database up, and why; and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from press_deploy.engine.backup import making
+from press_deploy.engine.backup.making import PHYSICAL_FROM_BYTES, choose_method
+from press_deploy.engine.errors import Refused
+from press_deploy.engine.mariadb.server import Server
+
+MARIADB = {"db_name": "shop", "db_type": "mariadb"}
+LARGE, SMALL = PHYSICAL_FROM_BYTES, PHYSICAL_FROM_BYTES - 1
+
+
+@pytest.fixture
+def machine(monkeypatch):
+	"""What the machine offers: set `why` to a reason against the physical method, None for none."""
+
+	class Machine:
+		why: str | None = None
+		programs = frozenset({"mariadb-dump"})
+
+	monkeypatch.setattr(making.physical, "why_not", lambda server, database: Machine.why)
+	monkeypatch.setattr(making, "find_administrator", lambda config: Server("root"))
+	monkeypatch.setattr(making.shutil, "which", lambda name: name if name in Machine.programs else None)
+	return Machine
+
+
+@pytest.mark.parametrize(
+	("size", "why", "programs", "method", "reason"),
+	[
+		(LARGE, None, {"mariadb-dump"}, "physical", "fastest"),
+		(SMALL, None, {"mariadb-dump"}, "stream", "less than 500 MB"),
+		(None, None, {"mariadb-dump"}, "stream", "less than 500 MB"),
+		(LARGE, "the server is remote", {"mariadb-dump"}, "stream", "the server is remote"),
+		(LARGE, "the server is remote", set(), "frappe", "mariadb-dump was not found"),
+	],
+)
+def test_the_method_follows_from_what_there_is(machine, size, why, programs, method, reason):
+	machine.why, machine.programs = why, programs
+	chosen = choose_method("auto", MARIADB, size)
+	assert (chosen.name, reason in chosen.reason) == (method, True), chosen
+
+
+def test_what_the_plan_says_wins_over_the_size(machine):
+	assert choose_method("physical", MARIADB, SMALL).name == "physical"
+	assert choose_method("frappe", MARIADB, LARGE).name == "frappe"
+	assert choose_method("stream", MARIADB, LARGE).name == "stream"
+
+
+@pytest.mark.parametrize("wanted", ["physical", "stream"])
+def test_what_can_t_be_done_is_refused_with_the_reason(machine, wanted):
+	machine.why, machine.programs = "the server is remote", frozenset()
+	with pytest.raises(Refused, match="set the method to auto") as refused:
+		choose_method(wanted, MARIADB, LARGE)
+	assert "remote" in refused.value.why or "mariadb-dump" in refused.value.why
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_other_databases_are_frappe_s(kind):
+	assert choose_method("auto", {"db_name": "shop", "db_type": kind}).name == "frappe"
+	with pytest.raises(Refused, match=kind):
+		choose_method("physical", {"db_name": "shop", "db_type": kind})
+
+
+def test_without_an_administrator_there_is_no_physical_copy(machine, monkeypatch):
+	monkeypatch.setattr(making, "find_administrator", lambda config: None)
+	assert "no administrator" in choose_method("auto", MARIADB, LARGE).reason
