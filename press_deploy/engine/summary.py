@@ -22,7 +22,7 @@ from press_deploy.engine.state import RunState, StepState, load_state
 def summarise(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 	"""What is known of a run. Raises `JournalDamaged`, `InputError`.
 
-	Keys: run, title, state, verdict, phase, started, ended, reason, error, waiting, rollback, dry_run, resumes,
+	Keys: run, title, state, verdict, phase, started, ended, reason, error, waiting, rollback, losses, dry_run, resumes,
 	alive, steps[] (name, phase, title, status, started, ended, found, error), checks[], verdicts[], triggers[],
 	notes[], requests[], downtime_seconds, outages[], apps[] (name, before, wanted, now), directory.
 	"""
@@ -43,6 +43,7 @@ def summarise(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 		"error": state.error or (state.rollback or {}).get("error"),
 		"waiting": state.waiting,
 		"rollback": state.rollback,
+		"losses": state.losses,
 		"dry_run": state.dry_run,
 		"resumes": state.resumes,
 		"alive": is_owned_by(bench, run.name),

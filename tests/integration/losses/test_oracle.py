@@ -148,7 +148,7 @@ def on_sqlite(tmp_path_factory):
 	return databases
 
 
-BUDGET = settings(max_examples=1200, deadline=None, suppress_health_check=list(HealthCheck))
+BUDGET = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @BUDGET
