@@ -6,7 +6,6 @@ database lies in quarantine, verified too. Called again after an interruption it
 
 from __future__ import annotations
 
-import gzip
 import os
 import sqlite3
 from contextlib import closing
@@ -15,11 +14,13 @@ from pathlib import Path
 import frappe
 
 from press_deploy.engine import durable
+from press_deploy.engine.backup.sqlite_check import check_sqlite
 from press_deploy.engine.errors import InputError, SiteProcessFailed
+from press_deploy.engine.mariadb.loading import load_dump
+from press_deploy.engine.mariadb.server import Server
 from press_deploy.site.backup import dump_database, private_files, sqlite_file
 from press_deploy.site.caches import clear_cache
-from press_deploy.site.database_client import import_dump
-from press_deploy.site.dumps import Dump, count_tables, inspect, unpack
+from press_deploy.site.dumps import Dump, inspect, unpack
 from press_deploy.site.tables import list_relations, list_tables
 
 LOCK_WAIT_SECONDS = 60
@@ -28,7 +29,7 @@ LOCK_WAIT_SECONDS = 60
 def restore(database: str, quarantine: str) -> dict:
 	"""Replace this site's database by the dump `database`; the present one is first kept in `quarantine`.
 
-	Both are absolute paths of gzipped dumps. Returns {"tables": how many there are now}. Raises
+	Both are absolute paths; the dump may be packed with gzip or zstd, what is kept is packed with gzip. Returns {"tables": how many there are now}. Raises
 	`SiteProcessFailed` when a dump is not whole or the result has not the tables of the dump.
 	"""
 	dump = inspect(Path(database))
@@ -68,8 +69,7 @@ def _replace_mariadb(dump: Dump) -> int:
 	_drop_everything()
 	# Our own transaction would hold on to a database that is not there any more.
 	frappe.db.close()
-	with gzip.open(dump.path) as content:
-		import_dump(content)
+	load_dump(dump.path, Server.of_site(frappe.conf), frappe.conf.db_name)
 	frappe.connect()
 	return len(list_tables())
 
@@ -97,4 +97,4 @@ def _replace_sqlite(dump: Dump) -> int:
 	new.replace(live)
 	durable.sync_directory(live.parent)
 	frappe.connect()
-	return count_tables(live)
+	return len(check_sqlite(live))

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from tests.site.real_site import TaskFailed
 
@@ -71,9 +72,12 @@ def test_no_password_among_the_arguments_of_any_process(site, tmp_path):
 	assert not any(password in command for command in seen)
 
 
-def test_the_database_goes_back_and_the_present_one_is_kept(site, tmp_path, todo):
+@pytest.mark.parametrize("packed", ["gzip", "zstd"])
+def test_the_database_goes_back_and_the_present_one_is_kept(site, tmp_path, todo, packed):
 	todo.add()
 	dump = back_up(site, tmp_path / "backup", with_files=False)["database"]
+	if packed == "zstd":
+		dump = _repack(dump)
 	todo.add()
 	site.execute("frappe.db.sql_ddl('CREATE TABLE press_deploy_later (a int)')")
 	quarantine = tmp_path / "quarantine.gz"
@@ -164,3 +168,10 @@ def test_sqlite_is_dumped_with_what_is_still_in_the_log(site, tmp_path, todo):
 		["sqlite3", copy, "SELECT count(*) FROM tabToDo"], capture_output=True, text=True, check=True
 	)
 	assert int(found.stdout) >= 1, wal
+
+
+def _repack(dump: Path) -> Path:
+	"""The same dump as the streaming method packs it."""
+	target = dump.with_suffix(".zst")
+	target.write_bytes(zstandard.compress(gzip.decompress(dump.read_bytes())))
+	return target

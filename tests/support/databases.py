@@ -149,3 +149,7 @@ def make_site_database(server: Server, database: str) -> None:
 def describe(content: dict[str, Any]) -> dict[str, Any]:
 	"""For messages of tests: tables with their checksums alone."""
 	return {name: state.checksum for name, state in content.items()}
+
+
+def count_tables(server: Server, database: str) -> int:
+	return len(execute(server, database, "SHOW TABLES"))

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine import backup, site_files
+from press_deploy.engine.backup.restorable import prove_in_scratch
+from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.errors import DeployError, StepFailed
 from press_deploy.engine.interrupts import WaitForPerson
 from press_deploy.engine.losses import export, find_losses
 from press_deploy.engine.losses.of_run import describe_all, find_all, open_former
+from press_deploy.engine.mariadb.scratch_server import find_server_program
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
 
@@ -125,6 +128,7 @@ class RollbackDatabase(Step):
 	def _restore(self, context: Context, site: str, quarantine: Path) -> None:
 		final = context.final_backup_of(site)
 		dump = backup.database_file(final if backup.is_verified(final) else context.backup_of(site))
+		self._prove_first(context, site, dump.parent)
 		quarantine.mkdir(parents=True, exist_ok=True)
 		context.site_processes.call(
 			"restore",
@@ -134,6 +138,20 @@ class RollbackDatabase(Step):
 			quarantine=str(quarantine / "replaced.gz"),
 		)
 		(quarantine / "restored").touch()
+
+	def _prove_first(self, context: Context, site: str, directory: Path) -> None:
+		"""What is imported replaces the live database at once: see it restored somewhere else before."""
+		if (context.bench.read_config(site).get("db_type") or "mariadb") != "mariadb":
+			return
+		if find_server_program() is None:
+			context.note(
+				f"The final backup of {site} was not restored elsewhere before: there is no mariadbd here."
+			)
+			return
+		proof = Proof(directory)
+		if not proof.has(Rung.RESTORABLE):
+			meter = context.measure(f"{site}, proving")
+			proof.record(Rung.RESTORABLE, prove_in_scratch(context.bench, directory, meter))
 
 
 class RollbackFiles(Step):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,13 @@ def restartable() -> Iterator[RestartableServer]:
 			yield server
 		finally:
 			server.scratch.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+	"""No test here talks TLS, and each connection would read all certificates of the machine."""
+	monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+	monkeypatch.setenv("SSL_CERT_DIR", os.devnull)
 
 
 @pytest.fixture

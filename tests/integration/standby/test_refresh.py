@@ -1,0 +1,116 @@
+"""Behind closed doors the standby catches up with live, and what differs is the final backup."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.mariadb.loading import load_dump
+from press_deploy.engine.mariadb.objects import without_status
+from press_deploy.engine.mariadb.server import quote
+from press_deploy.engine.standby import mariadb_refresh
+from tests.integration.standby import killed
+from tests.integration.standby.conftest import Site
+from tests.support.databases import execute
+
+CHANGED = ["note_id_seq", "tabDocType", "tabNew Thing", "tabSales Invoice"]
+
+
+def assert_up_to_date(site: Site, live: tuple[dict, list]) -> None:
+	found = site.content(site.standby.name)
+	assert found[0] == live[0]
+	assert without_status(found[1]) == without_status(live[1])
+
+
+def test_refresh(site: Site, tmp_path: Path):
+	site.load()
+	site.change()
+	live = site.content()
+	found = site.standby.refresh(tmp_path / "final")
+	assert found["changed"] == CHANGED
+	assert found["dropped"] == ["__Auth"]
+	assert found["bytes"] == (tmp_path / "final" / "changed.sql.zst").stat().st_size
+	assert_up_to_date(site, live)
+	assert site.standby.is_loaded()
+	site.standby.swap()
+	assert site.content() == live
+
+
+def test_nothing_changed(site: Site, tmp_path: Path):
+	site.load()
+	found = site.standby.refresh(tmp_path / "final")
+	assert (found["changed"], found["dropped"], found["bytes"]) == ([], [], 0)
+	assert sorted(path.name for path in (tmp_path / "final").iterdir()) == ["dropped.json", "objects.json"]
+	assert site.standby.is_loaded()
+
+
+def test_backup_and_final_backup_together_are_the_live_database(site: Site, tmp_path: Path):
+	"""What is kept restores the state of the closed doors, without the standby."""
+	site.load()
+	site.change()
+	live = site.content()
+	final = tmp_path / "final"
+	site.standby.refresh(final)
+	execute(site.server, None, "CREATE OR REPLACE DATABASE elsewhere")
+	load_dump(site.dump, site.server, "elsewhere")
+	load_dump(final / "changed.sql.zst", site.server, "elsewhere")
+	execute(
+		site.server,
+		"elsewhere",
+		*(f"DROP TABLE {quote(each)}" for each in json.loads((final / "dropped.json").read_text())),
+	)
+	found = site.content("elsewhere")[0]
+	execute(site.server, None, "DROP DATABASE elsewhere")
+	assert found == live[0]
+	assert json.loads((final / "objects.json").read_text()) == live[1]
+
+
+def test_killed_between_any_two_effects(site: Site, tmp_path: Path):
+	"""The dump that is kept holds every table that ever differed, however often it was interrupted."""
+	site.load()
+	site.change()
+	live = site.content()
+	instant, final = 0, tmp_path / "final"
+	while killed.kill_at(instant, lambda: site.standby.refresh(final)):
+		state = site.standby.loaded_note.state
+		if state == "refreshing":
+			assert not site.standby.is_loaded(), f"killed at instant {instant}"
+			with pytest.raises(StepFailed, match="no complete backup"):
+				site.standby.swap()
+		instant += 1
+	assert instant > 12
+	found = site.standby.refresh(final)
+	assert found["changed"] == CHANGED
+	assert_up_to_date(site, live)
+
+
+def test_somebody_writes(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+	site.load()
+	site.change()
+	original = mariadb_refresh.dump_database
+
+	def write_then_dump(*arguments, **named):
+		site.execute("INSERT INTO `tabNew Thing` VALUES ('late')")
+		return original(*arguments, **named)
+
+	monkeypatch.setattr(mariadb_refresh, "dump_database", write_then_dump)
+	with pytest.raises(StepFailed, match="tabNew Thing"):
+		site.standby.refresh(tmp_path / "final")
+	assert not site.standby.is_loaded()
+	monkeypatch.undo()
+	live = site.content()
+	site.standby.refresh(tmp_path / "final")
+	assert_up_to_date(site, live)
+
+
+def test_automatic_numbers_go_on(site: Site, tmp_path: Path):
+	site.load()
+	item = "`tabSales Invoice Item`"
+	site.execute(f"INSERT INTO {item} (parent) VALUES ('INV-1')", f"DELETE FROM {item} WHERE name > 150")
+	site.standby.refresh(tmp_path / "final")
+	site.standby.swap()
+	site.execute(f"INSERT INTO {item} (parent) VALUES ('INV-1')")
+	assert site.execute(f"SELECT MAX(name) > 151 FROM {item}") == [(1,)]
