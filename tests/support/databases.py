@@ -16,6 +16,7 @@ from typing import Any
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.mariadb.comparison import TableState, read_tables
 from press_deploy.engine.mariadb.objects import read_objects
+from press_deploy.engine.mariadb.schemas import drop_database
 from press_deploy.engine.mariadb.scratch_server import ScratchServer, start_scratch_server
 from press_deploy.engine.mariadb.server import Server, quote
 from press_deploy.engine.standby import open_standby
@@ -88,7 +89,9 @@ def execute(server: Server, database: str | None, *statements: str) -> list[tupl
 
 
 def make_database(server: Server, database: str, *statements: str) -> None:
-	execute(server, None, f"DROP DATABASE IF EXISTS {quote(database)}", f"CREATE DATABASE {quote(database)}")
+	with server.session() as cursor:
+		drop_database(cursor, database)
+	execute(server, None, f"CREATE DATABASE {quote(database)}")
 	execute(server, database, *statements)
 
 

@@ -19,7 +19,7 @@ from press_deploy.engine.mariadb.server import Server, quote
 # Enough to save round trips, few enough that one statement doesn't run for minutes.
 TABLES_AT_ONCE = 50
 # The next automatic number stands among the options behind the last parenthesis.
-_COUNTER = re.compile(r" AUTO_INCREMENT=(\d+)(?=[^)\n]*\Z|[^)\n]*\n)")
+_COUNTER = re.compile(r" AUTO_INCREMENT=(\d+)\b")
 
 
 @dataclass(frozen=True)

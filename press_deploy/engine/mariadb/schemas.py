@@ -9,8 +9,11 @@ Invariant: only a database that carries the mark is ever dropped, and only under
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import pymysql
 
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.server import quote
@@ -18,6 +21,9 @@ from press_deploy.engine.mariadb.server import quote
 PREFIX = "press_deploy "
 STANDBY, QUARANTINE = "standby", "quarantine"
 OLDEST_VERSION = (10, 6)
+# “can't rmdir …, Directory not empty”.
+NOT_EMPTY = 1010
+SETTLE_SECONDS, SETTLE_POLL_SECONDS = 30, 0.1
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,20 @@ def drop_schema(cursor: Any, name: str, purpose: str, live: str, run: str) -> No
 		raise StepFailed(
 			"Removing", f"database {name}", f"it is not the {purpose} of {live} and run {run}", "look into it"
 		)
-	cursor.execute(f"DROP DATABASE {quote(name)}")
+	drop_database(cursor, name)
+
+
+def drop_database(cursor: Any, name: str) -> None:
+	"""Drop a database that is there. What a killed client had asked for may still put a file into it."""
+	deadline = time.monotonic() + SETTLE_SECONDS
+	while True:
+		try:
+			cursor.execute(f"DROP DATABASE IF EXISTS {quote(name)}")
+			return
+		except pymysql.Error as error:
+			if error.args[0] != NOT_EMPTY or time.monotonic() > deadline:
+				raise
+			time.sleep(SETTLE_POLL_SECONDS)
 
 
 def is_marked(schema: Schema, purpose: str, live: str, run: str) -> bool:

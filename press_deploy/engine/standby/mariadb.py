@@ -123,11 +123,18 @@ class MariaDBStandby(StandbyDatabase):
 		self._before.write(since=since, tables=plain, objects=objects)
 		return {"tables": len(tables)}
 
+	@property
+	def remembered_since(self) -> str | None:
+		"""The server's time when the live tables were remembered; None when they were not."""
+		return self._before.read().get("since")
+
 	def prove(self) -> dict[str, Any]:
 		doing = f"Proving {self.name} against"
 		self.require_loaded(doing)
-		with self.ask(doing, self.live) as cursor:
+		with translate_server_errors(doing, self.live):
 			now, standby = read_both(self.server, self.live, self.name)
+		# A connection that had waited for this might have been closed by the server.
+		with self.ask(doing, self.live) as cursor:
 			return compare_tables(doing, self, cursor, self._before.read(), now, standby)
 
 	def refresh(self, directory: Path, progress: Progress | None = None) -> dict[str, Any]:
@@ -240,6 +247,6 @@ class MariaDBStandby(StandbyDatabase):
 		end_holders(cursor, find_holders(cursor, [self.name], []))
 		schema = find_schema(cursor, self.name)
 		if schema and schema.mark is None:
-			cursor.execute(f"DROP DATABASE {schemas.quote(self.name)}")
+			schemas.drop_database(cursor, self.name)
 			return
 		schemas.drop_schema(cursor, self.name, schemas.STANDBY, self.live, self.run)

@@ -134,7 +134,7 @@ class Swap:
 			)
 		schema = find_schema(cursor, name)
 		if schema and schema.mark is None:
-			cursor.execute(f"DROP DATABASE {schemas.quote(name)}")
+			schemas.drop_database(cursor, name)
 			schema = None
 		if schema is None:
 			live = self._standby.require_live(cursor, DOING)

@@ -123,7 +123,7 @@ def _compare_objects(doing: str, what: str, live: list[dict], loaded: list[dict]
 def _written_since(cursor: Any, database: str, before: dict[str, Any]) -> set[str]:
 	"""Tables that were written to, even if the rows are now what they were. The server may have forgotten some."""
 	cursor.execute(
-		"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND UPDATE_TIME >= %s",
+		"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND UPDATE_TIME > %s",
 		(database, before.get("since")),
 	)
 	return {row[0] for row in cursor.fetchall()}
