@@ -1,7 +1,10 @@
 """Two databases of one server compared: definitions, checksums of the rows, numbers of rows.
 
-Invariant: equal means equal definitions and equal `CHECKSUM TABLE … EXTENDED`, both read now; a table whose
-checksum the server can't tell is an error, never equal.
+`CHECKSUM TABLE` puts the values of a row side by side: 'ab', 'c' and 'a', 'bc' are the same to it. Tables with
+two columns of variable length or more get a second sum, over these values held apart.
+
+Invariant: equal means equal definitions and equal sums, read now; a table whose checksum the server can't tell
+is an error, never equal.
 """
 
 from __future__ import annotations
@@ -21,13 +24,24 @@ TABLES_AT_ONCE = 50
 # The next automatic number stands among the options behind the last parenthesis.
 _COUNTER = re.compile(r" AUTO_INCREMENT=(\d+)\b")
 
+# Between two values; as good as never in one.
+SEPARATOR = "\x1f|\x1e"
+# All others count as of variable length.
+_FIXED_TYPES = frozenset(
+	"tinyint smallint mediumint int bigint decimal float double char binary date time datetime timestamp year "
+	"enum set inet4 inet6 uuid".split()
+)
+
 
 @dataclass(frozen=True)
 class TableState:
-	"""What a table is. `counter` is its next automatic number; None where it has none, or has not begun."""
+	"""What a table is: its definition, and the sums of its rows as text.
+
+	`counter` is its next automatic number; None where it has none, or has not begun.
+	"""
 
 	definition: str
-	checksum: int
+	checksum: str
 	counter: int | None = None
 
 
@@ -52,9 +66,9 @@ def read_both(server: Server, one: str, other: str) -> tuple[dict[str, TableStat
 		return first.result(), second.result()
 
 
-def read_checksums(cursor: Any, database: str, tables: list[str]) -> dict[str, int]:
-	"""{table: checksum of its rows}; the order of rows doesn't count, their definition does."""
-	checksums: dict[str, int] = {}
+def read_checksums(cursor: Any, database: str, tables: list[str]) -> dict[str, str]:
+	"""{table: sums of its rows}; the order of rows doesn't count, their definition does."""
+	checksums: dict[str, str] = {}
 	for begin in range(0, len(tables), TABLES_AT_ONCE):
 		names = tables[begin : begin + TABLES_AT_ONCE]
 		listed = ", ".join(f"{quote(database)}.{quote(name)}" for name in names)
@@ -65,7 +79,9 @@ def read_checksums(cursor: Any, database: str, tables: list[str]) -> dict[str, i
 				raise StepFailed(
 					"Reading", f"table {name} of {database}", "it has no checksum", "see CHECK TABLE on it"
 				)
-			checksums[name] = int(checksum)
+			checksums[name] = str(checksum)
+	for name, columns in _find_ambiguous(cursor, database, tables).items():
+		checksums[name] += f" {_sum_apart(cursor, database, name, columns)}"
 	return checksums
 
 
@@ -81,7 +97,39 @@ def are_equal(one: TableState | None, other: TableState | None) -> bool:
 	return (one.definition, one.checksum) == (other.definition, other.checksum)
 
 
-def _define(cursor: Any, database: str, table: str, checksum: int) -> tuple[str, int, int | None]:
+def _find_ambiguous(cursor: Any, database: str, tables: list[str]) -> dict[str, list[str]]:
+	"""The tables with two or more columns of variable length: {table: the columns that tell its rows apart}.
+
+	These are the key and those columns; all columns where there is no key.
+	"""
+	cursor.execute(
+		"SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_KEY FROM information_schema.COLUMNS "
+		"WHERE TABLE_SCHEMA = %s ORDER BY TABLE_NAME, ORDINAL_POSITION",
+		(database,),
+	)
+	columns: dict[str, list[tuple[str, bool, bool]]] = {}
+	for table, name, kind, key in cursor.fetchall():
+		columns.setdefault(table, []).append((name, kind not in _FIXED_TYPES, key == "PRI"))
+	found = {}
+	for table in tables:
+		described = columns.get(table, [])
+		has_key = any(is_key for _, _, is_key in described)
+		if sum(is_variable for _, is_variable, _ in described) > 1:
+			found[table] = [name for name, *told in described if any(told) or not has_key]
+	return found
+
+
+def _sum_apart(cursor: Any, database: str, table: str, columns: list[str]) -> int:
+	# In binary: columns of different collations could not be joined. Which are NULL, CHECKSUM TABLE knows.
+	listed = ", ".join(f"CAST({quote(name)} AS BINARY)" for name in columns)
+	cursor.execute(
+		f"SELECT COALESCE(SUM(CRC32(CONCAT_WS(_binary'{SEPARATOR}', {listed}))), 0) "
+		f"FROM {quote(database)}.{quote(table)}"
+	)
+	return int(cursor.fetchone()[0])
+
+
+def _define(cursor: Any, database: str, table: str, checksum: str) -> tuple[str, str, int | None]:
 	cursor.execute(f"SHOW CREATE TABLE {quote(database)}.{quote(table)}")
 	definition = cursor.fetchone()[1]
 	head, newline, options = definition.rpartition("\n)")

@@ -123,11 +123,6 @@ class MariaDBStandby(StandbyDatabase):
 		self._before.write(since=since, tables=plain, objects=objects)
 		return {"tables": len(tables)}
 
-	@property
-	def remembered_since(self) -> str | None:
-		"""The server's time when the live tables were remembered; None when they were not."""
-		return self._before.read().get("since")
-
 	def prove(self) -> dict[str, Any]:
 		doing = f"Proving {self.name} against"
 		self.require_loaded(doing)

@@ -51,7 +51,6 @@ class Refresh:
 		live, copy = read_both(self._standby.server, self._live, self._copy)
 		objects = read_objects(cursor, self._live)
 		differing = {name for name in live if not are_equal(live[name], copy.get(name))}
-		differing |= self._written_since_backup(cursor) & set(live)
 		dropped = sorted(set(note["tables"]) - set(live))
 		changed = sorted((differing | set(note.get("changed", ()))) & set(live))
 		# On the disk before the standby is touched: afterwards they don't differ from it any more.
@@ -73,20 +72,6 @@ class Refresh:
 			**{"changed": changed, "dropped": dropped, "tables": len(live), "bytes": size, "files": files},
 			"not_made": broken,
 		}
-
-	def _written_since_backup(self, cursor: Any) -> set[str]:
-		"""Tables that the server knows to have been written to, whatever their checksums say.
-
-		`CHECKSUM TABLE` takes 'ab', 'c' and 'a', 'bc' in two columns side by side for the same row.
-		"""
-		query = (
-			"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND UPDATE_TIME >= %s"
-		)
-		since = self._standby.remembered_since
-		if since is None:
-			return set()
-		cursor.execute(query, (self._live, since))
-		return {row[0] for row in cursor.fetchall()}
 
 	def _begin(self, cursor: Any) -> dict[str, Any]:
 		"""What was loaded. An interrupted refresh is gone on with; anything else must be complete."""

@@ -114,6 +114,8 @@ class RollbackDatabase(Step):
 
 	def _swap(self, context: Context, site: str) -> None:
 		standby = context.standbys[site]
+		# Our own look into the database would be one that holds on to it.
+		context.databases[site].close()
 		try:
 			ended = standby.swap()["ended"]
 		except StepFailed as error:
