@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from press_deploy.engine.checks import FAILED, OK, WARNING
+from press_deploy.engine.checks import FAILED, OK, WARNING, Check
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.dumping import dump_database
 from press_deploy.engine.mariadb.server import Server, quote
@@ -26,6 +26,7 @@ from tests.support.databases import (
 	make_standby,
 	private_directory,
 )
+from tests.support.practice_bench import wait_until
 
 
 def test_load_and_prove(site: Site):
@@ -203,7 +204,8 @@ def test_room_and_long_transactions(site: Site, monkeypatch: pytest.MonkeyPatch)
 	with site.server.session(site.live) as cursor:
 		cursor.execute("BEGIN")
 		cursor.execute("SELECT * FROM tabSingles FOR UPDATE")
-		found = [check for check in site.standby.check(0) if check.outcome == WARNING]
+		# The server counts a transaction's age in whole seconds.
+		found = wait_until(lambda: _warnings(site), "a transaction that is long at work")
 	assert len(found) == 1 and "transaction open for" in found[0].found
 	assert [check.outcome for check in site.standby.check(1 << 60)].count(FAILED) == 1
 
@@ -316,3 +318,7 @@ def _die_while_swapping(restartable: RestartableServer, site: Site) -> None:
 		site.standby.swap()
 	killer.join()
 	assert fired.is_set(), "the server was killed in the middle of the renames"
+
+
+def _warnings(site: Site) -> list[Check]:
+	return [check for check in site.standby.check(0) if check.outcome == WARNING]
