@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from press_deploy.demo.build import build_bench
 from press_deploy.demo.practice_bench import PracticeBench
-from tests.faults.bench_state import reset
+from tests.faults.bench_state import backup_settings, reset
+
+# A step → what makes a plan need it.
+NeedsOf = Callable[[str], dict[str, Any]]
+# Steps that only some releases need.
+FORWARD_NEEDS = {
+	"standby": {"migrate": "always"},
+	"final-backup": {"migrate": "always"},
+	"migrate": {"migrate": "always"},
+	"build": {"build": "always"},
+	"requirements": {"requirements": "always"},
+}
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +45,33 @@ def bench(shared_bench: tuple[PracticeBench, Path]) -> PracticeBench:
 	practice, pristine = shared_bench
 	reset(practice, pristine)
 	return practice
+
+
+@pytest.fixture
+def needs_of(bench: PracticeBench, request: pytest.FixtureRequest) -> NeedsOf:
+	"""What a plan has to say so that a step is not skipped."""
+
+	def find(step: str) -> dict[str, Any]:
+		if step != "cloud-snapshot":
+			return FORWARD_NEEDS.get(step, {})
+		return {"backup": {**backup_settings(bench), "snapshot": request.getfixturevalue("volume")}}
+
+	return find
+
+
+@pytest.fixture
+def volume(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+	"""A volume at a provider on loopback, as a plan names it."""
+	monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+	monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "aws-secret")
+	monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+	server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+	server.start()
+	try:
+		endpoint = "http://{}:{}".format(*server.get_host_and_port())
+		provider = {"region": "eu-west-3", "endpoint_url": endpoint}
+		client = boto3.client("ec2", region_name=provider["region"], endpoint_url=endpoint)
+		made = client.create_volume(AvailabilityZone="eu-west-3a", Size=8)
+		yield {"provider": "aws", "volume": made["VolumeId"], "poll_seconds": 1, **provider}
+	finally:
+		server.stop()

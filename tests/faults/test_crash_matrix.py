@@ -5,12 +5,7 @@ The points are made from the step lists, so that a new step is covered without a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine import steps
@@ -26,17 +21,11 @@ from tests.faults.bench_state import (
 	resume,
 	take_picture,
 )
+from tests.faults.conftest import NeedsOf
 
 # Right after the announcement; after the effect, before it is recorded; right after the record.
 POINTS = ["step-announced", "effect", "step-observed"]
-# Steps that only some releases need, and what makes a plan need them.
-FORWARD_NEEDS = {
-	"standby": {"migrate": "always"},
-	"final-backup": {"migrate": "always"},
-	"migrate": {"migrate": "always"},
-	"build": {"build": "always"},
-	"requirements": {"requirements": "always"},
-}
+# Steps of a rollback that only some releases need, and what makes a plan need them.
 ROLLBACK_NEEDS = {
 	"rollback-pause-jobs": {"migrate": "always"},
 	"lost-documents": {"migrate": "always"},
@@ -50,13 +39,9 @@ ROLLBACK_NEEDS = {
 
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("step", [step.name for step in steps.FORWARD])
-def test_run_goes_on_after_a_kill(
-	bench: PracticeBench, request: pytest.FixtureRequest, step: str, point: str
-) -> None:
-	needs = FORWARD_NEEDS.get(step, {})
-	if step == "cloud-snapshot":
-		needs = {"backup": {**backup_settings(bench), "snapshot": request.getfixturevalue("volume")}}
-	run = create_run(bench, quick_plan(bench, "migrating" if step == "migrate" else "good", **needs))
+def test_run_goes_on_after_a_kill(bench: PracticeBench, needs_of: NeedsOf, step: str, point: str) -> None:
+	release = "migrating" if step == "migrate" else "good"
+	run = create_run(bench, quick_plan(bench, release, **needs_of(step)))
 	before = take_picture(bench)
 
 	kill_runner_at(bench, run, point, step)
@@ -115,24 +100,6 @@ def test_run_goes_on_after_a_kill_between_steps(
 
 	assert_in_order(bench, run)
 	assert take_picture(bench) == before
-
-
-@pytest.fixture
-def volume(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-	"""A volume at a provider on loopback, as a plan names it."""
-	monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-	monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "aws-secret")
-	monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-	server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-	server.start()
-	try:
-		endpoint = "http://{}:{}".format(*server.get_host_and_port())
-		provider = {"region": "eu-west-3", "endpoint_url": endpoint}
-		client = boto3.client("ec2", region_name=provider["region"], endpoint_url=endpoint)
-		made = client.create_volume(AvailabilityZone="eu-west-3a", Size=8)
-		yield {"provider": "aws", "volume": made["VolumeId"], "poll_seconds": 1, **provider}
-	finally:
-		server.stop()
 
 
 def assert_every_step_recorded_once(run) -> None:

@@ -20,8 +20,8 @@ from tests.faults.bench_state import (
 	resume,
 	take_picture,
 )
+from tests.faults.conftest import NeedsOf
 from tests.faults.saboteur import Saboteur, run_sabotaged
-from tests.faults.test_crash_matrix import FORWARD_NEEDS
 from tests.support.practice_bench import wait_until
 
 
@@ -103,8 +103,8 @@ def test_migrated_and_opened_database_is_not_rolled_back_without_a_person(bench:
 
 
 @pytest.mark.parametrize("step", [step.name for step in steps.FORWARD])
-def test_dead_run_is_rolled_back(bench: PracticeBench, step: str) -> None:
-	run = create_run(bench, quick_plan(bench, "good", **FORWARD_NEEDS.get(step, {})))
+def test_dead_run_is_rolled_back(bench: PracticeBench, needs_of: NeedsOf, step: str) -> None:
+	run = create_run(bench, quick_plan(bench, "good", **needs_of(step)))
 	before = take_picture(bench)
 	kill_runner_at(bench, run, "step-announced", step)
 	had_begun = load_state(run).was_announced(steps.FIRST_CHANGE)
