@@ -24,6 +24,7 @@ from press_deploy.engine.requests import check_approval, put_request
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.state import Phase, RunState, State, load_state
 from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.rollback_database import check_listable
 from press_deploy.engine.waiting import leave_waiting
 
 # In these phases no visitor may get through.
@@ -286,6 +287,7 @@ def roll_back(
 			put_request(run, "rollback", by, reason, database=database, approves=approves)
 		else:
 			_refuse_pointless_rollback(bench, context.state)
+			check_listable(context, database)
 			cause = RollbackNeeded(f"{by}: {reason}", by=by, database=database, approves=approves)
 			context.journal.append("rollback-started", cause.as_data())
 		return Runner(context, told).run()

@@ -174,7 +174,19 @@ class RunState:
 	@property
 	def was_opened(self) -> bool:
 		"""Whether users may have worked on the site since the backup that a rollback returns to."""
-		return self.was_announced("open") or not self.was_announced("final-backup")
+		if self.was_announced("open") or not self.was_announced("final-backup"):
+			return True
+		# A rollback that stopped may have been followed by a person who opened the sites by hand.
+		by_hand = self.before("rollback-maintenance").get("found_open")
+		return bool(by_hand) or any(step.name == "rollback-open" for step in self.earlier_rollbacks)
+
+	@property
+	def nothing_was_undone(self) -> bool:
+		"""Whether every rollback so far stopped before it put anything back."""
+		return not any(
+			step.status != "skipped" and (step.name.startswith("undo-") or step.name == "rollback-database")
+			for step in self.earlier_rollbacks
+		)
 
 	def approval_of(self, sha256: str) -> str | None:
 		"""Who accepted that what this list names is lost; None when nobody did."""

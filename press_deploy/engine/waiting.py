@@ -43,6 +43,9 @@ def _leave_approval(context: Context, waiting: dict[str, Any], decision: dict[st
 	"""The rollback goes on when its list was approved; somebody, or the deadline, may give it up."""
 	if by := context.state.approval_of(waiting["approve"]):
 		context.journal.append("went-on", {"step": waiting["step"], "by": by, "rollback": True})
+	elif decision and decision["action"] not in ("go", "approve") and not _needs_database(context, decision):
+		# Without the database nothing of the users' is lost.
+		raise RollbackNeeded.asked_by(decision)
 	elif _is_go(decision) and waiting["accepts_go"]:
 		context.journal.append("rollback-abandoned", {"reason": f"{decision['by']}: {decision['reason']}"})
 	elif waiting["when_nobody_decides"] == "keep" and _is_over(waiting):
@@ -50,6 +53,10 @@ def _leave_approval(context: Context, waiting: dict[str, Any], decision: dict[st
 		context.journal.append("rollback-abandoned", {"reason": why})
 	else:
 		_wait_on(context, waiting)
+
+
+def _needs_database(context: Context, decision: dict[str, Any]) -> bool:
+	return bool(decision.get("database")) or context.state.was_announced("migrate")
 
 
 def _is_go(decision: dict[str, Any] | None) -> bool:

@@ -30,18 +30,27 @@ class Open(Step):
 	name, title, phase = "open", "Maintenance off", Phase.OPEN
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		PauseJobs().undo(context, context.state.before("pause-jobs") or {"previous": {}})
+		PauseJobs().undo(context, self._jobs_before(context))
 		context.lease.close()
 		context.services.maintenance_off(context.run.name, context.state.before("maintenance")["previous"])
 		context.maintenance.wait_until(context.spec.site_names, OPEN)
 		return {}
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		for key, step in (("maintenance_mode", "maintenance"), ("pause_scheduler", "pause-jobs")):
-			for site, value in context.state.before(step).get("previous", {}).items():
+		former = {
+			"maintenance_mode": context.state.before("maintenance"),
+			"pause_scheduler": self._jobs_before(context),
+		}
+		for key, found in former.items():
+			for site, value in found.get("previous", {}).items():
 				if get_value(str(context.bench.site_config(site)), key) != value:
 					return Observation(False, f"{key} of {site} is not as it was before")
 		return context.maintenance.observe(context.spec.site_names, OPEN)
+
+	def _jobs_before(self, context: Context) -> dict[str, Any]:
+		"""What the run found before it paused the scheduler, or its rollback did."""
+		state = context.state
+		return state.before("pause-jobs") or state.before("rollback-pause-jobs") or {"previous": {}}
 
 
 class PublicSmokeTests(Step):

@@ -45,7 +45,9 @@ class RollbackMaintenance(Maintenance):
 		return None if context.state.was_announced("maintenance") else "the run had closed nothing yet"
 
 	def prepare(self, context: Context) -> dict[str, Any]:
-		return context.state.before("maintenance")
+		sites = context.spec.site_names
+		found_open = [site for site in sites if not context.bench.read_config(site).get("maintenance_mode")]
+		return {**context.state.before("maintenance"), "found_open": found_open}
 
 
 class RollbackPauseJobs(PauseJobs):
@@ -57,7 +59,13 @@ class RollbackPauseJobs(PauseJobs):
 		return None if context.state.rolls_database_back else "the database stays as it is"
 
 	def prepare(self, context: Context) -> dict[str, Any]:
-		return context.state.before("pause-jobs") or super().prepare(context)
+		# What the first of them found: a later one would find what it had set.
+		earlier = [step.before for step in context.state.earlier_rollbacks if step.name == self.name]
+		return (
+			context.state.before("pause-jobs")
+			or next(filter(None, earlier), None)
+			or super().prepare(context)
+		)
 
 	def _heed_requests(self, context: Context) -> None:
 		"""A rollback is what the last request asked for."""

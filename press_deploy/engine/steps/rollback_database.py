@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from press_deploy.engine import backup, site_files
 from press_deploy.engine.backup.restorable import prove_in_scratch
 from press_deploy.engine.backup.rungs import Proof, Rung
-from press_deploy.engine.errors import DeployError, StepFailed
+from press_deploy.engine.errors import DeployError, Refused, StepFailed
 from press_deploy.engine.interrupts import WaitForPerson
 from press_deploy.engine.losses import export, find_losses
 from press_deploy.engine.losses.of_run import describe_all, find_all, open_former
 from press_deploy.engine.mariadb.scratch_server import find_server_program
+from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
 
@@ -40,7 +41,10 @@ class LostDocuments(Step):
 		return "nobody could write since the final backup, and the plan lets the database go back by itself"
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		listed = describe_all(find_all(context.standbys))
+		waiting = {site: each for site, each in context.standbys.items() if not _is_swapped(each)}
+		if not waiting:
+			return {"found": "the databases were swapped by an earlier rollback already"}
+		listed = describe_all(find_all(waiting))
 		shown = context.state.losses
 		if shown is None or shown["sha256"] != listed["sha256"]:
 			context.journal.append("losses", listed)
@@ -54,7 +58,8 @@ class LostDocuments(Step):
 				"sha256": listed["sha256"],
 				"found": f"{by} approved: {listed['summary']}",
 			}
-		opened = context.state.was_announced("open")
+		# What was half put back is not to be opened as if nothing had happened.
+		opened = context.state.was_announced("open") and context.state.nothing_was_undone
 		raise WaitForPerson(
 			f"rolling the database back would lose: {listed['summary']}",
 			when_nobody_decides="keep" if opened else "wait",
@@ -229,6 +234,25 @@ class ExportLosses(Step):
 		listed = describe_all(losses)
 		context.journal.append("losses", {**listed, "files": [str(file) for file in files]})
 		return {"files": len(files), "found": f"{listed['summary']}; with their rows in {context.run.losses}"}
+
+
+def check_listable(context: Context, database: bool) -> None:
+	"""Before sites that are open are closed for it: raise `Refused` where the rollback could not go on."""
+	state = context.state
+	if not (database or state.was_announced("migrate")) or not state.was_opened:
+		return
+	for site, standby in context.standbys.items():
+		if standby is None or not (standby.is_loaded() or standby.observe_swapped().done):
+			raise Refused(
+				"Rolling back",
+				f"run {context.run.name}",
+				f"the database of {site} would go back, and without its standby nobody can say what would be lost",
+				"the sites stay open; restore the backup of the run by hand if that is what you want",
+			)
+
+
+def _is_swapped(standby: StandbyDatabase | None) -> bool:
+	return standby is not None and standby.observe_swapped().done
 
 
 def open_all_former_data(context: Context) -> None:
