@@ -1,0 +1,57 @@
+"""Whether users may have worked since the backup, and whether anything was put back: told from the journal."""
+
+from __future__ import annotations
+
+import pytest
+
+from press_deploy.engine.state import RunState, StepState
+
+
+def step(name: str, status: str = "done", **before: object) -> StepState:
+	return StepState(name, "rollback", name, status, "2030-01-01T00:00:00+00:00", before=dict(before))
+
+
+def run_with(*steps: StepState, earlier: tuple[StepState, ...] = ()) -> RunState:
+	return RunState("run", steps={each.name: each for each in steps}, earlier_rollbacks=list(earlier))
+
+
+CLOSED = (step("maintenance"), step("final-backup"), step("migrate", "failed"))
+
+
+def test_behind_closed_doors_nobody_worked():
+	assert not run_with(*CLOSED, step("rollback-maintenance", found_open=[])).was_opened
+
+
+@pytest.mark.parametrize(
+	"state",
+	[
+		run_with(*CLOSED, step("open")),
+		run_with(step("maintenance")),
+		run_with(*CLOSED, step("rollback-maintenance", found_open=["shop.example"])),
+		run_with(*CLOSED, earlier=(step("rollback-open"),)),
+	],
+	ids=["opened by the run", "a backup of before the closing", "opened by hand", "opened by a rollback"],
+)
+def test_whoever_may_have_worked_is_asked(state):
+	assert state.was_opened
+
+
+@pytest.mark.parametrize(
+	("earlier", "untouched"),
+	[
+		((), True),
+		((step("rollback-maintenance"), step("undo-switch-code", "skipped")), True),
+		((step("undo-switch-code"),), False),
+		((step("rollback-database", "failed"),), False),
+	],
+)
+def test_what_was_half_put_back_is_no_release_to_keep(earlier, untouched):
+	assert run_with(*CLOSED, earlier=earlier).nothing_was_undone is untouched
+
+
+def test_only_the_list_itself_approves():
+	state = run_with(*CLOSED)
+	state.requests = [{"by": "admin", "approves": "a" * 64}]
+	state.rollback = {"by": "boss", "approves": "b" * 64}
+	assert state.approval_of("a" * 64) == "admin" and state.approval_of("b" * 64) == "boss"
+	assert state.approval_of("c" * 64) is None
