@@ -79,13 +79,13 @@ def kill_all(places: Places) -> None:
 	wait_for(kill_what_is_left, KILL_SECONDS, f"the end of the processes of {places.directory}")
 
 
-def wait_for(look: Callable[[], Result], seconds: float, what: str) -> Result:
-	"""Look until there is something to see, and return it. Raises `TimeoutError`."""
+def wait_for(look: Callable[[], Result], seconds: float, what: str, every: float = POLL_SECONDS) -> Result:
+	"""Look every so many seconds until there is something to see, and return it. Raises `TimeoutError`."""
 	deadline = time.monotonic() + seconds
 	while not (result := look()):
 		if time.monotonic() > deadline:
 			raise TimeoutError(f"Waited {seconds:g} s for {what}")
-		time.sleep(POLL_SECONDS)
+		time.sleep(every)
 	return result
 
 

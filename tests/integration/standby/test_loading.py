@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from press_deploy.demo.processes import wait_for
 from press_deploy.engine.checks import FAILED, OK, WARNING, Check
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.dumping import dump_database
@@ -26,7 +27,6 @@ from tests.support.databases import (
 	make_standby,
 	private_directory,
 )
-from tests.support.practice_bench import wait_until
 
 
 def test_load_and_prove(site: Site):
@@ -204,8 +204,8 @@ def test_room_and_long_transactions(site: Site, monkeypatch: pytest.MonkeyPatch)
 	with site.server.session(site.live) as cursor:
 		cursor.execute("BEGIN")
 		cursor.execute("SELECT * FROM tabSingles FOR UPDATE")
-		# The server counts a transaction's age in whole seconds.
-		found = wait_until(lambda: _warnings(site), "a transaction that is long at work")
+		# Read more often than every 0.1 s, the server's list of transactions is never renewed.
+		found = wait_for(lambda: _warnings(site), 30, "a transaction that is long at work", every=0.3)
 	assert len(found) == 1 and "transaction open for" in found[0].found
 	assert [check.outcome for check in site.standby.check(1 << 60)].count(FAILED) == 1
 
