@@ -300,9 +300,8 @@ def _hold(
 	"""The run with the bench locked for it, its journal open and checked, and nothing of it left running."""
 	spec = run.read_plan()
 	with BenchLock(bench.deployments, run.name, reason, lambda name: _is_unfinished(bench, name)) as lock:
-		journal = Journal(run.journal)
+		journal, state = Journal(run.journal), RunState(run.name)
 		try:
-			state = RunState(run.name)
 			for record in journal.records:
 				state.follow(record)
 			if state.started:
@@ -313,10 +312,11 @@ def _hold(
 			context.on_progress = lambda line: _tell_each(told, lambda listener: listener.progress_made(line))
 			journal.on_append = lambda record: _tell(context, told, record)
 			yield context, told
-			if not state.is_unfinished:
-				lock.forget()
 		finally:
 			journal.close()
+			# Also when it was refused: a run that has not begun, or is over, leaves no owner behind.
+			if state.started is None or not state.is_unfinished:
+				lock.forget()
 
 
 def _tell(context: Context, listeners: list[Listener], record: Record) -> None:

@@ -102,6 +102,7 @@ class RunState:
 	accepted: dict[str, str] = field(default_factory=dict)  # step → the person who said GO to it
 	rollback: dict[str, Any] | None = None
 	losses: dict[str, Any] | None = None  # what the newest rollback of the database loses, per site
+	was_left: bool = False  # a rollback stopped, and since then only a person kept the sites closed
 	resumes: int = 0
 	last_seq: int = 0
 
@@ -173,12 +174,8 @@ class RunState:
 
 	@property
 	def was_opened(self) -> bool:
-		"""Whether users may have worked on the site since the backup that a rollback returns to."""
-		if self.was_announced("open") or not self.was_announced("final-backup"):
-			return True
-		# A rollback that stopped may have been followed by a person who opened the sites by hand.
-		by_hand = self.before("rollback-maintenance").get("found_open")
-		return bool(by_hand) or any(step.name == "rollback-open" for step in self.earlier_rollbacks)
+		"""Whether the run itself let users work since the backup that a rollback returns to."""
+		return self.was_announced("open") or not self.was_announced("final-backup")
 
 	@property
 	def nothing_was_undone(self) -> bool:
@@ -300,6 +297,7 @@ def _rollback_abandoned(state: RunState, record: Record, data: dict) -> None:
 def _ended(state: RunState, record: Record, data: dict) -> None:
 	state.state, state.ended = State(data["state"]), record.time
 	state.reason, state.error, state.waiting = data["reason"], data.get("error"), None
+	state.was_left = state.was_left or state.state is State.FATAL
 	_leave_steps(state, record, data["reason"])
 
 

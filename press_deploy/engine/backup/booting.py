@@ -1,21 +1,21 @@
 """Rung 5: a site is started on its standby database, in private, and answers.
 
-Invariant: the standby is reached by the site's own user, whose right to it ends with the test; nothing of the
-bench's own configuration changes.
+Invariant: the standby is reached by a user of its own, which can see nothing else and is gone with the test;
+nothing of the bench's own configuration changes, nor of the site's user.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pymysql
-
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.administrator import find_administrator
 from press_deploy.engine.mariadb.server import quote
+from press_deploy.engine.mariadb.server_errors import translate_server_errors
 from press_deploy.engine.preview import open_preview
 from press_deploy.engine.web import GOOD
 
@@ -24,16 +24,25 @@ if TYPE_CHECKING:
 
 PATHS = ("/api/method/ping", "/login")
 ANSWER_SECONDS, CONSOLE_SECONDS = 60, 300
+MAKING = "Making a user for"
 
 
 def boot(context: Context, site: str) -> dict[str, Any]:
 	"""Start the site on its standby database and ask it. Returns {"answers", "console"}. Raises `StepFailed`."""
 	standby, directory = context.standbys[site], context.run.path / "boot"
+	if standby is None:
+		raise StepFailed(
+			"Starting",
+			f"{site} on its standby database",
+			"it has none, because the database's administrator is not known",
+			"name the administrator, or require rung 4 only",
+		)
 	config = context.bench.read_config(site)
-	overrides = {"db_name": Path(standby.name).stem, "db_user": config.get("db_user") or config["db_name"]}
 	with (
-		_right_to_read(config, standby.name),
-		open_preview(context.bench, [site], directory, context.programs, context.web, overrides) as address,
+		_let_in(config, standby.name) as login,
+		open_preview(
+			context.bench, [site], directory, context.programs, context.web, _overrides(standby.name, login)
+		) as address,
 	):
 		answers = {path: _ask(context, site, path, address) for path in PATHS}
 		return {"answers": answers, "console": _check_console(context, site, directory / "sites")}
@@ -73,33 +82,44 @@ def _check_console(context: Context, site: str, sites: Path) -> str:
 	return "passed"
 
 
+def _overrides(database: str, login: dict[str, str]) -> dict[str, Any]:
+	"""What the site's configuration says otherwise. A standby of SQLite is named by its file."""
+	return {"db_name": Path(database).stem, **login}
+
+
 @contextmanager
-def _right_to_read(config: dict[str, Any], database: str) -> Iterator[None]:
-	"""Let the site's own user into the standby, for as long as the block lasts."""
+def _let_in(config: dict[str, Any], database: str) -> Iterator[dict[str, str]]:
+	"""A user for the standby alone, as keys of a site's configuration; gone after the block.
+
+	It has the database's name: Frappe 15 takes no other user. What a killed call left is made anew.
+	"""
 	if (config.get("db_type") or "mariadb") != "mariadb":
-		yield
+		yield {}
 		return
-	administrator = find_administrator(config)
-	user = config.get("db_user") or config["db_name"]
+	administrator, password = find_administrator(config), secrets.token_urlsafe(24)
+	assert administrator, "without an administrator there is no standby"
+	with translate_server_errors(MAKING, f"database {database}"), administrator.session() as cursor:
+		cursor.execute(
+			"SELECT host FROM mysql.user WHERE user = %s", (config.get("db_user") or config["db_name"],)
+		)
+		hosts = [row[0] for row in cursor.fetchall()]
 	try:
-		with administrator.session() as cursor:
-			cursor.execute("SELECT host FROM mysql.user WHERE user = %s", (user,))
-			hosts = [row[0] for row in cursor.fetchall()]
-			# In a grant, _ and % stand for any character unless escaped.
-			place = quote(database.replace("_", "\\_").replace("%", "\\%%"))
-			_each(cursor, f"GRANT ALL PRIVILEGES ON {place}.* TO %s@%s", user, hosts)
-		try:
-			yield
-		finally:
-			with administrator.session() as cursor:
-				_each(cursor, f"REVOKE ALL PRIVILEGES ON {place}.* FROM %s@%s", user, hosts)
-	except pymysql.Error as error:
-		why = str(error.args[-1])
-		raise StepFailed(
-			"Giving", f"{user} the right to {database}", why, "see the administrator's rights"
-		) from None
+		with translate_server_errors(MAKING, f"database {database}"), administrator.session() as cursor:
+			_drop_user(cursor, database, hosts)
+			for host in hosts:
+				cursor.execute("CREATE USER %s@%s IDENTIFIED BY %s", (database, host, password))
+				cursor.execute(f"GRANT ALL PRIVILEGES ON {_escape(database)}.* TO %s@%s", (database, host))
+		yield {"db_user": database, "db_password": password}
+	finally:
+		with translate_server_errors(MAKING, f"database {database}"), administrator.session() as cursor:
+			_drop_user(cursor, database, hosts)
 
 
-def _each(cursor: Any, statement: str, user: str, hosts: list[str]) -> None:
+def _drop_user(cursor: Any, user: str, hosts: list[str]) -> None:
 	for host in hosts:
-		cursor.execute(statement, (user, host))
+		cursor.execute("DROP USER IF EXISTS %s@%s", (user, host))
+
+
+def _escape(database: str) -> str:
+	"""In a grant, _ and % stand for any character unless escaped; the second one also in a statement's text."""
+	return quote(database.replace("_", "\\_").replace("%", "\\%%"))

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.backup.encryption_key import check_encryption_key
-from press_deploy.engine.backup.manifest import database_file
+from press_deploy.engine.backup.manifest import database_file, find_expected_hash
 from press_deploy.engine.backup.proving import prove_file
 from press_deploy.engine.backup.restoring import scratch_database
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.file_copy import hash_file
 from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.administrator import find_administrator
 from press_deploy.engine.mariadb.scratch_server import run_scratch_server
@@ -71,15 +72,31 @@ def _prove(directory: Path, server: Server | None, progress: Progress | None) ->
 		return _prove_physical(directory, server, progress)
 	found = prove_file(database_file(directory), Rung.RESTORABLE, server, progress=progress)
 	if not found.is_enough:
-		why = found.proof.why_not(Rung.RESTORABLE)
-		raise StepFailed("Proving", str(found.path), why, "make a new backup; look at the disk")
+		raise _refuse(found.path, found.proof.why_not(Rung.RESTORABLE))
 	return found.proof.facts(Rung.RESTORABLE)
 
 
 def _prove_physical(directory: Path, server: Server, progress: Progress | None) -> dict[str, Any]:
 	"""Load a copy of the server's files into a database that is dropped again; what is missing raises."""
 	file = database_file(directory)
-	facts = Proof(directory).facts(Rung.WHOLE)[file.name]
-	with scratch_database(server) as (_cursor, database), tempfile.TemporaryDirectory(dir=directory) as place:
+	_check_hash(file)
+	# Without the proof of rung 2 the file itself says what is in it.
+	facts = Proof(directory).facts(Rung.WHOLE).get(file.name) or physical.check_whole(file)
+	with scratch_database(server) as (cursor, database), tempfile.TemporaryDirectory(dir=directory) as place:
 		loaded = physical.load(file, server, facts["database"], database, Path(place), progress)
-	return {"tables": facts["tables"], "imported": loaded["imported"], "logical": loaded["logical"]}
+		cursor.execute("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s", (database,))
+		tables = cursor.fetchone()[0] + len(loaded["left_out"])
+	if tables != facts["tables"]:
+		raise _refuse(file, f"restored, it has {tables} tables and views, the backup holds {facts['tables']}")
+	return {"tables": tables, "imported": loaded["imported"], "logical": loaded["logical"]}
+
+
+def _check_hash(file: Path) -> None:
+	expected, found = find_expected_hash(file), hash_file(file)
+	if found != expected:
+		why = f"its SHA-256 is {found[:12]}…, the manifest beside it says {(expected or 'nothing')[:12]}…"
+		raise _refuse(file, why)
+
+
+def _refuse(file: Path, why: str) -> StepFailed:
+	return StepFailed("Proving", str(file), why, "make a new backup; look at the disk")

@@ -64,7 +64,7 @@ def load(
 	"""Load the backup of `database` in `path` into the database `standby`, which exists and is empty.
 
 	`workdir` is a private directory, best on the disk of the server's data, where as much room as the database
-	takes is used for the time of the call; its subdirectory `copy` is emptied.. Progress counts bytes unpacked.
+	takes is used for the time of the call; its subdirectory `copy` is emptied. Progress counts bytes unpacked.
 	Returns {"imported": number of tables, "logical": their names, "left_out": views that can't be made}.
 	Raises `StepFailed`; the standby is then half-filled: drop it, make it again, and call again.
 	"""

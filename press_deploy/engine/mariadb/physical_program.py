@@ -10,7 +10,6 @@ import fcntl
 import os
 import re
 import select
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -33,11 +32,6 @@ _TELLING = re.compile(r"error|fail|denied|can't|cannot|no space|full|refuse", re
 _FULL = re.compile(
 	r"No space left|Disk quota|File too large|errno: 28\b|OS error: 28\b|\(28\b", re.IGNORECASE
 )
-
-
-def find_program() -> str | None:
-	"""The path of the program on this machine; None where it is not installed."""
-	return shutil.which(PROGRAM)
 
 
 def read_version() -> str | None:

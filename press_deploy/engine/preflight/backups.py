@@ -104,6 +104,9 @@ def _check_standby(context: Context, site: str) -> Iterator[Check]:
 			"without the database administrator's rights, and without mariadbd here, no backup can be proven"
 		)
 		yield fail(name, found, f"name the administrator ({CREDENTIALS}), or require rung 3 only")
+	elif standby is None and context.spec.backup.required_rung == Rung.BOOTABLE:
+		found = "rung 5 starts the site on its standby database, and without the administrator there is none"
+		yield fail(name, found, f"name the administrator ({CREDENTIALS}), or require rung 4 only")
 	elif standby is None:
 		found = (
 			"the database administrator is not named, so there will be none: the backup is proven on a private "

@@ -151,7 +151,7 @@ class LoadStandby(Step):
 			Proof(directory).record(Rung.RESTORABLE, facts)
 			found.append(f"{site}: {facts['tables']} tables as in the site")
 			if context.required_rung() >= Rung.BOOTABLE:
-				Proof(directory).record(Rung.BOOTABLE, boot(context, site))
+				self._boot(context, site, directory)
 				found.append("answers from it")
 		return {"found": "; ".join(found)}
 
@@ -162,6 +162,14 @@ class LoadStandby(Step):
 			if context.wants_standby(site) and not context.standbys[site].is_loaded():
 				return Observation(False, f"the standby database of {site} is not loaded")
 		return Observation(True, (result or {}).get("found", "loaded, and compared with the sites"))
+
+	def _boot(self, context: Context, site: str, directory: Path) -> None:
+		try:
+			answers = boot(context, site)
+		except DeployError as error:
+			Proof(directory).record_failure(Rung.BOOTABLE, "boot", error.why)
+			raise
+		Proof(directory).record(Rung.BOOTABLE, answers)
 
 	def _prove(self, context: Context, site: str, directory: Path) -> dict[str, Any]:
 		if not context.wants_standby(site):

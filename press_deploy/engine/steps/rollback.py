@@ -45,9 +45,7 @@ class RollbackMaintenance(Maintenance):
 		return None if context.state.was_announced("maintenance") else "the run had closed nothing yet"
 
 	def prepare(self, context: Context) -> dict[str, Any]:
-		sites = context.spec.site_names
-		found_open = [site for site in sites if not context.bench.read_config(site).get("maintenance_mode")]
-		return {**context.state.before("maintenance"), "found_open": found_open}
+		return context.state.before("maintenance")
 
 
 class RollbackPauseJobs(PauseJobs):

@@ -36,14 +36,16 @@ class LostDocuments(Step):
 	def skip_reason(self, context: Context) -> str | None:
 		if not context.state.rolls_database_back:
 			return "the database stays as it is"
-		if context.state.was_opened or not context.spec.backup.automatic_rollback:
+		state = context.state
+		# While a run was left to people, one of them may have opened the sites by hand.
+		if state.was_opened or state.was_left or not context.spec.backup.automatic_rollback:
 			return None
 		return "nobody could write since the final backup, and the plan lets the database go back by itself"
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		waiting = {site: each for site, each in context.standbys.items() if not _is_swapped(each)}
+		waiting = self._choose_listed(context)
 		if not waiting:
-			return {"found": "the databases were swapped by an earlier rollback already"}
+			return {"found": "nothing is to be compared"}
 		listed = describe_all(find_all(waiting))
 		shown = context.state.losses
 		if shown is None or shown["sha256"] != listed["sha256"]:
@@ -69,6 +71,20 @@ class LostDocuments(Step):
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		return Observation(result is not None, (result or {}).get("found", "to be listed again"))
+
+	def _choose_listed(self, context: Context) -> dict[str, StandbyDatabase | None]:
+		"""Not those that an earlier rollback has swapped already: what is live there stays live."""
+		waiting = {site: each for site, each in context.standbys.items() if not _is_swapped(each)}
+		if context.state.was_opened:
+			return waiting
+		# The run opened nothing; it must not stay closed for want of a list that is only a precaution.
+		for site in [site for site, standby in waiting.items() if not _is_listable(standby)]:
+			context.note(
+				f"Without a standby database nobody can say what was written on {site} since the final backup; "
+				"what is replaced is kept"
+			)
+			del waiting[site]
+		return waiting
 
 
 class RollbackDatabase(Step):
@@ -111,7 +127,7 @@ class RollbackDatabase(Step):
 
 	def _describe(self, context: Context, site: str) -> dict[str, Any]:
 		standby = context.standbys[site]
-		if standby and (standby.is_loaded() or standby.observe_swapped().done):
+		if _is_listable(standby):
 			return {"how": SWAP, "standby": standby.name, "quarantine": standby.quarantine}
 		# A place of its own for each rollback, so that none is lost.
 		place = context.run.backup / "quarantine" / str(context.state.rollback["seq"]) / site
@@ -239,16 +255,21 @@ class ExportLosses(Step):
 def check_listable(context: Context, database: bool) -> None:
 	"""Before sites that are open are closed for it: raise `Refused` where the rollback could not go on."""
 	state = context.state
-	if not (database or state.was_announced("migrate")) or not state.was_opened:
+	if not (database or state.was_announced("migrate")):
 		return
 	for site, standby in context.standbys.items():
-		if standby is None or not (standby.is_loaded() or standby.observe_swapped().done):
+		is_open = state.was_opened or not context.bench.read_config(site).get("maintenance_mode")
+		if is_open and not _is_listable(standby):
 			raise Refused(
 				"Rolling back",
 				f"run {context.run.name}",
 				f"the database of {site} would go back, and without its standby nobody can say what would be lost",
 				"the sites stay open; restore the backup of the run by hand if that is what you want",
 			)
+
+
+def _is_listable(standby: StandbyDatabase | None) -> bool:
+	return standby is not None and (standby.is_loaded() or standby.observe_swapped().done)
 
 
 def _is_swapped(standby: StandbyDatabase | None) -> bool:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from press_deploy.engine.state import RunState, StepState
+from press_deploy.engine.journal import Record
+from press_deploy.engine.state import RunState, State, StepState
 
 
 def step(name: str, status: str = "done", **before: object) -> StepState:
 	return StepState(name, "rollback", name, status, "2030-01-01T00:00:00+00:00", before=dict(before))
+
+
+def record(seq: int, event: str, **data: object) -> Record:
+	return Record(seq, "2030-01-01T00:00:00+00:00", event, data, "")
 
 
 def run_with(*steps: StepState, earlier: tuple[StepState, ...] = ()) -> RunState:
@@ -19,21 +24,26 @@ CLOSED = (step("maintenance"), step("final-backup"), step("migrate", "failed"))
 
 
 def test_behind_closed_doors_nobody_worked():
-	assert not run_with(*CLOSED, step("rollback-maintenance", found_open=[])).was_opened
+	assert not run_with(*CLOSED).was_opened
 
 
 @pytest.mark.parametrize(
 	"state",
-	[
-		run_with(*CLOSED, step("open")),
-		run_with(step("maintenance")),
-		run_with(*CLOSED, step("rollback-maintenance", found_open=["shop.example"])),
-		run_with(*CLOSED, earlier=(step("rollback-open"),)),
-	],
-	ids=["opened by the run", "a backup of before the closing", "opened by hand", "opened by a rollback"],
+	[run_with(*CLOSED, step("open")), run_with(step("maintenance"))],
+	ids=["opened by the run", "a backup of before the closing"],
 )
 def test_whoever_may_have_worked_is_asked(state):
 	assert state.was_opened
+
+
+@pytest.mark.parametrize("later", ["rollback-started", None])
+@pytest.mark.parametrize(("ended", "left"), [(State.FATAL, True), (State.SUCCEEDED, False)])
+def test_from_a_fatal_end_on_the_run_was_left_to_people(ended, left, later):
+	state = run_with(*CLOSED)
+	state.follow(record(1, "run-ended", state=ended.value, reason="it stopped"))
+	if later:
+		state.follow(record(2, later, cause="admin: mended", by="admin"))
+	assert state.was_left is left
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,213 @@
+"""A rollback that stopped, was given up, or was asked for another way: what the next one may do, and asks."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from press_deploy.demo.practice_bench import PracticeBench
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import Refused
+from press_deploy.engine.losses.of_run import list_losses
+from press_deploy.engine.requests import put_request
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.runner import roll_back
+from press_deploy.engine.standby.finding import find_standby
+from press_deploy.engine.state import State, load_state
+from press_deploy.engine.steps import install
+from tests.faults.bench_state import (
+	SITE,
+	assert_in_order,
+	backup_settings,
+	create_run,
+	kill_runner_at,
+	quick_plan,
+	resume,
+	take_picture,
+)
+from tests.faults.saboteur import Saboteur, run_sabotaged
+from tests.support.practice_bench import query
+
+FAILING = {"kind": "http", "name": "Odd", "path": "/", "expected_text": "not to be found"}
+
+
+def write(bench: PracticeBench, name: str) -> None:
+	query(bench, SITE, "INSERT INTO items (name, price) VALUES (?, 1)", name)
+
+
+def names(bench: PracticeBench) -> list[str]:
+	return [row[0] for row in query(bench, SITE, "SELECT name FROM items ORDER BY name")]
+
+
+def go_back(bench: PracticeBench, run: RunDirectory, *listeners: Saboteur, **asked: Any) -> State:
+	return roll_back(Bench.open(bench.path), run, "admin", "it is wrong", listeners, **asked)
+
+
+def fail_going_back(bench: PracticeBench, run: RunDirectory, saboteur: Saboteur, **asked: Any) -> None:
+	assert go_back(bench, run, saboteur, **asked) is State.FATAL, load_state(run).reason
+	assert saboteur.fired == 1
+	assert bench.ask().status != 200, "what is half put back is not for visitors"
+
+
+@pytest.fixture
+def live(bench: PracticeBench) -> RunDirectory:
+	"""A run that migrated and is live, with a row of the users' in its database."""
+	run = create_run(bench, quick_plan(bench, "migrating", migrate="always"))
+	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
+	write(bench, "of a user")
+	return run
+
+
+def test_rollback_that_stopped_behind_its_swap_is_repeated(
+	bench: PracticeBench, live: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	monkeypatch.setattr(install, "RESTART_SECONDS", 8)
+	settings = bench.path / "sites" / "gunicorn.conf.py"
+	original = settings.read_text()
+	shown = list_losses(Bench.open(bench.path), live)
+	broken = Saboteur("step-observed", "rollback-database", lambda: settings.write_text("raise SystemExit\n"))
+	fail_going_back(bench, live, broken, approves=shown["sha256"])
+	settings.write_text(original)
+
+	assert go_back(bench, live) is State.ROLLED_BACK, load_state(live).reason
+
+	state = assert_in_order(bench, live)
+	assert "of a user" not in names(bench)
+	quarantine = Path(state.before("rollback-database")["sites"][SITE]["quarantine"])
+	with closing(sqlite3.connect(quarantine)) as database:
+		assert database.execute("SELECT 1 FROM items WHERE name = 'of a user'").fetchall()
+	assert state.losses["sites"][SITE]["other_tables"] == {"items": 1}, "the list must outlive the repetition"
+
+
+def test_half_put_back_is_no_release_to_keep(bench: PracticeBench, live: RunDirectory) -> None:
+	shown = list_losses(Bench.open(bench.path), live)
+	with locked_when(bench, "step-observed", "undo-switch-code") as saboteur:
+		fail_going_back(bench, live, saboteur, approves=shown["sha256"])
+	write(bench, "written since")
+
+	assert go_back(bench, live) is State.WAITING
+	assert not load_state(live).waiting["accepts_go"]
+	put_request(live, "go", "admin", "let us keep it")
+	assert resume(bench, live) is State.WAITING, "a release whose code is gone can't be kept"
+	put_request(live, "approve", "admin", "yes", approves=load_state(live).waiting["approve"])
+	assert resume(bench, live) is State.ROLLED_BACK
+	assert_in_order(bench, live)
+	assert not {"of a user", "written since"} & set(names(bench))
+
+
+@pytest.mark.parametrize("closes_again", [True, False])
+def test_whoever_opened_a_fatal_run_by_hand_is_asked(bench: PracticeBench, closes_again: bool) -> None:
+	before = take_picture(bench)
+	run = fatal_before_anything_was_opened(bench)
+	with opened_by_hand(bench):
+		write(bench, "of a user")
+		if not closes_again:
+			assert go_back(bench, run) is State.WAITING
+	if closes_again:
+		assert go_back(bench, run) is State.WAITING
+	assert "1 row" in load_state(run).waiting["reason"] and "of a user" in names(bench)
+
+	put_request(run, "approve", "admin", "known", approves=load_state(run).waiting["approve"])
+	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
+	assert_in_order(bench, run)
+	assert take_picture(bench) == before and "of a user" not in names(bench)
+
+
+def test_a_fatal_run_without_a_standby_stays_open_or_goes_on(bench: PracticeBench) -> None:
+	run = fatal_before_anything_was_opened(bench)
+	remove_standby(bench, run)
+	with opened_by_hand(bench):
+		write(bench, "of a user")
+		with pytest.raises(Refused, match="nobody can say what would be lost"):
+			go_back(bench, run)
+		assert load_state(run).state is State.FATAL, "it was closed although it could not go on"
+
+	assert go_back(bench, run) is State.ROLLED_BACK, load_state(run).reason
+	state = assert_in_order(bench, run)
+	assert any("nobody can say what was written" in note["text"] for note in state.notes)
+	assert "of a user" not in names(bench)
+
+
+def test_without_a_standby_an_open_site_is_not_closed(bench: PracticeBench, live: RunDirectory) -> None:
+	remove_standby(bench, live)
+	records = load_state(live).last_seq
+	with pytest.raises(Refused, match="the sites stay open"):
+		go_back(bench, live)
+	assert bench.ask().status == 200 and load_state(live).last_seq == records
+	assert "of a user" in names(bench)
+	assert_in_order(bench, live)
+
+
+@pytest.mark.parametrize("found", [None, 0, 1])
+def test_the_scheduler_is_left_as_only_the_rollback_found_it(bench: PracticeBench, found: int | None) -> None:
+	if found is not None:
+		change_config(bench, lambda config: config.update(pause_scheduler=found))
+	before = take_picture(bench)
+	settings = {**backup_settings(bench), "required_rung": 4}
+	run = create_run(bench, quick_plan(bench, "good", backup=settings))
+	kill_runner_at(bench, run, "step-observed", "maintenance")
+
+	assert go_back(bench, run, database=True) is State.ROLLED_BACK, load_state(run).reason
+
+	state = assert_in_order(bench, run)
+	assert state.is_done("rollback-pause-jobs") and not state.step("pause-jobs")
+	assert take_picture(bench) == before
+
+
+@pytest.mark.parametrize("action", ["rollback", "no-go"])
+def test_the_code_alone_goes_back_out_of_the_wait_for_an_approval(bench: PracticeBench, action: str) -> None:
+	before = take_picture(bench)
+	settings = {**backup_settings(bench), "required_rung": 4}
+	run = create_run(bench, quick_plan(bench, "good", backup=settings))
+	assert resume(bench, run) is State.SUCCEEDED
+	write(bench, "of a user")
+	assert go_back(bench, run, database=True) is State.WAITING
+
+	put_request(run, action, "admin", "the code alone, then")
+	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
+	assert_in_order(bench, run)
+	assert take_picture(bench) == before and "of a user" in names(bench)
+
+
+def fatal_before_anything_was_opened(bench: PracticeBench) -> RunDirectory:
+	"""A migrated run whose smoke test failed, and whose rollback stopped at a locked database."""
+	run = create_run(bench, quick_plan(bench, "migrating", migrate="always", smoke_tests=[FAILING]))
+	with locked_when(bench, "step-observed", "undo-switch-code") as saboteur:
+		assert run_sabotaged(bench, run, saboteur) is State.FATAL, load_state(run).reason
+	assert not load_state(run).was_announced("open")
+	return run
+
+
+@contextmanager
+def locked_when(bench: PracticeBench, event: str, step: str) -> Iterator[Saboteur]:
+	"""Another process of the bench holds on to the site's database from this record on, until the end."""
+	path = bench.path / "sites" / SITE / "db" / "shop.db"
+	with closing(sqlite3.connect(path, isolation_level=None)) as database:
+		yield Saboteur(event, step, lambda: database.execute("BEGIN EXCLUSIVE"))
+
+
+@contextmanager
+def opened_by_hand(bench: PracticeBench) -> Iterator[None]:
+	"""As `bench set-maintenance-mode off` does it, and on again at the end."""
+	change_config(bench, lambda config: config.update(maintenance_mode=0))
+	yield
+	change_config(bench, lambda config: config.update(maintenance_mode=1))
+
+
+def change_config(bench: PracticeBench, change: Callable[[dict[str, Any]], None]) -> None:
+	path = bench.path / "sites" / SITE / "site_config.json"
+	config = json.loads(path.read_text())
+	change(config)
+	path.write_text(json.dumps(config, indent=1))
+
+
+def remove_standby(bench: PracticeBench, run: RunDirectory) -> None:
+	standby = find_standby(Bench.open(bench.path), SITE, run.name, run.private / "standby" / SITE)
+	assert standby.is_loaded(), "the run had no standby"
+	standby.drop_standby()
