@@ -10,7 +10,8 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -116,9 +117,34 @@ def is_alive(deployments: Path) -> bool:
 		os.close(descriptor)
 
 
+@contextmanager
+def keep_idle(deployments: Path) -> Iterator[bool]:
+	"""Let no run start for as long as this lasts; False, and nothing is held, while one is alive.
+
+	The owner stays as it is, so that a run which died is still found. Keep it short: who starts a run
+	meanwhile is refused.
+	"""
+	deployments.mkdir(mode=0o700, parents=True, exist_ok=True)
+	descriptor = os.open(deployments / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+	try:
+		try:
+			fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+		except OSError:
+			yield False
+			return
+		yield True
+	finally:
+		os.close(descriptor)
+
+
 def _held(owner: Owner | None, alive: bool) -> LockHeld:
 	if owner is None:
-		return LockHeld("Locking", "the bench", "another run is just starting", "wait, then try again")
+		return LockHeld(
+			"Locking",
+			"the bench",
+			"another run is just starting, or old backups are being removed",
+			"wait, then try again",
+		)
 	who = f"run {owner.run} (process {owner.pid}, {owner.reason}, since {owner.since})"
 	if alive:
 		return LockHeld(

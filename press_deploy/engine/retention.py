@@ -14,7 +14,7 @@ from press_deploy.engine.backup.catalogue import BackupEntry, find_backups
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import DeployError
-from press_deploy.engine.lock import is_alive
+from press_deploy.engine.lock import keep_idle
 from press_deploy.engine.plan_backup import Backup
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.standby.finding import find_standby
@@ -38,19 +38,22 @@ def tidy(
 	Only what belongs to `site`: runs that it controls, and its own backups. `followed_up` are those of its runs
 	whose follow-up is open. While a run is under way nothing is touched.
 	"""
-	if is_alive(bench.deployments):
-		return []
 	now, removed = now or datetime.now(timezone.utc), []
 	runs = [run for run in list_runs(bench.path) if run.read_plan().control_site in (site, None)]
 	for run in runs:
-		if run.name not in followed_up and _is_over(run, now):
-			removed += _drop_databases(bench, run, say)
-	mine = {run.name for run in runs}
-	for entry in list(find_expired(bench, now, followed_up)):
-		if not (entry.run in mine or (entry.run is None and entry.site == site)):
+		if run.name in followed_up:
 			continue
-		shutil.rmtree(entry.directory)
-		removed.append(f"backup of {entry.site}, {entry.made}")
+		# One at a time, so that nobody who starts a run has to wait for all of them.
+		with keep_idle(bench.deployments) as is_idle:
+			if is_idle and _is_over(run, now):
+				removed += _drop_databases(bench, run, say)
+	mine = {run.name for run in runs}
+	with keep_idle(bench.deployments) as is_idle:
+		for entry in list(find_expired(bench, now, followed_up)) if is_idle else ():
+			if not (entry.run in mine or (entry.run is None and entry.site == site)):
+				continue
+			shutil.rmtree(entry.directory)
+			removed.append(f"backup of {entry.site}, {entry.made}")
 	for line in removed:
 		say(line)
 	return removed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import closing
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from press_deploy.engine.errors import InputError, Refused
 from press_deploy.engine.journal import Journal
 from press_deploy.engine.losses.of_run import list_losses
 from press_deploy.engine.requests import put_request
+from press_deploy.engine.retention import tidy
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.runner import roll_back
 from press_deploy.engine.state import RunState, State, load_state
@@ -75,7 +77,6 @@ def test_nothing_is_taken_from_users_without_an_approval(bench: PracticeBench, l
 
 
 def names_in(path: Path) -> list[str]:
-
 	with closing(sqlite3.connect(path)) as database:
 		return [row[0] for row in database.execute("SELECT name FROM items")]
 
@@ -152,6 +153,26 @@ def test_two_rollbacks_at_once_are_one(bench: PracticeBench, live: RunDirectory)
 	assert go_back(bench, live, approves=shown["sha256"]) is State.ROLLED_BACK
 	with pytest.raises(Refused, match="nothing to undo"):
 		go_back(bench, live, approves=shown["sha256"])
+
+
+def test_what_was_replaced_is_kept_for_as_long_as_it_may_be_wanted(
+	bench: PracticeBench, live: RunDirectory
+) -> None:
+	opened, ended = Bench.open(bench.path), datetime.now(timezone.utc)
+	shown = list_losses(opened, live)
+	assert go_back(bench, live) is State.WAITING
+	much_later = ended + timedelta(days=400)
+	assert tidy(opened, SITE, now=much_later) == [], "an unfinished run still needs all of it"
+	put_request(live, "approve", "admin", "known", approves=shown["sha256"])
+	assert resume(bench, live) is State.ROLLED_BACK
+
+	quarantine = quarantine_of(load_state(live))
+	assert tidy(opened, SITE, now=ended + timedelta(days=6)) == []
+	assert tidy(opened, SITE, {live.name}, now=much_later) == [], "its follow-up is open"
+	assert "of a user" in names_in(quarantine)
+	assert any("quarantine" in line for line in tidy(opened, SITE, now=much_later))
+	assert not quarantine.exists() and "of a user" not in names(bench)
+	assert_in_order(bench, live)
 
 
 @pytest.mark.parametrize("approves", ["", "yes", "0" * 63, "'; DROP TABLE items; --"])

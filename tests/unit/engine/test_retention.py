@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from press_deploy.engine.backup.manifest import MADE
 from press_deploy.engine.backup.rungs import MANIFEST, Proof, Rung
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import LockHeld
+from press_deploy.engine.lock import BenchLock
 from press_deploy.engine.plan_backup import Backup
 from press_deploy.engine.retention import find_expired, tidy
 
@@ -70,3 +73,26 @@ def test_another_site_s_backups_are_not_its_business(bench):
 	put(bench, 1, Rung.RESTORABLE, "other.example")
 	assert tidy(bench, "shop.example", now=NOW) == [] and old.exists()
 	assert len(tidy(bench, "other.example", now=NOW)) == 1 and not old.exists()
+
+
+def test_nothing_goes_while_a_run_is_at_work(bench):
+	old, _new = put(bench, OLD, Rung.RESTORABLE), put(bench, 1, Rung.RESTORABLE)
+	with BenchLock(bench.deployments, "a-run", "a test", lambda name: False):
+		assert tidy(bench, "shop.example", now=NOW) == [] and old.exists()
+	assert len(tidy(bench, "shop.example", now=NOW)) == 1 and not old.exists()
+
+
+def test_no_run_starts_in_the_middle_of_it(bench, monkeypatch):
+	put(bench, OLD, Rung.RESTORABLE), put(bench, 1, Rung.RESTORABLE)
+	refused = []
+
+	def start_a_run(directory: Path) -> None:
+		with pytest.raises(LockHeld) as held, BenchLock(bench.deployments, "a-run", "", lambda name: False):
+			pass
+		refused.append(held.value)
+
+	monkeypatch.setattr(shutil, "rmtree", start_a_run)
+	tidy(bench, "shop.example", now=NOW)
+	assert len(refused) == 1
+	with BenchLock(bench.deployments, "a-run", "", lambda name: False):
+		pass
