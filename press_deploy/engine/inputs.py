@@ -26,6 +26,7 @@ _MODULE = re.compile(r"[A-Za-z_]\w{0,99}(\.[A-Za-z_]\w{0,99}){0,19}\Z")
 _RUN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 _HOST = re.compile(r"([A-Za-z0-9_][A-Za-z0-9._-]{0,63}@)?[A-Za-z0-9]([A-Za-z0-9.-]{0,252})\Z")
 _PATH = re.compile(r"[A-Za-z0-9_./+@=-]{1,1000}\Z")
+_PROFILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+=-]{0,63}\Z")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}\Z")
 
 # A run sets or guards these itself, or a change of them would cut the site from its data.
@@ -75,50 +76,54 @@ def line(value: str, *, limit: int = NAME_LIMIT) -> str:
 
 
 def site(value: str) -> str:
-	return _match(_SITE, value, "a site name of letters, digits, dots and dashes", refuse=("..",))
+	return matching(_SITE, value, "a site name of letters, digits, dots and dashes", refuse=("..",))
 
 
 def app(value: str) -> str:
-	return _match(_APP, value, "an app name as in sites/apps.txt: lower case letters, digits and _")
+	return matching(_APP, value, "an app name as in sites/apps.txt: lower case letters, digits and _")
 
 
 def ref(value: str) -> str:
 	"""A branch, tag or commit that can't be taken for an option, a range or a reflog entry."""
-	_match(_REF, value, "a branch, tag or commit", refuse=("..", "//", "@{", ".lock/", "/."))
+	matching(_REF, value, "a branch, tag or commit", refuse=("..", "//", "@{", ".lock/", "/."))
 	if value.endswith((".", "/", ".lock")):
 		raise ValueError("git allows no ref with that ending; write a branch, tag or commit")
 	return value
 
 
 def commit(value: str) -> str:
-	return _match(_COMMIT, value, "7 to 40 characters of a commit's SHA in lower case")
+	return matching(_COMMIT, value, "7 to 40 characters of a commit's SHA in lower case")
 
 
 def sha256(value: str) -> str:
-	return _match(_SHA256, value, "64 hexadecimal characters in lower case")
+	return matching(_SHA256, value, "64 hexadecimal characters in lower case")
 
 
 def config_key(value: str) -> str:
-	_match(_KEY, value, "a configuration key of letters, digits, _ and -")
+	matching(_KEY, value, "a configuration key of letters, digits, _ and -")
 	if value in GUARDED_KEYS:
 		raise ValueError(f"{GUARDED_KEYS[value]}; take it out of the plan")
 	return value
 
 
 def module(value: str) -> str:
-	return _match(_MODULE, value, "a dotted Python module, such as app.module.doctype.thing.test_thing")
+	return matching(_MODULE, value, "a dotted Python module, such as app.module.doctype.thing.test_thing")
 
 
 def run_name(value: str) -> str:
-	return _match(_RUN, value, "a run name of lower case letters, digits and dashes")
+	return matching(_RUN, value, "a run name of lower case letters, digits and dashes")
 
 
 def header_name(value: str) -> str:
-	return _match(_HEADER, value, "an HTTP header name")
+	return matching(_HEADER, value, "an HTTP header name")
+
+
+def profile_name(value: str) -> str:
+	return matching(_PROFILE, value, "the name of a profile in ~/.aws/config")
 
 
 def ssh_host(value: str) -> str:
-	return _match(_HOST, value, "HOST or USER@HOST")
+	return matching(_HOST, value, "HOST or USER@HOST")
 
 
 def relative_path(value: str) -> str:
@@ -126,7 +131,7 @@ def relative_path(value: str) -> str:
 
 	It may stand in a command for another host's shell, so its characters are few.
 	"""
-	_match(_PATH, value, "a path of letters, digits and _ . / + @ = -")
+	matching(_PATH, value, "a path of letters, digits and _ . / + @ = -")
 	path = PurePosixPath(value)
 	if path.is_absolute() or value.startswith("-"):
 		raise ValueError("it is not a relative path; write it relative to the app's directory")
@@ -138,7 +143,7 @@ def relative_path(value: str) -> str:
 
 
 def absolute_path(value: str) -> str:
-	_match(_PATH, value, "a path of letters, digits and _ . / + @ = -")
+	matching(_PATH, value, "a path of letters, digits and _ . / + @ = -")
 	path = PurePosixPath(value)
 	if (
 		not path.is_absolute()
@@ -174,7 +179,7 @@ def base_url(value: str) -> str:
 		raise ValueError("it is not an address; write http(s)://HOST or http(s)://HOST:PORT")
 	if parts.path not in ("", "/") or any(character in value for character in "@?#"):
 		raise ValueError("it holds more than scheme, host and port; write http(s)://HOST")
-	_match(_HOST, parts.hostname, "a host name")
+	matching(_HOST, parts.hostname, "a host name")
 	return value.rstrip("/")
 
 
@@ -196,7 +201,7 @@ def json_value(value: Any) -> Any:
 	return value
 
 
-def _match(pattern: re.Pattern, value: str, wanted: str, refuse: tuple[str, ...] = ()) -> str:
+def matching(pattern: re.Pattern, value: str, wanted: str, refuse: tuple[str, ...] = ()) -> str:
 	if not isinstance(value, str) or not pattern.match(value) or any(part in value for part in refuse):
 		raise ValueError(f"it is not {wanted}; correct it")
 	return value

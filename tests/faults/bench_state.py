@@ -24,7 +24,7 @@ from press_deploy.engine.programs import RUN_VARIABLE
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.runner import execute
 from press_deploy.engine.state import RunState, State, load_state
-from tests.support.practice_bench import git, restart, wait_until
+from tests.support.practice_bench import git, query, restart, wait_until
 
 ROOT = Path(__file__).parents[2]
 HANG_SECONDS = 120
@@ -70,6 +70,27 @@ def quick_plan(bench: PracticeBench, release: str, **overrides: Any) -> PlanSpec
 def backup_settings(bench: PracticeBench) -> dict[str, Any]:
 	"""What a plan of this bench says about backups, to be changed."""
 	return {"safe_directory": str(bench.places.safe), "minimum_free_percent": 1.0}
+
+
+def write(bench: PracticeBench, name: str) -> None:
+	"""What a user does: one more item of this name."""
+	query(bench, SITE, "INSERT INTO items (name, price) VALUES (?, 1)", name)
+
+
+def names(bench: PracticeBench) -> list[str]:
+	"""The names of all items on the site."""
+	return [row[0] for row in query(bench, SITE, "SELECT name FROM items ORDER BY name")]
+
+
+def names_in(path: Path) -> list[str]:
+	"""The names of all items in this file."""
+	with closing(sqlite3.connect(path)) as database:
+		return [row[0] for row in database.execute("SELECT name FROM items ORDER BY name")]
+
+
+def quarantine_of(state: RunState) -> Path:
+	"""The file that was live before the rollback."""
+	return Path(state.before("rollback-database")["sites"][SITE]["quarantine"])
 
 
 def create_run(bench: PracticeBench, spec: PlanSpec) -> RunDirectory:

@@ -13,7 +13,9 @@ from moto.server import ThreadedMotoServer
 
 from press_deploy.demo.build import build_bench
 from press_deploy.demo.practice_bench import PracticeBench
-from tests.faults.bench_state import backup_settings, reset
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.state import State, load_state
+from tests.faults.bench_state import backup_settings, create_run, quick_plan, reset, resume, write
 
 # A step → what makes a plan need it.
 NeedsOf = Callable[[str], dict[str, Any]]
@@ -45,6 +47,15 @@ def bench(shared_bench: tuple[PracticeBench, Path]) -> PracticeBench:
 	practice, pristine = shared_bench
 	reset(practice, pristine)
 	return practice
+
+
+@pytest.fixture
+def live(bench: PracticeBench) -> RunDirectory:
+	"""A run that migrated and is live, with a row of the users' in its database."""
+	run = create_run(bench, quick_plan(bench, "migrating", migrate="always"))
+	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
+	write(bench, "of a user")
+	return run
 
 
 @pytest.fixture

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from contextlib import closing
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,43 +17,26 @@ from press_deploy.engine.requests import put_request
 from press_deploy.engine.retention import tidy
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.runner import roll_back
-from press_deploy.engine.state import RunState, State, load_state
+from press_deploy.engine.state import State, load_state
 from tests.faults.bench_state import (
 	SITE,
 	assert_in_order,
 	backup_settings,
 	create_run,
 	kill_runner_at,
+	names,
+	names_in,
+	quarantine_of,
 	quick_plan,
 	resume,
 	take_picture,
+	write,
 )
-from tests.support.practice_bench import query, wait_until
-
-
-@pytest.fixture
-def live(bench: PracticeBench) -> RunDirectory:
-	"""A run that migrated and is live, with a row of the users' in its database."""
-	run = create_run(bench, quick_plan(bench, "migrating", migrate="always"))
-	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
-	write(bench, "of a user")
-	return run
-
-
-def write(bench: PracticeBench, name: str) -> None:
-	query(bench, SITE, "INSERT INTO items (name, price) VALUES (?, 1)", name)
-
-
-def names(bench: PracticeBench) -> list[str]:
-	return [row[0] for row in query(bench, SITE, "SELECT name FROM items ORDER BY name")]
+from tests.support.practice_bench import wait_until
 
 
 def go_back(bench: PracticeBench, run: RunDirectory, **asked: Any) -> State:
 	return roll_back(Bench.open(bench.path), run, "admin", "it is wrong", **asked)
-
-
-def quarantine_of(state: RunState) -> Path:
-	return Path(state.before("rollback-database")["sites"][SITE]["quarantine"])
 
 
 def test_nothing_is_taken_from_users_without_an_approval(bench: PracticeBench, live: RunDirectory) -> None:
@@ -74,11 +54,6 @@ def test_nothing_is_taken_from_users_without_an_approval(bench: PracticeBench, l
 	assert state.result("lost-documents")["approved_by"] == "admin"
 	assert state.losses["sites"][SITE]["other_tables"] == {"items": 1}
 	assert "of a user" in names_in(quarantine_of(state))
-
-
-def names_in(path: Path) -> list[str]:
-	with closing(sqlite3.connect(path)) as database:
-		return [row[0] for row in database.execute("SELECT name FROM items")]
 
 
 def test_a_list_that_was_shown_before_is_enough_while_it_holds(

@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,22 +26,17 @@ from tests.faults.bench_state import (
 	backup_settings,
 	create_run,
 	kill_runner_at,
+	names,
+	names_in,
+	quarantine_of,
 	quick_plan,
 	resume,
 	take_picture,
+	write,
 )
 from tests.faults.saboteur import Saboteur, run_sabotaged
-from tests.support.practice_bench import query
 
 FAILING = {"kind": "http", "name": "Odd", "path": "/", "expected_text": "not to be found"}
-
-
-def write(bench: PracticeBench, name: str) -> None:
-	query(bench, SITE, "INSERT INTO items (name, price) VALUES (?, 1)", name)
-
-
-def names(bench: PracticeBench) -> list[str]:
-	return [row[0] for row in query(bench, SITE, "SELECT name FROM items ORDER BY name")]
 
 
 def go_back(bench: PracticeBench, run: RunDirectory, *listeners: Saboteur, **asked: Any) -> State:
@@ -53,15 +47,6 @@ def fail_going_back(bench: PracticeBench, run: RunDirectory, saboteur: Saboteur,
 	assert go_back(bench, run, saboteur, **asked) is State.FATAL, load_state(run).reason
 	assert saboteur.fired == 1
 	assert bench.ask().status != 200, "what is half put back is not for visitors"
-
-
-@pytest.fixture
-def live(bench: PracticeBench) -> RunDirectory:
-	"""A run that migrated and is live, with a row of the users' in its database."""
-	run = create_run(bench, quick_plan(bench, "migrating", migrate="always"))
-	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
-	write(bench, "of a user")
-	return run
 
 
 def test_rollback_that_stopped_behind_its_swap_is_repeated(
@@ -79,9 +64,7 @@ def test_rollback_that_stopped_behind_its_swap_is_repeated(
 
 	state = assert_in_order(bench, live)
 	assert "of a user" not in names(bench)
-	quarantine = Path(state.before("rollback-database")["sites"][SITE]["quarantine"])
-	with closing(sqlite3.connect(quarantine)) as database:
-		assert database.execute("SELECT 1 FROM items WHERE name = 'of a user'").fetchall()
+	assert "of a user" in names_in(quarantine_of(state))
 	assert state.losses["sites"][SITE]["other_tables"] == {"items": 1}, "the list must outlive the repetition"
 
 

@@ -24,7 +24,6 @@ _ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+\Z", re.ASCII)
 # One part of a prefix; it begins with no dash and no dot, so it is no option and leads nowhere else.
 _PREFIX_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._=@+-]*\Z")
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
-_PROFILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+=-]{0,63}\Z")
 _KMS_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9:/_-]{0,2047}\Z")
 
 
@@ -51,21 +50,11 @@ def key_prefix(value: str) -> str:
 
 
 def region_name(value: str) -> str:
-	return _match(_REGION, value, "a region such as eu-west-3")
-
-
-def profile_name(value: str) -> str:
-	return _match(_PROFILE, value, "the name of a profile in ~/.aws/config")
+	return inputs.matching(_REGION, value, "a region such as eu-west-3")
 
 
 def kms_key(value: str) -> str:
-	return _match(_KMS_KEY, value, "the id, alias or ARN of a KMS key")
-
-
-def _match(pattern: re.Pattern, value: str, wanted: str) -> str:
-	if not pattern.match(value):
-		raise ValueError(f"it is not {wanted}; correct it")
-	return value
+	return inputs.matching(_KMS_KEY, value, "the id, alias or ARN of a KMS key")
 
 
 class DirectoryPlace(Frozen):
@@ -87,7 +76,7 @@ class S3Place(Frozen):
 	prefix: Annotated[str, AfterValidator(key_prefix)] = ""
 	endpoint_url: Annotated[str, AfterValidator(inputs.base_url)] | None = None
 	region: Annotated[str, AfterValidator(region_name)] | None = None
-	profile: Annotated[str, AfterValidator(profile_name)] | None = None
+	profile: Annotated[str, AfterValidator(inputs.profile_name)] | None = None
 	server_side_encryption: Literal["AES256", "aws:kms"] | None = None
 	kms_key_id: Annotated[str, AfterValidator(kms_key)] | None = None
 	credentials: Literal["default", "settings"] = "default"

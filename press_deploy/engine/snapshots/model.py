@@ -20,7 +20,6 @@ _REGION = re.compile(r"[a-z]{2,4}(-[a-z]{2,12}){1,3}-[0-9]{1,2}\Z")
 _ZONE = re.compile(r"[a-z]{2,20}-[a-z]{2,20}[0-9]{1,2}-[a-z][a-z0-9]{0,7}\Z")
 # An older project may belong to a domain: example.com:project.
 _PROJECT = re.compile(r"([a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?:)?[a-z][a-z0-9-]{4,28}[a-z0-9]\Z")
-_PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}\Z")
 
 VOLUMES = {
 	"aws": (re.compile(r"vol-([0-9a-f]{8}|[0-9a-f]{17})\Z"), "an EBS volume such as vol-0123456789abcdef0"),
@@ -36,19 +35,15 @@ _ONLY_FOR = {"region": "aws", "profile": "aws", "zone": "gcp", "project": "gcp",
 
 
 def region_name(value: str) -> str:
-	return _match(_REGION, value, "a region of AWS such as eu-west-3")
+	return inputs.matching(_REGION, value, "a region of AWS such as eu-west-3")
 
 
 def zone_name(value: str) -> str:
-	return _match(_ZONE, value, "a zone of Google Cloud such as europe-west9-a")
+	return inputs.matching(_ZONE, value, "a zone of Google Cloud such as europe-west9-a")
 
 
 def project_id(value: str) -> str:
-	return _match(_PROJECT, value, "the id of a project of Google Cloud")
-
-
-def profile_name(value: str) -> str:
-	return _match(_PROFILE, value, "the name of a profile in ~/.aws/config")
+	return inputs.matching(_PROJECT, value, "the id of a project of Google Cloud", ("..",))
 
 
 def endpoint(value: str) -> str:
@@ -63,7 +58,7 @@ def endpoint(value: str) -> str:
 def volume_id(value: str, kind: str) -> str:
 	"""The id of what is to be snapshot; `kind` is a key of `VOLUMES`."""
 	pattern, wanted = VOLUMES[kind]
-	return _match(pattern, value, wanted)
+	return inputs.matching(pattern, value, wanted)
 
 
 class Snapshot(Frozen):
@@ -80,7 +75,7 @@ class Snapshot(Frozen):
 	region: Annotated[str, AfterValidator(region_name)] | None = None
 	zone: Annotated[str, AfterValidator(zone_name)] | None = None
 	project: Annotated[str, AfterValidator(project_id)] | None = None
-	profile: Annotated[str, AfterValidator(profile_name)] | None = None
+	profile: Annotated[str, AfterValidator(inputs.profile_name)] | None = None
 	timeout_seconds: Annotated[int, Field(ge=10, le=86_400)] = 3600
 	poll_seconds: Annotated[int, Field(ge=1, le=300)] = 15
 	when_failed: Literal["block", "warn"] = "block"
@@ -116,9 +111,3 @@ def _is_private(host: str) -> bool:
 	except ValueError:
 		return host in ("localhost", "metadata.google.internal")
 	return address.is_private or address.is_loopback or address.is_link_local
-
-
-def _match(pattern: re.Pattern, value: str, wanted: str) -> str:
-	if not isinstance(value, str) or not pattern.match(value) or ".." in value:
-		raise ValueError(f"it is not {wanted}; correct it")
-	return value
