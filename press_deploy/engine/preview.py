@@ -21,10 +21,13 @@ from typing import Any
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.programs import Programs, end_group
+from press_deploy.engine.programs import Programs, end_group, redact
 from press_deploy.engine.web import Web
 
 START_SECONDS = 60
+LOG = "preview.log"
+# Of what the instance said, the end goes to the step's log: the directory is removed.
+KEPT_BYTES = 50_000
 LEFT_OUT = ("maintenance_mode",)
 # Newer gunicorns open a control socket in the home directory, where instances would meet. Older ones
 # pass over a setting that they don't know.
@@ -48,14 +51,15 @@ def open_preview(
 	try:
 		sites_directory = _build_sites(bench, sites, directory, overrides or {})
 		port = _free_port()
-		process = _start(bench, sites_directory, port, directory / "preview.log", programs)
+		process = _start(bench, sites_directory, port, directory / LOG, programs)
 		try:
 			address = f"http://127.0.0.1:{port}"
-			_wait_until_up(process, web, sites[0], address, directory / "preview.log")
+			_wait_until_up(process, web, sites[0], address, directory / LOG)
 			yield address
 		finally:
 			end_group(process)
 			process.wait()
+			_keep_log(directory / LOG, programs)
 	finally:
 		shutil.rmtree(directory, ignore_errors=True)
 
@@ -120,10 +124,24 @@ def _wait_until_up(process: subprocess.Popen, web: Web, site: str, address: str,
 		if process.poll() is not None:
 			break
 		time.sleep(0.1)
-	last = " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
+	last = " | ".join(read_lines(log)[-3:])
 	raise StepFailed(
 		"Starting", "the preview instance", last or "it did not answer", "see whether the code imports"
 	)
+
+
+def read_lines(log: Path) -> list[str]:
+	"""The last lines that an instance said, without credentials; none when nothing can be read."""
+	try:
+		said = log.read_bytes()[-KEPT_BYTES:].decode("utf-8", "replace")
+	except OSError:
+		return []
+	return redact(said).strip().splitlines()
+
+
+def _keep_log(log: Path, programs: Programs) -> None:
+	for line in read_lines(log):
+		programs.log.write(f"preview: {line}\n")
 
 
 def _free_port() -> int:

@@ -73,6 +73,10 @@ class PreparedRun:
 		return self.context.standbys[self.site]
 
 	@property
+	def _log(self) -> Path:
+		return self.context.run.step_log(LoadStandby.name)
+
+	@property
 	def proof(self) -> Proof:
 		"""As it is on the disk."""
 		return Proof.load(self.backup)
@@ -81,12 +85,22 @@ class PreparedRun:
 		Backup().apply(self.context, {})
 		CopyToSafePlaces().apply(self.context, {})
 
-	def load_standby(self, **settings: Any) -> dict[str, Any]:
-		"""`settings` of the plan's backup, other than before."""
+	def change_backup(self, **settings: Any) -> None:
+		"""Of what the plan says of backups, let this be otherwise from now on."""
 		spec = self.context.spec
 		changed = spec.backup.model_copy(update=settings)
 		self.context.spec = spec.model_copy(update={"backup": changed})
-		return LoadStandby().apply(self.context, {})
+
+	def load_standby(self, **settings: Any) -> dict[str, Any]:
+		"""Load it, prove it, and start the site on it, with the plan's settings or these."""
+		self.change_backup(**settings)
+		self._log.unlink(missing_ok=True)
+		with self.context.log_of(LoadStandby.name):
+			return LoadStandby().apply(self.context, {})
+
+	def read_log(self) -> str:
+		"""What stands in the step's log since it was last taken."""
+		return self._log.read_text()
 
 	def check_proof(self) -> dict[str, Any]:
 		return CheckProof().apply(self.context, {})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from press_deploy.engine.backup.dump_check import check_dump
 from press_deploy.engine.backup.manifest import MADE, database_file
 from press_deploy.engine.backup.restorable import prove_restorable
 from press_deploy.engine.backup.restoring import PREFIX
@@ -17,6 +18,7 @@ from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.comparison import are_equal, read_tables
 from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.steps.backup import FinalBackup
 from tests.site.conftest import BENCH, SITE
 from tests.site.prepared_run import PreparedRun, count_databases, prepare_run, require_administrator
 from tests.site.real_site import Site
@@ -71,7 +73,7 @@ def test_the_standby_is_loaded_from_the_files_and_equal(run: PreparedRun, admini
 	whole = run.proof.facts(Rung.WHOLE)[database_file(run.backup).name]
 	assert whole["database"] == run.standby.live
 
-	run.load_standby()
+	run.load_standby(required_rung=4)
 
 	assert run.proof.reached() is Rung.RESTORABLE
 	facts = run.proof.facts(Rung.RESTORABLE)
@@ -124,6 +126,7 @@ def test_a_file_that_rotted_after_it_was_verified_stays_at_rung_3(
 ) -> None:
 	file = database_file(run.backup)
 	whole = file.read_bytes()
+	run.change_backup(required_rung=4)
 	run.standby.drop_standby()
 	try:
 		file.write_bytes(flip(whole))
@@ -157,3 +160,13 @@ def test_a_table_that_is_not_restored_is_missed(
 		prove_restorable(run.context.bench, run.site, run.backup)
 	assert lost and lost[0].startswith(PREFIX)
 	assert count_databases(administrator, f"{PREFIX}%") == 0
+
+
+def test_without_a_standby_the_final_backup_is_one_that_the_site_can_import(run: PreparedRun) -> None:
+	"""The plan wants copies, but too low a rung to keep a standby: a rollback hands it to the site's import."""
+	run.change_backup(required_rung=3)
+	assert run.context.spec.backup.method == "physical" and not run.context.wants_standby(run.site)
+	FinalBackup().apply(run.context, {})
+	dump = check_dump(database_file(run.context.final_backup_of(run.site)))
+	assert dump.kind == "mariadb"
+	assert "tabDocType" in dump.tables and len(dump.tables) > 200

@@ -16,7 +16,7 @@ from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.administrator import find_administrator
 from press_deploy.engine.mariadb.server import quote
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
-from press_deploy.engine.preview import open_preview
+from press_deploy.engine.preview import LOG, open_preview, read_lines
 from press_deploy.engine.web import GOOD
 
 if TYPE_CHECKING:
@@ -44,20 +44,29 @@ def boot(context: Context, site: str) -> dict[str, Any]:
 			context.bench, [site], directory, context.programs, context.web, _overrides(standby.name, login)
 		) as address,
 	):
-		answers = {path: _ask(context, site, path, address) for path in PATHS}
+		answers = {path: _ask(context, site, path, address, directory / LOG) for path in PATHS}
 		return {"answers": answers, "console": _check_console(context, site, directory / "sites")}
 
 
-def _ask(context: Context, site: str, path: str, address: str) -> int:
+def _ask(context: Context, site: str, path: str, address: str, log: Path) -> int:
 	answer = context.web.ask(site, path, address=address, timeout=ANSWER_SECONDS)
 	if answer.kind != GOOD:
 		raise StepFailed(
 			"Starting",
 			f"{site} on its standby database",
-			f"{path} answers {answer.status or answer.kind}",
+			": ".join([f"{path} answers {answer.status or answer.kind}", *_find_error(log)]),
 			"see the step's log; the backup restores, but what it restores does not serve",
 		)
 	return answer.status
+
+
+def _find_error(log: Path) -> list[str]:
+	"""The last line of the last traceback in the instance's log, where there is one."""
+	lines = read_lines(log)
+	if not any(line.startswith("Traceback ") for line in lines):
+		return []
+	# Gunicorn's own lines begin with a bracket.
+	return [line for line in lines if line.strip() and line[0] not in "[ "][-1:]
 
 
 def _check_console(context: Context, site: str, sites: Path) -> str:

@@ -53,10 +53,13 @@ class Maker:
 	settings: Backup = field(default_factory=Backup)
 	measure: Callable[[str], Progress | None] = lambda what: None
 
-	def make(self, site: str, directory: Path, *, with_files: bool) -> Method:
-		"""Back one site up into an empty directory. What an interrupted call left there goes. Raises `StepFailed`."""
+	def make(self, site: str, directory: Path, *, with_files: bool, as_dump: bool = False) -> Method:
+		"""Back one site up into an empty directory. What an interrupted call left there goes. Raises `StepFailed`.
+
+		`as_dump`: the site itself is to import it, which can read nothing else.
+		"""
 		config = self.bench.read_config(site)
-		method = choose_method(self.settings.method, config, _size_of(self.bench, site))
+		method = choose_method(self.settings.method, config, _size_of(self.bench, site), as_dump=as_dump)
 		shutil.rmtree(directory, ignore_errors=True)
 		directory.mkdir(parents=True, mode=0o700)
 		made = self.site_processes.call(
@@ -109,16 +112,21 @@ class Maker:
 			os.chmod(file["path"], 0o600)
 
 
-def choose_method(wanted: str, config: dict[str, Any], size: int | None = None) -> Method:
+def choose_method(
+	wanted: str, config: dict[str, Any], size: int | None = None, *, as_dump: bool = False
+) -> Method:
 	"""The method for a site with this configuration and a database of `size` bytes.
 
-	Raises `Refused` when the one that is wanted can't be used.
+	`as_dump`: not physical, whatever is wanted. Raises `Refused` when the one that is wanted can't be used.
 	"""
 	kind = config.get("db_type") or "mariadb"
 	if kind != "mariadb":
 		_refuse_unless(wanted in ("auto", "frappe"), wanted, f"the database is {kind}")
 		return Method("frappe", f"{kind}: Frappe's own backup")
-	no_physical, no_stream = _why_not_physical(config, size, wanted), _why_not_stream()
+	if as_dump and wanted == "physical":
+		wanted = "auto"
+	no_physical = "the site is to import it" if as_dump else _why_not_physical(config, size, wanted)
+	no_stream = _why_not_stream()
 	if wanted == "physical" or (wanted == "auto" and no_physical is None):
 		_refuse_unless(no_physical is None, wanted, no_physical or "")
 		return Method("physical", "the server's files can be copied: fastest to make and to load")

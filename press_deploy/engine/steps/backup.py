@@ -227,7 +227,8 @@ class FinalBackup(Step):
 				)
 			else:
 				if not backup.is_verified(directory):
-					context.backup_maker.make(site, directory, with_files=False)
+					# Without a standby, a rollback lets the site import this.
+					context.backup_maker.make(site, directory, with_files=False, as_dump=True)
 					context.backup_maker.verify(site, directory)
 				found.append(f"{site}: dumped whole")
 			if context.spec.backup.with_files:

@@ -9,6 +9,7 @@ from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.preview import open_preview
 from press_deploy.engine.programs import RUN_VARIABLE, Programs
+from press_deploy.engine.step_log import StepLog
 from press_deploy.engine.web import GOOD, REFUSED, Web, fetch
 
 from .support import OWN, SITE, make_bench, make_spec, wait_until
@@ -41,10 +42,15 @@ def bench(tmp_path):
 
 
 @pytest.fixture
-def opened(bench, tmp_path):
+def programs():
+	return Programs(f"{OWN}-run-preview")
+
+
+@pytest.fixture
+def opened(bench, programs, tmp_path):
 	"""The context manager, ready to be entered."""
 	web = Web(bench, make_spec())
-	return open_preview(bench, [SITE], tmp_path / "run" / "preview", Programs(f"{OWN}-run-preview"), web), web
+	return open_preview(bench, [SITE], tmp_path / "run" / "preview", programs, web), web
 
 
 def left():
@@ -95,6 +101,18 @@ def test_what_a_killed_runner_left_does_not_stop_it(opened, tmp_path):
 	(tmp_path / "run" / "preview" / "sites" / SITE / "site_config.json").write_text("{}")
 	with opened[0] as address:
 		assert fetch(address, headers={"Host": SITE}).kind == GOOD
+
+
+def test_what_it_said_is_kept_in_the_step_s_log_without_passwords(bench, programs, opened, tmp_path):
+	(bench.sites_directory / "tiny.py").write_text(
+		APPLICATION + "\nimport sys\nprint('from redis://me:geheim@cache', file=sys.stderr)\n"
+	)
+	programs.log, log = StepLog(tmp_path / "step.log"), tmp_path / "step.log"
+	preview, web = opened
+	with preview as address:
+		assert web.ask(SITE, address=address).kind == GOOD
+	assert "preview: from redis://***@cache\n" in log.read_text()
+	assert "geheim" not in log.read_text()
 
 
 @pytest.mark.parametrize(

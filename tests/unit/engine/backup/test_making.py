@@ -67,3 +67,10 @@ def test_other_databases_are_frappe_s(kind):
 def test_without_an_administrator_there_is_no_physical_copy(machine, monkeypatch):
 	monkeypatch.setattr(making, "find_administrator", lambda config: None)
 	assert "no administrator" in choose_method("auto", MARIADB, LARGE).reason
+
+
+@pytest.mark.parametrize("wanted", ["auto", "physical"])
+def test_what_a_site_is_to_import_is_a_dump(machine, wanted):
+	chosen = choose_method(wanted, MARIADB, LARGE, as_dump=True)
+	assert (chosen.name, chosen.reason) == ("stream", "no physical copy: the site is to import it")
+	assert choose_method("frappe", MARIADB, LARGE, as_dump=True).name == "frappe"

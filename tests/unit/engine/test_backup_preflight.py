@@ -1,0 +1,24 @@
+"""What preflight says where nobody may keep a standby database: fine for most plans, not for rung 5."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from press_deploy.engine.checks import FAILED, WARNING
+from press_deploy.engine.preflight import backups
+
+
+@pytest.mark.parametrize(
+	("rung", "outcome", "words"),
+	[(4, WARNING, "there will be none"), (5, FAILED, "rung 5 starts the site on its standby")],
+)
+def test_without_an_administrator(
+	monkeypatch: pytest.MonkeyPatch, rung: int, outcome: str, words: str
+) -> None:
+	monkeypatch.setattr(backups, "find_server_program", lambda: "/usr/sbin/mariadbd")
+	plan = SimpleNamespace(backup=SimpleNamespace(required_rung=rung))
+	(check,) = backups._check_standby(SimpleNamespace(spec=plan, standbys={"shop": None}), "shop")
+	assert (check.outcome, words in check.found) == (outcome, True), check
+	assert "name the administrator" in check.remedy
