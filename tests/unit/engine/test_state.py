@@ -3,7 +3,7 @@
 import pytest
 
 from press_deploy.engine.errors import JournalDamaged
-from press_deploy.engine.journal import Journal
+from press_deploy.engine.journal import Journal, Record
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import EXIT_CODES, UNFINISHED, RunState, State, load_state, unfinished_runs
 
@@ -35,8 +35,8 @@ def ended(state):
 WAITS = ("waiting", {"step": "verdict", "reason": "?", "deadline": 0, "accepts_go": True})
 
 
-def taken(name, action="go"):
-	return ("request-taken", {"name": name, "action": action, "by": "ada", "reason": "so"})
+def taken(name, action="go", **more):
+	return ("request-taken", {"name": name, "action": action, "by": "ada", "reason": "so", **more})
 
 
 @pytest.fixture
@@ -146,6 +146,21 @@ def test_a_second_rollback_does_not_hide_the_first(tell):
 )
 def test_sites_are_closed_until_they_were_seen_open(tell, events, closed):
 	assert tell(CREATED, *events).is_closed is closed
+
+
+def test_a_clock_that_is_set_back_opens_no_site(run):
+	state = RunState(run.name)
+	events = [announced("maintenance"), announced("open"), observed("open"), announced("rollback-maintenance")]
+	for seq, (event, data) in enumerate(events, 1):
+		state.follow(Record(seq, f"2030-01-01T{12 - seq:02}:00:00+00:00", event, data, ""))
+	assert state.is_closed
+
+
+def test_a_go_answers_the_question_that_was_open_whatever_the_clock_says(tell):
+	question = tell(CREATED, WAITS).waiting["seq"]
+	assert tell(taken("1", answers=question - 1)).decision() is None
+	assert tell(taken("2", answers=None)).decision() is None
+	assert tell(taken("3", answers=question)).decision()["name"] == "3"
 
 
 def test_reading_and_following_are_the_same(run, tell):
