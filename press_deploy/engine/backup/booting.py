@@ -6,7 +6,6 @@ nothing of the bench's own configuration changes, nor of the site's user.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.administrator import find_administrator
-from press_deploy.engine.mariadb.server import quote
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
+from press_deploy.engine.mariadb.throwaway_user import escape_database, make_throwaway_user
 from press_deploy.engine.preview import LOG, open_preview, read_lines
 from press_deploy.engine.web import GOOD
 
@@ -105,30 +104,12 @@ def _let_in(config: dict[str, Any], database: str) -> Iterator[dict[str, str]]:
 	if (config.get("db_type") or "mariadb") != "mariadb":
 		yield {}
 		return
-	administrator, password = find_administrator(config), secrets.token_urlsafe(24)
+	administrator = find_administrator(config)
 	assert administrator, "without an administrator there is no standby"
 	with translate_server_errors(MAKING, f"database {database}"), administrator.session() as cursor:
 		cursor.execute(
 			"SELECT host FROM mysql.user WHERE user = %s", (config.get("db_user") or config["db_name"],)
 		)
 		hosts = [row[0] for row in cursor.fetchall()]
-	try:
-		with translate_server_errors(MAKING, f"database {database}"), administrator.session() as cursor:
-			_drop_user(cursor, database, hosts)
-			for host in hosts:
-				cursor.execute("CREATE USER %s@%s IDENTIFIED BY %s", (database, host, password))
-				cursor.execute(f"GRANT ALL PRIVILEGES ON {_escape(database)}.* TO %s@%s", (database, host))
+	with make_throwaway_user(administrator, database, hosts, escape_database(database)) as password:
 		yield {"db_user": database, "db_password": password}
-	finally:
-		with translate_server_errors(MAKING, f"database {database}"), administrator.session() as cursor:
-			_drop_user(cursor, database, hosts)
-
-
-def _drop_user(cursor: Any, user: str, hosts: list[str]) -> None:
-	for host in hosts:
-		cursor.execute("DROP USER IF EXISTS %s@%s", (user, host))
-
-
-def _escape(database: str) -> str:
-	"""In a grant, _ and % stand for any character unless escaped; the second one also in a statement's text."""
-	return quote(database.replace("_", "\\_").replace("%", "\\%%"))

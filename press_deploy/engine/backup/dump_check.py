@@ -23,7 +23,7 @@ from press_deploy.engine.backup.dump_file import (
 	unpack,
 )
 from press_deploy.engine.backup.sql_scan import SqlScanner
-from press_deploy.engine.backup.sqlite_check import check_sqlite
+from press_deploy.engine.backup.sqlite_check import check_sqlite, refuse_journal
 from press_deploy.engine.progress import Progress, show_size
 
 # A dump of less than this share of the last one has lost something, or somebody tidied up a great deal.
@@ -78,6 +78,10 @@ def check_dump(
 	_check_head(parse_head(head), head, compression, expected)
 	found = parse_head(head)
 	tables, objects = _read(found, chunks, path, compression)
+	if found.kind != "postgresql" and not tables:
+		raise DamagedFile(
+			"tables", "it holds no table at all: it was made of an empty database, or of the wrong one"
+		)
 	if expected.previous_size and size < LEAST_SHARE * expected.previous_size:
 		raise DamagedFile(
 			"size",
@@ -164,6 +168,7 @@ def _read(
 
 def _read_sqlite(chunks: Iterator[bytes], path: Path, compression: str | None) -> dict[str, int]:
 	if compression is None:
+		refuse_journal(path)
 		for _chunk in chunks:
 			pass
 		return check_sqlite(path)

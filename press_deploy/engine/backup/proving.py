@@ -12,6 +12,7 @@ from typing import Any
 from press_deploy.engine.backup.dump_check import ANYTHING, DumpFacts, Expectation, check_dump
 from press_deploy.engine.backup.dump_file import DamagedFile
 from press_deploy.engine.backup.manifest import find_expected_hash
+from press_deploy.engine.backup.proving_account import lend_account
 from press_deploy.engine.backup.restoring import restore_mariadb, restore_sqlite
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.errors import DeployError
@@ -108,7 +109,7 @@ def _restore(proven: FileProof, facts: DumpFacts, server: Server | None, progres
 		elif server is None:
 			raise DamagedFile("server", "no MariaDB server was named to restore it into")
 		else:
-			seen = restore_mariadb(proven.path, facts, server, progress=progress)
+			seen = _restore_mariadb(proven, facts, server, progress)
 	except DamagedFile as error:
 		proven.proof.record_failure(Rung.RESTORABLE, error.check, str(error))
 	except DeployError as error:
@@ -116,3 +117,23 @@ def _restore(proven: FileProof, facts: DumpFacts, server: Server | None, progres
 		proven.proof.record_failure(Rung.RESTORABLE, "restore", f"{error.why}{remedy}")
 	else:
 		proven.proof.record(Rung.RESTORABLE, seen)
+
+
+def _restore_mariadb(
+	proven: FileProof, facts: DumpFacts, server: Server, progress: Progress | None
+) -> dict[str, Any]:
+	"""The second line of defence, behind the reading of each statement: rights that end at the scratch database."""
+	with lend_account(server, facts.objects) as account:
+		if account.why_not:
+			proven.notes.append(
+				f"It was restored by the account that was named ({account.why_not}), not by one with rights on the "
+				"scratch database alone: only the reading of its statements kept it from other databases."
+			)
+		try:
+			seen = restore_mariadb(proven.path, facts, account.server, progress=progress)
+		except DeployError as error:
+			if account.why_not or "lacks rights" not in error.why:
+				raise
+			why = f"it needs rights on something outside of its own database: {error.why}"
+			raise DamagedFile("other databases", why) from error
+	return {**seen, "restored_by": account.why_not or "a user with rights on the scratch database alone"}

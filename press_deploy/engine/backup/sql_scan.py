@@ -3,48 +3,44 @@
 Strings are told from the rest by removing escapes and splitting at quotes, as `mariadb-dump` writes them:
 escaped with backslashes, no line break inside. A line break inside one, written by others, is borne.
 
-Invariant: a statement that is not known to stay inside its own database is refused, and so is one that
-can't be understood.
+Invariant: a statement that has none of the forms that a dump of one database consists of is refused, and so is
+one that can't be understood. Rows are plain values, and go only into a table that the dump itself has made and
+that has no trigger yet, so that nothing of what it defines runs while it is loaded.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import NoReturn
 
 from press_deploy.engine.backup.dump_file import DamagedFile
+from press_deploy.engine.backup.sql_forms import OTHER_DATABASE, SEVERAL, Form, recognise
+from press_deploy.engine.backup.sql_words import NotOver, Unclear, Word, split_words
 
 CLOSING_LINE = b"-- Dump completed"
 # By then the head of an INSERT, up to VALUES, has been read: 4096 columns of 64 characters.
 HEADER_LIMIT = 1 << 20
-SHOWN_BYTES = 60
+SHOWN_BYTES = 80
 _NAME = rb"`((?:[^`]|``)+)`"
 _INSERT = re.compile(
 	rb"(?:INSERT|REPLACE)(?: +(?:IGNORE|DELAYED))? INTO "
 	+ _NAME
-	+ rb"(\s*\.\s*`(?:[^`]|``)+`)?\s*(?:\(`(?:[^`]|``)+`(?:, ?`(?:[^`]|``)+`)*\)\s*)?VALUES"
+	+ rb"(\s*\.\s*`(?:[^`]|``)+`)?\s*(\(`(?:[^`]|``)+`(?:, ?`(?:[^`]|``)+`)*\)\s*)?VALUES"
 )
-# The statement of a trigger is kept as it was typed, with a name that may stand without quotes.
-_CREATE = re.compile(
-	rb"CREATE\b.*?\b(TABLE|VIEW|SEQUENCE|TRIGGER|PROCEDURE|FUNCTION|EVENT|PACKAGE BODY|PACKAGE) "
-	rb"(?:IF NOT EXISTS )?(?:" + _NAME + rb"|([\w$\x80-\xff]+))( ?\. ?[`\w])?",
-	re.DOTALL | re.IGNORECASE,
-)
-# Statements that `mariadb-dump` and `mysqldump` write for one database, besides CREATE and INSERT.
-_KNOWN = re.compile(
-	rb"(?:SET (?!GLOBAL\b|PERSIST|PASSWORD|@@GLOBAL)|(?:UN)?LOCK TABLES?\b|ALTER TABLE |DO SETVAL|SELECT SETVAL"
-	rb"|COMMIT\b|START TRANSACTION|BEGIN\b"
-	rb"|DROP (?:TABLE|VIEW|TRIGGER|PROCEDURE|FUNCTION|EVENT|SEQUENCE|PACKAGE)\b)",
-	re.IGNORECASE,
-)
-_LEAVES_DATABASE = re.compile(rb"(?:USE\b|(?:CREATE|DROP|ALTER)(?: OR REPLACE)? (?:DATABASE|SCHEMA)\b)", re.I)
-_OTHER_DATABASE = re.compile(rb"(?:TABLES?|VIEW|SEQUENCE) (?:IF EXISTS )?" + _NAME + rb" ?\. ?`", re.I)
-# A comment of this form is executed, from the version on that it names.
-_EXECUTED = re.compile(rb"/\*M?!\d*|\*/|\s+")
-_QUOTED = re.compile(rb"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`", re.DOTALL)
+_COLUMN = re.compile(_NAME)
+_EXECUTED = re.compile(rb"/\*M?!\d*|\*/")
 _BLANK = re.compile(rb"\s*")
-_SANDBOX = b"/*M!999999\\-"
-_KINDS = {b"PACKAGE BODY": "package bodies"}
+_DELIMITER = re.compile(rb"DELIMITER (;+)\s*", re.IGNORECASE)
+# The first line: a client that knows it takes no commands from the file.
+_SANDBOX = re.compile(rb"/\*M?!999999\\- enable the sandbox mode \*/ *\r?")
+_SANDBOX_STARTS = (b"/*M!999999\\-", b"/*!999999\\-")
+# Rows, without their strings and the words NULL and _binary: numbers, also in hexadecimal, and what is between.
+# No word that does anything can be written with these letters, and no call without a second parenthesis.
+_NUMBERS_AND_SIGNS = b"0123456789abcdefABCDEFxX.,()+-' \t\r\n"
+_NO_PARENTHESIS = bytes(set(range(256)) - set(b"()"))
+_WORD_BYTES = bytes(set(range(256)) - set(b"(),' \t\r\n;"))
+VALUE_LIMIT = 1024
 
 
 class SqlScanner:
@@ -55,10 +51,16 @@ class SqlScanner:
 		self.rows: dict[str, int] = {}
 		self.objects: dict[str, set[str]] = {}
 		self._buffer = bytearray()
+		# The line of the file, from 1, where the buffer begins; and how much of the buffer holds no end.
+		self._line, self._searched = 1, 0
 		self._delimiter = b";"
 		self._table: str | None = None
-		self._in_string = False
-		self._closed = False
+		self._in_string = self._in_row = self._closed = False
+		# The beginning of a value that goes on in the next piece.
+		self._value = b""
+		self._made, self._not_filled = set[str](), set[str]()
+		# By table, the columns that would be filled from another database if a row left them out.
+		self._filled_elsewhere: dict[str, frozenset[str]] = {}
 
 	def feed(self, chunk: bytes) -> None:
 		"""Raises `DamagedFile`."""
@@ -69,7 +71,7 @@ class SqlScanner:
 	def finish(self) -> None:
 		"""Say how a dump that was cut off ends. Raises `DamagedFile`."""
 		rest = bytes(self._buffer).strip()
-		if rest.startswith((b"INSERT", b"REPLACE")) and b";\n" in self._buffer:
+		if self._table is None and rest.startswith((b"INSERT", b"REPLACE")) and b";\n" in self._buffer:
 			self._refuse(rest, "it can't be understood")
 		if self._is_inside(rest):
 			place = f" that fills table {self._table}" if self._table else ""
@@ -88,7 +90,7 @@ class SqlScanner:
 	def _is_inside(self, rest: bytes) -> bool:
 		"""Whether the end came inside a statement; a statement may lack its line break."""
 		if self._table is not None:
-			return self._in_string or rest != b";"
+			return self._in_string or self._in_row or rest != b";"
 		return self._delimiter != b";" or (
 			bool(rest) and not rest.startswith(b"--") and not rest.endswith(b";")
 		)
@@ -98,10 +100,10 @@ class SqlScanner:
 		buffer = self._buffer
 		if self._table is not None:
 			return self._take_rows()
-		del buffer[: _BLANK.match(buffer).end()]
-		if buffer.startswith((b"--", _SANDBOX)):
+		self._remove(_BLANK.match(buffer).end())
+		if buffer.startswith((b"--", *_SANDBOX_STARTS)):
 			return self._take_line()
-		if len(buffer) < len(_SANDBOX):
+		if len(buffer) < len(_SANDBOX_STARTS[0]):
 			return False
 		if buffer[:10].upper() == b"DELIMITER ":
 			return self._take_line()
@@ -109,17 +111,29 @@ class SqlScanner:
 			return self._take_insert()
 		return self._take_statement()
 
+	def _remove(self, size: int) -> None:
+		"""Remove what was read from the buffer."""
+		self._line += self._buffer.count(b"\n", 0, size)
+		del self._buffer[:size]
+
 	def _take_line(self) -> bool:
 		end = self._buffer.find(b"\n")
 		if end < 0:
 			return False
 		line = bytes(self._buffer[:end])
-		del self._buffer[: end + 1]
 		if line[:10].upper() == b"DELIMITER ":
-			self._delimiter = line[10:].strip()
+			found = _DELIMITER.fullmatch(line)
+			if not found:
+				self._refuse(line, "no dump has such a delimiter")
+			self._delimiter = found.group(1)
 		elif line.startswith(CLOSING_LINE):
 			self._closed = True
+		elif line.startswith(_SANDBOX_STARTS) and not _SANDBOX.fullmatch(line):
+			self._refuse(line, "it can't be understood")
+		self._remove(end + 1)
 		return True
+
+	# --- rows ----------------------------------------------------------------------------------
 
 	def _take_insert(self) -> bool:
 		header = _INSERT.match(self._buffer)
@@ -128,67 +142,117 @@ class SqlScanner:
 				return False
 			self._refuse(bytes(self._buffer), "it can't be understood")
 		if header.group(2):
-			self._refuse(header.group(), "it names another database")
+			self._refuse(header.group(), OTHER_DATABASE)
 		self._refuse_after_end()
-		self._table = _decode(header.group(1))
-		self.rows.setdefault(self._table, 0)
-		del self._buffer[: header.end()]
+		table = _decode(header.group(1))
+		self._require_fillable(table, header.group())
+		columns = set(map(_decode, _COLUMN.findall(header.group(3) or b"")))
+		if columns and self._filled_elsewhere.get(table.casefold(), frozenset()) - columns:
+			self._refuse(header.group(), "a column it leaves out may be filled from another database")
+		self._table, self._in_row, self._value = table, False, b""
+		self.rows.setdefault(table, 0)
+		self._remove(header.end())
 		return True
+
+	def _require_fillable(self, table: str, statement: bytes) -> None:
+		"""Servers may tell names apart by their case or not."""
+		if table.casefold() not in self._made:
+			self._refuse(statement, "it fills or locks a table that the dump has not made")
+		if table.casefold() in self._not_filled:
+			self._refuse(statement, "it fills or locks a view, or a table that has a trigger by then")
 
 	def _take_rows(self) -> bool:
 		end = self._buffer.find(b";\n")
 		size = _whole_escapes(self._buffer) if end < 0 else end
 		self._count(bytes(self._buffer[:size]))
-		del self._buffer[:size]
+		self._remove(size)
 		if end < 0:
 			return False
-		del self._buffer[:2]
-		if not self._in_string:
-			# Otherwise that semicolon is a character of the string.
-			self._table = None
+		if self._in_string:
+			# That semicolon is a character of the string.
+			self._remove(2)
+			return True
+		self._check_values(b" ")
+		if self._in_row:
+			self._refuse_rows("a row in it does not end")
+		self._remove(2)
+		self._table = None
 		return True
 
 	def _count(self, text: bytes) -> None:
 		"""Outside of strings a row is the only thing that opens a parenthesis."""
 		parts = text.replace(b"\\\\", b"").replace(b"\\'", b"").split(b"'")
-		outside = b"".join(parts[1::2] if self._in_string else parts[::2])
+		outside = b"'".join(parts[1::2] if self._in_string else parts[::2])
+		# A string that began before, or ends later, stands beside the values here.
+		outside = b"'" * self._in_string + outside
 		self._in_string ^= len(parts) % 2 == 0
 		if b";" in outside:
 			self._refuse(outside[outside.index(b";") :], "it stands in the line of another statement")
+		self._check_values(outside + b"'" * self._in_string)
 		assert self._table is not None
 		self.rows[self._table] += outside.count(b"(")
 
+	def _check_values(self, outside: bytes) -> None:
+		"""Rows are values alone, no names, calls or comments; a value that goes on waits for the next piece."""
+		text = self._value + outside
+		whole = text.rstrip(_WORD_BYTES)
+		self._value = text[len(whole) :]
+		if self._value.startswith((b"0x", b"0X")) and not self._value[2:].strip(b"0123456789ABCDEFabcdef"):
+			self._value = b"0x"
+		parentheses = b"(" * self._in_row + outside.translate(None, _NO_PARENTHESIS)
+		rest = parentheses.replace(b"()", b"")
+		self._in_row = rest == b"("
+		if rest not in (b"", b"(") or b"--" in whole or len(self._value) > VALUE_LIMIT:
+			self._refuse_rows("something else than plain rows stands in it")
+		if whole.replace(b"NULL", b"").replace(b"_binary", b"").translate(None, _NUMBERS_AND_SIGNS):
+			self._refuse_rows("something else than plain values stands in its rows")
+
+	def _refuse_rows(self, why: str) -> NoReturn:
+		assert self._table is not None
+		self._refuse(f"INSERT INTO `{self._table}`".encode(), why)
+
+	# --- statements ----------------------------------------------------------------------------
+
 	def _take_statement(self) -> bool:
-		end = self._buffer.find(self._delimiter + b"\n")
+		mark = self._delimiter + b"\n"
+		end = self._buffer.find(mark, self._searched)
 		if end < 0:
+			self._searched = max(0, len(self._buffer) - len(mark) + 1)
 			return False
 		statement = bytes(self._buffer[:end])
-		del self._buffer[: end + len(self._delimiter) + 1]
-		head = _EXECUTED.sub(b" ", statement).strip()
-		head = re.sub(rb" {2,}", b" ", head)
-		if not head:
+		try:
+			words = split_words(statement)
+			form = self._recognise(words) if words else Form()
+		except NotOver:
+			self._searched = end + 1
 			return True
-		self._refuse_after_end()
-		if self._delimiter == b";" and b";" in _QUOTED.sub(b"", statement):
-			self._refuse(statement, "more than one statement stands in one line")
-		self._note(head)
+		except Unclear as error:
+			self._refuse(statement, str(error))
+		self._note(form, statement)
+		self._remove(end + len(mark))
+		self._searched = 0
 		return True
 
-	def _note(self, head: bytes) -> None:
-		if _LEAVES_DATABASE.match(head):
-			self._refuse(head, "loading it would leave its own database, and might change another")
-		created = _CREATE.match(head)
-		# What a routine does when it is called is not looked at.
-		if created.group(4) if created else _OTHER_DATABASE.search(head):
-			self._refuse(head, "it names another database")
-		if not created and not _KNOWN.match(head):
-			self._refuse(head, "no dump of one database holds such a statement")
-		if created:
-			kind, name = created.group(1).upper(), _decode(created.group(2) or created.group(3))
-			if kind == b"TABLE":
-				self.rows.setdefault(name, 0)
-			else:
-				self.objects.setdefault(_KINDS.get(kind, f"{kind.decode().lower()}s"), set()).add(name)
+	def _recognise(self, words: list[Word]) -> Form:
+		self._refuse_after_end()
+		signs = [word.sign for word in words]
+		# The client, and with it the server, take the delimiter for the end wherever it stands.
+		if b";" in signs and (self._delimiter == b";" or (b";", b";") in pairwise(signs)):
+			raise Unclear(SEVERAL)
+		return recognise(words)
+
+	def _note(self, form: Form, statement: bytes) -> None:
+		name = form.name.casefold()
+		if form.kind == "lock":
+			self._require_fillable(form.name, statement)
+		elif form.kind == "tables":
+			self.rows.setdefault(form.name, 0)
+			self._made.add(name)
+			self._filled_elsewhere[name] = form.filled_elsewhere
+		elif form.kind:
+			self.objects.setdefault(form.kind, set()).add(form.name)
+			if form.kind in ("views", "triggers"):
+				self._not_filled.add((form.table or form.name).casefold())
 
 	def _refuse_after_end(self) -> None:
 		if self._closed:
@@ -196,9 +260,9 @@ class SqlScanner:
 
 	def _refuse(self, statement: bytes, why: str) -> NoReturn:
 		# The beginning alone, and no value of it: a dump holds passwords.
-		head = _QUOTED.sub(b"`...`", statement[:4096].partition(b"(")[0])[:SHOWN_BYTES]
-		shown = re.split(rb"['\"\n]", head)[0].decode("utf-8", "replace").strip()
-		raise DamagedFile("statements", f"a statement in it is refused, {why}: {shown}")
+		head = re.split(rb"['\"\n(]", _EXECUTED.sub(b"", statement[:SHOWN_BYTES]))[0]
+		shown = " ".join(head.decode("utf-8", "replace").split())
+		raise DamagedFile("statements", f"line {self._line}: a statement in it is refused, {why}: {shown}")
 
 
 def _whole_escapes(text: bytearray) -> int:

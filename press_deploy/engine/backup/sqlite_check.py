@@ -34,6 +34,26 @@ def check_sqlite(path: Path) -> dict[str, int]:
 		raise DamagedFile("integrity", f"SQLite says: {error}") from None
 
 
+def refuse_journal(path: Path) -> None:
+	"""Refuse a file beside which stands a journal with content. Raises `DamagedFile`.
+
+	What was written last may be in the write-ahead log alone, and what stands in the file may have to be undone
+	from its rollback journal. (SQLite's documentation, “Temporary Files Used By SQLite”, 2.1 and 2.2.)
+	"""
+	for suffix, why in (
+		("-wal", "rows that were written last may be in there alone"),
+		("-journal", "a change that was not finished may have to be undone from it"),
+	):
+		journal = path.with_name(path.name + suffix)
+		if journal.is_file() and (size := journal.stat().st_size):
+			raise DamagedFile(
+				"journal",
+				f"{journal.name} beside it has {size} bytes, and {why}: the file alone is not the database. Let SQLite "
+				f"put both together, while nobody uses it (sqlite3 {path.name} 'PRAGMA wal_checkpoint(TRUNCATE)'), "
+				f"or take a copy with sqlite3 {path.name} '.backup COPY' and prove that",
+			)
+
+
 def _count(database: sqlite3.Connection, table: str) -> int:
 	quoted = table.replace('"', '""')
 	return database.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,17 @@ from hypothesis import strategies as st
 
 from press_deploy.engine import backup
 from press_deploy.engine.backup import proving, restoring
-from press_deploy.engine.backup.dump_check import check_dump
+from press_deploy.engine.backup.dump_check import DumpFacts, check_dump
 from press_deploy.engine.backup.encryption_key import check_encryption_key
 from press_deploy.engine.backup.proving import prove_file
+from press_deploy.engine.backup.proving_account import USER_PREFIX
 from press_deploy.engine.backup.restoring import PREFIX
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.dumping import dump_database
+from press_deploy.engine.mariadb.scratch_server import run_scratch_server
 from press_deploy.engine.mariadb.server import Server, quote
-from tests.integration.backup.conftest import MakeDatabase
+from tests.integration.backup.conftest import MakeDatabase, short_directory
 from tests.integration.backup.schema import EVERYTHING, TABLES
 from tests.support.dumps import pack_gzip, write_dump
 
@@ -200,6 +203,184 @@ def test_rows_are_counted_as_the_server_counts_them(
 	dump_database(server, database, path)
 	assert check_dump(path).tables == {"it's (a)": len(rows)}
 	assert prove_file(path, Rung.RESTORABLE, server).is_enough
+
+
+# --- a dump stays in its own database ---------------------------------------------------------
+
+PROD = "CREATE TABLE users (name varchar(140) PRIMARY KEY)"
+EVIL = [
+	"DROP TABLE IF EXISTS `zz`,{}.`users`",
+	"DROP TABLE IF EXISTS {}.users",
+	"DROP TABLE IF EXISTS /* */ {}.`users`",
+	"SET STATEMENT max_statement_time=60 FOR DROP DATABASE {}",
+	"SET SESSION sql_mode='', GLOBAL max_connections=77",
+	"ALTER TABLE `tabNote` RENAME TO {}.`a2`",
+	"CREATE TRIGGER {}.t BEFORE INSERT ON {}.users FOR EACH ROW SET NEW.name = 'x'",
+]
+
+
+def list_users(server: Server) -> list[str]:
+	with server.session() as cursor:
+		cursor.execute("SELECT user FROM mysql.user")
+		return [name for (name,) in cursor.fetchall() if name.startswith(USER_PREFIX)]
+
+
+def read_state(server: Server, database: str) -> tuple:
+	with server.session() as cursor:
+		cursor.execute("SHOW TABLES FROM " + quote(database))
+		tables = sorted(cursor.fetchall())
+		cursor.execute("SELECT @@GLOBAL.max_connections, (SELECT COUNT(*) FROM information_schema.TRIGGERS)")
+		return (tables, cursor.fetchone())
+
+
+@pytest.mark.parametrize("statement", EVIL)
+def test_a_dump_that_reaches_outside_is_refused_and_changes_nothing(
+	server: Server, make_database: MakeDatabase, tmp_path: Path, statement: str
+) -> None:
+	prod = make_database(PROD)
+	before = read_state(server, prod)
+	path = put(tmp_path, write_dump({"tabNote": 1}, extra=statement.replace("{}", quote(prod)) + ";\n"))
+	proven = prove_file(path, Rung.RESTORABLE, server)
+	assert proven.reached is Rung.MADE and "statements" in proven.proof.why_not(Rung.WHOLE)
+	assert read_state(server, prod) == before
+
+
+@pytest.mark.parametrize("objects", [[], ["triggers"]], ids=["tables alone", "with definers"])
+@pytest.mark.parametrize("statement", EVIL)
+def test_what_the_reading_would_miss_the_rights_prevent(
+	server: Server,
+	make_database: MakeDatabase,
+	tmp_path: Path,
+	monkeypatch: pytest.MonkeyPatch,
+	statement: str,
+	objects: list[str],
+) -> None:
+	prod, fired = make_database(PROD), []
+	before = read_state(server, prod)
+	path = put(tmp_path, write_dump({"tabNote": 1}, extra=statement.replace("{}", quote(prod)) + ";\n"))
+	harmless = tmp_path / "harmless"
+	harmless.write_bytes(write_dump({"tabNote": 1}))
+
+	def overlook(path: Path, *arguments: object, **options: object) -> DumpFacts:
+		fired.append(path)
+		return replace(check_dump(harmless), objects={kind: ["x"] for kind in objects})
+
+	monkeypatch.setattr(proving, "check_dump", overlook)
+	refused = prove_file(path, Rung.RESTORABLE, server).proof.rungs["4"]
+	assert fired == [path] and not refused["passed"] and "lacks rights" in refused["why"], refused
+	assert refused["check"] == "other databases" and "outside of its own database" in refused["why"]
+	assert read_state(server, prod) == before and not list_users(server)
+
+
+def test_a_user_of_its_own_restores_objects_of_other_definers(
+	server: Server, make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	seen, load = [], restoring.load_dump
+
+	def watch(path: Path, account: Server, database: str, **options: object) -> object:
+		with account.session() as cursor:
+			cursor.execute("SHOW GRANTS")
+			seen.append((account.user, [grant for (grant,) in cursor.fetchall()]))
+		return load(path, account, database, **options)
+
+	monkeypatch.setattr(restoring, "load_dump", watch)
+	dump_database(server, make_database(*EVERYTHING), tmp_path / "a.sql.zst")
+	proven = prove_file(tmp_path / "a.sql.zst", Rung.RESTORABLE, server)
+	assert proven.is_enough and not proven.notes, proven.as_data()
+	assert "scratch database alone" in proven.proof.facts(Rung.RESTORABLE)["restored_by"]
+	user, grants = seen[0]
+	assert user.startswith(USER_PREFIX) and not list_users(server)
+	assert len(grants) == 2 and "SET USER ON *.*" in grants[0] and "press\\_deploy\\_prove\\_%" in grants[1]
+	assert prove_file(put(tmp_path, write_dump(FRAPPE)), Rung.RESTORABLE, server).is_enough
+	assert len(seen) == 2 and "GRANT USAGE ON *.*" in seen[1][1][0]
+
+
+MORE = [
+	"CREATE TABLE parted (a int) PARTITION BY RANGE (a) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES "
+	"LESS THAN MAXVALUE)",
+	"CREATE TABLE odd (b double, c bit(9), g geometry, u uuid, x json, v int AS (1 + 1) STORED, w int INVISIBLE, "
+	"t text, FULLTEXT (t), CHECK (b > 1 OR t LIKE 'x%'))",
+	"INSERT INTO odd (b, c, g, t) VALUES (1e100, b'101', POINT(1, 2), 'a;'), (-1.5e-20, NULL, NULL, NULL)",
+	"CREATE TABLE versions (a int) WITH SYSTEM VERSIONING PAGE_COMPRESSED=1",
+	"CREATE TRIGGER typed BEFORE INSERT ON parted FOR EACH ROW IF NEW.a > 1 THEN SET NEW.a = CASE WHEN 1 THEN 2 END; "
+	"END IF",
+	"CREATE FUNCTION g(a int, b enum('x', 'y')) RETURNS varchar(20) CHARSET utf8mb4 COMMENT 'x;' READS SQL DATA "
+	"BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN END; RETURN 'a'; END",
+	"CREATE VIEW by_function AS SELECT g(b, 'x') AS a FROM odd",
+	"CREATE VIEW checked AS SELECT a FROM versions WHERE a > 1 WITH CHECK OPTION",
+	"CREATE EVENT once ON SCHEDULE AT '2035-01-01 00:00:00' ON COMPLETION PRESERVE DISABLE COMMENT 'e' DO BEGIN "
+	"SELECT 1; END",
+	"CREATE EVENT often ON SCHEDULE EVERY '1:2' DAY_HOUR STARTS '2030-01-01' ENDS '2031-01-01' DO SELECT 1",
+]
+
+
+def test_what_else_a_database_may_hold_is_restorable(
+	server: Server, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+	dump_database(server, make_database(*EVERYTHING, *MORE), tmp_path / "a.sql.zst")
+	proven = prove_file(tmp_path / "a.sql.zst", Rung.RESTORABLE, server)
+	assert proven.is_enough and not proven.notes, proven.as_data()
+
+
+def test_a_view_of_another_database_is_whole_and_not_restorable_by_itself(
+	server: Server, make_database: MakeDatabase, tmp_path: Path
+) -> None:
+	prod = make_database(PROD)
+	database = make_database(
+		"CREATE TABLE a (b int)", f"CREATE VIEW v AS SELECT name FROM {quote(prod)}.users"
+	)
+	dump_database(server, database, tmp_path / "a.sql.zst")
+	refuse(tmp_path / "a.sql.zst", server, "other databases", "outside of its own database")
+
+
+def test_an_account_that_may_make_no_users_is_named_in_the_evidence(server: Server, tmp_path: Path) -> None:
+	with server.session() as cursor:
+		cursor.execute("CREATE OR REPLACE USER 'some'@'localhost' IDENTIFIED BY 'geheim'")
+		cursor.execute("GRANT ALL PRIVILEGES ON `press\\_deploy\\_prove\\_%`.* TO 'some'@'localhost'")
+	proven = prove_file(put(tmp_path, write_dump()), Rung.RESTORABLE, server.as_user("some", "geheim"))
+	assert proven.is_enough, proven.as_data()
+	assert "may not make users" in proven.proof.facts(Rung.RESTORABLE)["restored_by"]
+	assert any("some may not make users" in note for note in proven.notes)
+
+
+def test_an_account_that_may_make_users_but_pass_no_rights_on_leaves_no_user(
+	server: Server, tmp_path: Path
+) -> None:
+	with server.session() as cursor:
+		cursor.execute("CREATE OR REPLACE USER 'maker'@'localhost' IDENTIFIED BY 'geheim'")
+		cursor.execute("GRANT CREATE USER ON *.* TO 'maker'@'localhost'")
+		cursor.execute("GRANT ALL PRIVILEGES ON `press\\_deploy\\_prove\\_%`.* TO 'maker'@'localhost'")
+	proven = prove_file(put(tmp_path, write_dump()), Rung.RESTORABLE, server.as_user("maker", "geheim"))
+	assert proven.is_enough and "may not make users" in proven.notes[-1], proven.as_data()
+	assert not list_users(server)
+
+
+def test_with_a_binary_log_triggers_are_restored_by_the_administrator(tmp_path: Path) -> None:
+	"""The server refuses them to everybody else (1419)."""
+	with short_directory() as directory, run_scratch_server(directory, "--log-bin") as server:
+		with server.session() as cursor:
+			cursor.execute("CREATE DATABASE shop")
+			cursor.execute("USE shop")
+			cursor.execute("CREATE TABLE a (b int)")
+			cursor.execute("CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.b = 1")
+		dump_database(server, "shop", tmp_path / "a.sql.zst")
+		proven = prove_file(tmp_path / "a.sql.zst", Rung.RESTORABLE, server)
+		assert proven.is_enough and "binary log" in proven.notes[0], proven.as_data()
+		proven = prove_file(put(tmp_path, write_dump(FRAPPE)), Rung.RESTORABLE, server)
+		assert proven.is_enough and not proven.notes, proven.as_data()
+
+
+def test_what_a_killed_proof_left_of_a_user_is_dropped_and_who_is_at_work_stays(
+	server: Server, tmp_path: Path
+) -> None:
+	left, working = f"{USER_PREFIX}0123456789abcdef", f"{USER_PREFIX}fedcba9876543210"
+	with server.session() as cursor:
+		for name in (left, working):
+			cursor.execute(f"CREATE USER {name}@localhost")
+		cursor.execute("SELECT GET_LOCK(%s, 0)", (working,))
+		assert prove_file(put(tmp_path, write_dump()), Rung.RESTORABLE, server).is_enough
+		assert list_users(server) == [working]
+		cursor.execute(f"DROP USER {working}@localhost")
 
 
 # --- the encryption key ------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,12 @@ def test_what_a_row_says_is_not_taken_for_the_head(tmp_path: Path) -> None:
 	assert read_head(put(tmp_path, b"\n" + row)).kind == "unknown"
 
 
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_dump_of_no_table_is_refused(tmp_path: Path, packing: str) -> None:
+	error = refuse(put(tmp_path, PACKINGS[packing](write_dump({}))))
+	assert error.check == "tables" and "no table at all" in str(error)
+
+
 # --- SQLite ------------------------------------------------------------------------------------
 
 
@@ -179,6 +186,39 @@ def test_a_packed_file_is_unpacked_elsewhere_where_its_place_is_read_only(
 
 	monkeypatch.setattr(dump_check.tempfile, "NamedTemporaryFile", refuse_there)
 	assert check_dump(path).tables and refused == [tmp_path]
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_sqlite_file_of_no_table_is_refused(tmp_path: Path, packing: str) -> None:
+	path = tmp_path / "empty.db"
+	with closing(sqlite3.connect(path)) as database:
+		database.execute("VACUUM")
+	error = refuse(put(tmp_path, PACKINGS[packing](path.read_bytes())), Expectation())
+	assert error.check == "tables" and "no table at all" in str(error)
+
+
+def test_a_sqlite_file_whose_rows_are_in_its_write_ahead_log_is_refused(tmp_path: Path) -> None:
+	path = tmp_path / "site.db"
+	with closing(sqlite3.connect(path)) as database:
+		database.execute("PRAGMA journal_mode = WAL")
+		database.execute("CREATE TABLE a (b)")
+		database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+		assert check_dump(path).tables == {"a": 0}
+		database.execute("INSERT INTO a VALUES (1)")
+		database.commit()
+		error = refuse(path, Expectation())
+		assert error.check == "journal" and "site.db-wal" in str(error) and "wal_checkpoint" in str(error)
+		database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+		assert check_dump(path).tables == {"a": 1}
+
+
+def test_a_sqlite_file_with_an_unfinished_change_is_refused(tmp_path: Path, sqlite_content: bytes) -> None:
+	path = put(tmp_path, sqlite_content)
+	(tmp_path / "dump-journal").write_bytes(b"")
+	assert check_dump(path).tables
+	(tmp_path / "dump-journal").write_bytes(b"x")
+	error = refuse(path, Expectation())
+	assert error.check == "journal" and "dump-journal" in str(error) and ".backup" in str(error)
 
 
 # --- PostgreSQL --------------------------------------------------------------------------------

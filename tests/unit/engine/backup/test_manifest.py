@@ -57,7 +57,7 @@ GOOD = {
 	"a dump packed with zstd": (pack_zstd(DUMP), "database", "a.sql.zst"),
 	"a plain dump": (DUMP, "database", "a.sql"),
 	"a PostgreSQL dump": (pack_gzip(POSTGRES + POSTGRES_END), "database", "a.sql.gz"),
-	"a dump of no tables": (write_dump({}), "database", "a.sql"),
+	"a dump of no rows": (write_dump({"tabNote": 0}), "database", "a.sql"),
 	"a tar": (TAR, "public_files", "a.tar"),
 	"a packed tar": (TGZ, "private_files", "a.tgz"),
 	"a tar packed with zstd": (pack_zstd(TAR), "private_files", "a.tar.zst"),

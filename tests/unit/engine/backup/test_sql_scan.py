@@ -66,7 +66,8 @@ def test_rows_are_counted_whatever_they_hold_and_wherever_it_is_cut(
 ) -> None:
 	values = between.join(b"(" + b",".join(write_value(each, raw) for each in row) + b")" for row in rows)
 	insert = b"INSERT INTO `it's (``odd``)` (`a`, `b)`) VALUES " + values + b";\n"
-	found = scan(insert + insert + CLOSING.encode(), size)
+	table = b"CREATE TABLE `it's (``odd``)` (`a` text, `b)` blob);\n"
+	found = scan(table + insert + insert + CLOSING.encode(), size)
 	assert found.rows == {"it's (`odd`)": 2 * len(rows)}
 
 
@@ -120,12 +121,152 @@ def test_objects_are_found_by_kind(size: int) -> None:
 		("SET GLOBAL general_log = 1", "no dump of one database"),
 		("LOAD DATA INFILE '/x' INTO TABLE a", "no dump of one database"),
 		("DELETE FROM `tabNote`", "no dump of one database"),
+		("DROP TABLE IF EXISTS `zz`,`prod`.`users`", "names another database"),
+		("DROP TABLE IF EXISTS `zz`,`users`", "no dump of one database"),
+		("DROP TABLE IF EXISTS prod.users", "names another database"),
+		("DROP TABLE IF EXISTS /* */ `prod`.`users`", "names another database"),
+		("DROP TABLE IF EXISTS /*!99999 `a` */ `users`", "for some servers alone"),
+		("SET STATEMENT max_statement_time=60 FOR DROP DATABASE prod", "no dump of one database"),
+		("SET SESSION sql_mode='', GLOBAL max_connections=77", "no dump of one database"),
+		("SET @@GLOBAL.max_connections=77", "no dump of one database"),
+		("/*!99999 SET time_zone = */ SHUTDOWN", "for some servers alone"),
+		("SET sql_mode='NO_BACKSLASH_ESCAPES'", "this sql_mode"),
+		("SET sql_mode=4", "this sql_mode"),
+		("SET NAMES gbk", "character set gbk"),
+		("SET character_set_client = sjis", "character set sjis"),
+		("SET @a='NO_BACKSLASH_ESCAPES'", "no dump of one database"),
+		("ALTER TABLE `a` RENAME TO `prod`.`a2`", "names another database"),
+		("ALTER TABLE `tabNote` RENAME TO `b`", "no dump of one database"),
+		("RENAME TABLE `a` TO `prod`.`a`", "no dump of one database"),
+		("LOCK TABLES `tabNote` WRITE, `prod`.`users` WRITE", "names another database"),
+		("LOCK TABLES `users` WRITE", "has not made"),
+		("INSERT INTO `users` VALUES (1)", "has not made"),
+		("INSERT INTO `tabNote` VALUES (1,(SELECT 2))", "than plain rows"),
+		("INSERT INTO `tabNote` VALUES (f(1),'a')", "than plain rows"),
+		("INSERT INTO `tabNote` VALUES (1,NEXT VALUE FOR `prod`.`s`)", "than plain values"),
+		("INSERT INTO `tabNote` VALUES (1,CURRENT_USER)", "than plain values"),
+		("INSERT INTO `tabNote` VALUES (1,'a') ON DUPLICATE KEY UPDATE a=1", "than plain values"),
+		("INSERT INTO `tabNote` VALUES (1,2) -- '", "than plain"),
+		('INSERT INTO `tabNote` VALUES (1,"a")', "than plain values"),
+		("CREATE TABLE `a` (b int) SELECT * FROM users", "a table with SELECT"),
+		("CREATE TABLE `a` (b int) VALUES (f())", "a table with VALUES"),
+		("CREATE TABLE `a` LIKE `tabNote`", "no dump of one database"),
+		("CREATE TABLE `a` (b int, FOREIGN KEY (b) REFERENCES `prod`.`users` (c))", "names another database"),
+		("CREATE TABLE `a` (b int) ENGINE=MRG_MyISAM UNION=(`prod`.`users`)", "names another database"),
+		("CREATE TABLE `a` (b int) ENGINE=FEDERATED", "engine FEDERATED"),
+		("CREATE TABLE `a` (b int) ENGINE=InnoDB DATA DIRECTORY='/srv'", "a table with DIRECTORY"),
+		("CREATE FUNCTION `f` RETURNS STRING SONAME 'x.so'", "no dump of one database"),
+		("CREATE TRIGGER t BEFORE INSERT ON prod.users FOR EACH ROW SET NEW.a = 1", "names another database"),
+		("CREATE EVENT `e` ON SCHEDULE AT f() DO SELECT 1", "no dump of one database"),
+		("/*!50003 DROP TABLE `tabNote` /*! */ */", "inside each other"),
+		("SELECT 1 /*+ ' */", "can't be understood"),
+		("TRUNCATE `tabNote`", "no dump of one database"),
+		("CALL f()", "no dump of one database"),
 	],
 )
 def test_a_statement_that_leaves_the_database_is_refused(statement: str, words: str) -> None:
 	with pytest.raises(DamagedFile) as caught:
 		scan(write_dump({"tabNote": 2}, extra=f"{statement};\n"))
 	assert caught.value.check == "statements" and words in str(caught.value)
+	shown = "USE" if "another statement" in words else statement.lstrip("/*!0123456789 ")[:3]
+	line = write_dump({"tabNote": 2}).count(b"\n")
+	assert str(caught.value).startswith(f"line {line}: ") and f": {shown}" in str(caught.value).replace(
+		"; ", ""
+	)
+
+
+PROCEDURE, AFTER = "CREATE PROCEDURE `p`()\n", "DROP TABLE prod.users"
+
+
+@pytest.mark.parametrize(
+	"body",
+	[
+		f"SELECT 1; {AFTER}",
+		f"SELECT 1;; {AFTER};",
+		f"BEGIN SELECT 1; END; {AFTER}",
+		f"BEGIN SELECT 1; END; {AFTER}; BEGIN NOT ATOMIC SELECT 1; END",
+		# Names that look like the beginning of a block, or like its end.
+		f"SELECT 1 AS begin; {AFTER}; SELECT 1 AS end",
+		f"SELECT CASE WHEN 1 THEN begin END; {AFTER}; SELECT 1 AS end",
+		f"SELECT do begin FROM t; {AFTER}; SELECT 1 AS end",
+		f"BEGIN SELECT CASE WHEN end THEN begin WHEN 1 THEN begin ELSE 0 END; END; {AFTER}; END",
+		f"BEGIN IF 1 THEN SELECT CASE WHEN end THEN begin WHEN 1 THEN begin END; END IF; END; {AFTER}; END",
+		f"BEGIN SELECT CASE WHEN 1 THEN 1.END; END; {AFTER}; END",
+		f"BEGIN SELECT CASE WHEN 1 THEN .5END; END; {AFTER}; END",
+		f"BEGIN SELECT CASE WHEN 1 THEN 1e5END; END; {AFTER}; END",
+		f"BEGIN SELECT 1; END /*!99999 BEGIN */ ; {AFTER}; END",
+		f"IF 1 THEN SELECT 1; END IF; {AFTER}",
+		f"COMMENT 'x' BEGIN END; {AFTER}; BEGIN END",
+	],
+)
+def test_no_statement_hides_behind_a_body(body: str) -> None:
+	extra = f"DELIMITER ;;\n{PROCEDURE}{body} ;;\nDELIMITER ;\n"
+	with pytest.raises(DamagedFile) as caught:
+		scan(write_dump({"tabNote": 2}, extra=extra))
+	assert caught.value.check == "statements"
+
+
+@pytest.mark.parametrize(
+	"body",
+	[
+		"SELECT CASE a WHEN 1 THEN 'x;' ELSE IF(b, 1, 2) END FROM `prod`.`users`",
+		"l: BEGIN DECLARE c CURSOR FOR SELECT 1; DECLARE CONTINUE HANDLER FOR NOT FOUND, SQLSTATE '02000' BEGIN END; "
+		"DECLARE EXIT HANDLER FOR 1062, SQLEXCEPTION SET @a = 1; OPEN c; END l",
+		"BEGIN IF a > (SELECT 1) THEN SET @a = 1; ELSEIF b THEN BEGIN END; ELSE CASE c WHEN 1 THEN SELECT 1; ELSE "
+		"SELECT 2; END CASE; END IF; END",
+		"BEGIN l: LOOP LEAVE l; END LOOP l; WHILE a DO SET a = 0; END WHILE; REPEAT SET a = 1; UNTIL a END REPEAT; "
+		"FOR i IN 1..10 DO SELECT i; END FOR; DO SLEEP(0); SELECT t.end, `begin`, REPEAT('a', 2) FROM t; END",
+		"IF 1 THEN DROP TABLE prod.users; END IF",
+		"BEGIN -- don't; end\n# it's\n/* ; ' */ SELECT 1; END",
+		"BEGIN SELECT ';;\n'; END",
+	],
+)
+@pytest.mark.parametrize("size", [1, 1 << 20])
+def test_bodies_are_one_statement_whatever_they_do(body: str, size: int) -> None:
+	extra = f"DELIMITER ;;\n{PROCEDURE}{body} ;;\nDELIMITER ;\n"
+	assert scan(write_dump({"tabNote": 2}, extra=extra), size).objects == {"procedures": {"p"}}
+
+
+TRIGGER = "DELIMITER ;;\nCREATE DEFINER=`root`@`localhost` TRIGGER t BEFORE INSERT ON {} FOR EACH ROW DELETE FROM b ;;\n"
+VIEW = "CREATE VIEW `v` AS SELECT 1 AS a;\n"
+
+
+@pytest.mark.parametrize(
+	"extra",
+	[
+		TRIGGER.format("`tabNote`") + "DELIMITER ;\nINSERT INTO `tabNote` VALUES (7,'a');\n",
+		# Some servers don't tell these names apart.
+		TRIGGER.format("TABNOTE") + "DELIMITER ;\nINSERT INTO `tabNote` VALUES (7,'a');\n",
+		TRIGGER.format("`tabNote`") + "DELIMITER ;\nLOCK TABLES `tabNote` WRITE;\n",
+		"CREATE TABLE `v` (a int);\nDROP TABLE `v`;\n" + VIEW + "INSERT INTO `v` VALUES (1);\n",
+	],
+)
+def test_no_row_is_written_where_a_trigger_would_fire(extra: str) -> None:
+	with pytest.raises(DamagedFile, match="has a trigger by then"):
+		scan(write_dump({"tabNote": 2}, extra=extra))
+
+
+def test_a_default_from_another_database_is_not_used() -> None:
+	table = "CREATE TABLE `a` (`b` bigint(20) DEFAULT nextval(`shop`.`s`), `c` int);\n"
+	assert scan(write_dump({}, extra=table + "INSERT INTO `a` (`b`, `c`) VALUES (1,2);\n")).rows == {"a": 1}
+	with pytest.raises(DamagedFile, match="filled from another database"):
+		scan(write_dump({}, extra=table + "INSERT INTO `a` (`c`) VALUES (2);\n"))
+
+
+@pytest.mark.parametrize("extra", ["DELIMITER $$\n", "/*M!999999\\- */ DROP TABLE prod.users;\n"])
+def test_no_line_hides_a_statement(extra: str) -> None:
+	with pytest.raises(DamagedFile) as caught:
+		scan(write_dump({"tabNote": 2}, extra=extra))
+	assert caught.value.check == "statements"
+
+
+@pytest.mark.parametrize("size", [1, 3, 1 << 20])
+def test_values_of_all_kinds_are_taken(size: int) -> None:
+	values = "(1,-2.5,1e100,-1.5e-20,NULL,0xAB00,_binary 'a\\'(','',0x)"
+	table = "CREATE TABLE `a` (`b` int) ENGINE=InnoDB PARTITION BY RANGE (`b`) (PARTITION `p` VALUES LESS THAN (5) ENGINE = InnoDB);\n"
+	assert scan(write_dump({}, extra=f"{table}INSERT INTO `a` VALUES {values},\n{values};\n"), size).rows == {
+		"a": 2
+	}
 
 
 @pytest.mark.parametrize(

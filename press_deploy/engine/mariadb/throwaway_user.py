@@ -1,0 +1,58 @@
+"""A user for some databases alone, who is gone when the work is done.
+
+Invariant: the user has no right anywhere else but what is named; what a killed call left is made anew, and the
+user is dropped whatever happens.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.mariadb.server_errors import translate_server_errors
+
+PASSWORD_BYTES = 24
+
+
+@contextmanager
+def make_throwaway_user(
+	administrator: Server,
+	user: str,
+	hosts: Sequence[str],
+	databases: str,
+	everywhere: Sequence[str] = (),
+) -> Iterator[str]:
+	"""Make a user, from each of `hosts`, with all rights on `databases`; yields the password.
+
+	`databases` is one name escaped by `escape_database`, or a pattern of names. `everywhere` are rights on the
+	whole server. Raises `StepFailed`, whose cause is the server's own error.
+	"""
+	password, what = secrets.token_urlsafe(PASSWORD_BYTES), f"the user {user}"
+	try:
+		with translate_server_errors("Making", what), administrator.session() as cursor:
+			drop_user(cursor, user, hosts)
+			for host in hosts:
+				cursor.execute("CREATE USER %s@%s IDENTIFIED BY %s", (user, host, password))
+				cursor.execute(
+					f"GRANT ALL PRIVILEGES ON {quote(databases).replace('%', '%%')}.* TO %s@%s", (user, host)
+				)
+				for right in everywhere:
+					cursor.execute(f"GRANT {right} ON *.* TO %s@%s", (user, host))
+		yield password
+	finally:
+		with translate_server_errors("Dropping", what), administrator.session() as cursor:
+			drop_user(cursor, user, hosts)
+
+
+def drop_user(cursor: Any, user: str, hosts: Sequence[str]) -> None:
+	"""Drop a user, who may be gone."""
+	for host in hosts:
+		cursor.execute("DROP USER IF EXISTS %s@%s", (user, host))
+
+
+def escape_database(database: str) -> str:
+	"""A database's name for a grant, where _ and % stand for any character unless escaped."""
+	return database.replace("_", "\\_").replace("%", "\\%")

@@ -1,0 +1,52 @@
+"""A user for one database alone: what its rights reach, and that nothing of it is left."""
+
+from __future__ import annotations
+
+import pymysql
+import pytest
+
+from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.mariadb.throwaway_user import escape_database, make_throwaway_user
+from tests.integration.backup.conftest import MakeDatabase
+
+NAME = "throwaway_50%"
+
+
+def count_users(server: Server) -> int:
+	with server.session() as cursor:
+		cursor.execute("SELECT COUNT(*) FROM mysql.user WHERE user = %s", (NAME,))
+		return cursor.fetchone()[0]
+
+
+def test_its_rights_end_at_the_database_and_it_with_the_block(
+	server: Server, make_database: MakeDatabase
+) -> None:
+	make_database("CREATE TABLE a (b int)", name=NAME)
+	# A name that the grant would reach if its wildcards were not escaped.
+	alike = make_database("CREATE TABLE a (b int)", name="throwawayX50y")
+	hosts = ["localhost", "127.0.0.1"]
+	with make_throwaway_user(server, NAME, hosts, escape_database(NAME)) as password:
+		assert count_users(server) == 2
+		with server.as_user(NAME, password).session(NAME) as cursor:
+			cursor.execute("INSERT INTO a VALUES (1)")
+			with pytest.raises(pymysql.Error, match="denied"):
+				cursor.execute(f"INSERT INTO {quote(alike)}.a VALUES (1)")
+	assert not count_users(server)
+
+
+def test_it_is_gone_after_a_failure_and_made_anew_after_a_kill(
+	server: Server, make_database: MakeDatabase
+) -> None:
+	make_database(name=NAME)
+	with server.session() as cursor:
+		cursor.execute("CREATE USER %s@localhost IDENTIFIED BY 'of a killed call'", (NAME,))
+	with pytest.raises(ZeroDivisionError):
+		with make_throwaway_user(server, NAME, ["localhost"], escape_database(NAME)) as password:
+			server.as_user(NAME, password).connect().close()
+			raise ZeroDivisionError
+	assert not count_users(server)
+	with pytest.raises(StepFailed, match="the user throwaway"):
+		with make_throwaway_user(server, NAME, ["localhost"], escape_database(NAME), ["NO SUCH RIGHT"]):
+			raise AssertionError("it was made")
+	assert not count_users(server)
