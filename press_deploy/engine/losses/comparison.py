@@ -6,19 +6,22 @@ they belong to, and as rows of their table where there is no such document.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import islice
 
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.losses.added_columns import find_filled
+from press_deploy.engine.losses.content import Content
 from press_deploy.engine.losses.differences import Differences
 from press_deploy.engine.losses.model import ACTIONS, NAMES_KEPT, Losses, Named
 from press_deploy.engine.losses.noise import NOISE, NOT_DOCTYPES, OWN_DOCTYPES
 from press_deploy.engine.losses.queries import (
 	Difference,
 	Pair,
-	count_keyless,
 	count_rows,
 	find_differences,
+	find_keyless,
 	has_one_key,
 )
 from press_deploy.engine.losses.reader import Reader, Table
@@ -35,6 +38,7 @@ class Comparison:
 		self.reader, self.before, self.after = reader, before, after
 		self.kept, self.live = _read_tables(reader, before), _read_tables(reader, after)
 		self.differences = Differences()
+		self.content = Content()
 		self.singles: set[str] = set()
 		self.other_tables: dict[str, int] = {}
 		self.noise: dict[str, tuple[int, int]] = {}
@@ -68,6 +72,7 @@ class Comparison:
 			tuple(sorted(self.singles)),
 			dict(sorted(self.other_tables.items())),
 			dict(sorted(self.noise.items())),
+			self.content.sha256(),
 		)
 
 	def _compare(self, pair: Pair) -> None:
@@ -79,17 +84,50 @@ class Comparison:
 		elif not any(rows) or (pair.name != doctype and doctype in OWN_DOCTYPES):
 			return
 		elif pair.name == SINGLES and all("doctype" in table.columns for _, table, _ in pair.sides):
-			self.singles |= count_keyless(self.reader, pair, "doctype").keys() - OWN_DOCTYPES
+			self.singles |= self._take_keyless(pair, "doctype").keys()
 		elif pair.name != doctype and pair.name not in NOT_DOCTYPES and _has_names(pair):
 			self._add_documents(doctype, pair, rows)
 		elif has_one_key(pair):
-			self._count_others(pair.name, sum(1 for _ in find_differences(self.reader, pair, rows)))
+			self._count_others(pair.name, self._take_keyed(pair, rows))
 		else:
-			self._count_others(pair.name, sum(count_keyless(self.reader, pair).values()))
+			self._count_others(pair.name, sum(self._take_keyless(pair).values()))
+
+	def _take_keyed(self, pair: Pair, rows: tuple[int, int]) -> int:
+		"""Take the rows that differ in a table with a key and without documents; return how many there are."""
+		count = 0
+		for row in find_differences(self.reader, pair, rows):
+			self.content.add(pair, row[1], row[-1])
+			count += 1
+		return count
+
+	def _take_keyless(self, pair: Pair, label: str = "") -> dict[str, int]:
+		"""Take the rows that differ in a table without a key; return their number by the column `label`.
+
+		A changed row is one row less and one row more, and counts once.
+		"""
+		more: Counter[str] = Counter()
+		less: Counter[str] = Counter()
+		for found, digest, side in find_keyless(self.reader, pair, label):
+			if found not in OWN_DOCTYPES:
+				self.content.add(pair, str(side), digest)
+				(more if side > 0 else less)[found] += abs(side)
+		return {found: max(more[found], less[found]) for found in sorted({*more, *less})}
+
+	def _take_filled(self, pair: Pair) -> list[str]:
+		"""Take the columns that hold one value in all rows, as rows of their table; return their names."""
+		filled = find_filled(self.reader, pair)
+		for column, (rows, digest) in filled.items():
+			self.content.add(pair, "filled", column, rows, digest)
+		self._count_others(pair.name, max((rows for rows, _ in filled.values()), default=0))
+		return list(filled)
 
 	def _add_documents(self, doctype: str, pair: Pair, rows: tuple[int, int]) -> None:
-		found = find_differences(self.reader, pair, rows)
+		found = find_differences(self.reader, pair, rows, self._take_filled(pair))
 		while chunk := list(islice(found, CHUNK)):
+			for row in chunk:
+				parents = list(filter(None, _parents(row)))
+				if not parents or any(_is_listed(str(parenttype)) for parenttype, _ in parents):
+					self.content.add(pair, row[1], row[-1])
 			self.differences.add((doctype, str(row[0]), row[1]) for row in chunk if not any(_parents(row)))
 			self.differences.touch(
 				(str(parent[0]), str(parent[1]), pair.name)
@@ -99,7 +137,7 @@ class Comparison:
 
 	def _change_parents(self, doctype: str) -> None:
 		"""A document is changed when a row of its tables is; it may have been created or deleted with it."""
-		if doctype in OWN_DOCTYPES or PREFIX + doctype in NOISE:
+		if not _is_listed(doctype):
 			return
 		for batch in self.differences.touched_names(doctype):
 			found = self.find_documents(doctype, batch)
@@ -154,6 +192,10 @@ def _read_tables(reader: Reader, database: str) -> dict[str, Table]:
 
 def _has_names(pair: Pair) -> bool:
 	return all(table.key == ("name",) for _, table, _ in pair.sides)
+
+
+def _is_listed(doctype: str) -> bool:
+	return doctype not in OWN_DOCTYPES and PREFIX + doctype not in NOISE
 
 
 def _parents(row: Difference) -> Iterator[tuple | None]:

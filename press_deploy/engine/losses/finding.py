@@ -14,8 +14,8 @@ def find_losses(reader: Reader, before: str, after: str) -> Losses:
 	"""What is in `after` (live) and not in `before` (the backup), document by document.
 
 	Computed from the rows themselves, `modified` plays no part. `CHECKSUM TABLE` plays none either: it takes
-	'ab', 'c' and 'a', 'bc' in two columns side by side for the same row. Databases by name, SQLite files by
-	path. Raises `StepFailed`.
+	'ab', 'c' and 'a', 'bc' in two columns side by side for the same row. Columns that only one side has: see
+	`added_columns.py`. Databases by name, SQLite files by path. Raises `StepFailed`.
 	"""
 	return compare(reader, before, after).summarise()
 

@@ -6,6 +6,7 @@ and whatever is written or renamed meanwhile.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,6 +24,10 @@ OPENING = (
 	"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 	"START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
 )
+# What the server says about a column's default may be any expression; only a constant is the same for all.
+_CONSTANT = re.compile(r"NULL|-?[0-9.]+(e[+-]?[0-9]+)?|b?'([^'\\]|''|\\.)*'", re.IGNORECASE | re.DOTALL)
+# Text in this character set is compared as it is, other text as it would be written in it.
+SAME_BYTES = "utf8mb4"
 TABLE_CHANGED = 1412
 LOST = (2006, 2013, 1927)
 
@@ -61,12 +66,15 @@ class MariaDBReader(Reader):
 			)
 		)
 		columns: dict[str, dict[str, Column]] = {}
-		for table, name, kind, charset, collation in self.stream(
-			"SELECT TABLE_NAME, COLUMN_NAME, LOWER(DATA_TYPE), CHARACTER_SET_NAME, COLLATION_NAME "
+		for table, name, kind, charset, collation, default, generated in self.stream(
+			"SELECT TABLE_NAME, COLUMN_NAME, LOWER(DATA_TYPE), CHARACTER_SET_NAME, COLLATION_NAME, "
+			"COLUMN_DEFAULT, IS_GENERATED = 'ALWAYS' "
 			f"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {schema} "
 			"ORDER BY TABLE_NAME, ORDINAL_POSITION"
 		):
-			columns.setdefault(table, {})[name] = Column(name, kind, charset, collation)
+			constant = default if default and _CONSTANT.fullmatch(default) else None
+			column = Column(name, kind, charset, collation, constant, bool(generated))
+			columns.setdefault(table, {})[name] = column
 		return {
 			table: Table(table, found, tuple(keys.get(table, ())))
 			for table, found in columns.items()
@@ -105,18 +113,29 @@ class MariaDBReader(Reader):
 
 	def equals(self, left: str, right: str, left_column: Column, right_column: Column) -> str:
 		mine, other = f"{left}.{quote(left_column.name)}", f"{right}.{quote(right_column.name)}"
-		if left_column.charset or right_column.charset:
-			same_text = left_column.charset == right_column.charset
-			mine, other = (_as_bytes(value, convert=not same_text) for value in (mine, other))
+		if left_column.charset and left_column.charset == right_column.charset:
+			mine, other = f"BINARY {mine}", f"BINARY {other}"
+		elif left_column.charset or right_column.charset:
+			mine, other = _as_bytes(mine, left_column), _as_bytes(other, right_column)
 		return f"{mine} <=> {other}"
 
-	def digest(self, columns: list[Column]) -> str:
-		# One digest for each value: together they might be longer than a packet, which gives NULL, and the
+	def has_default(self, alias: str, column: Column) -> str:
+		if column.default is None:
+			return "FALSE"
+		value = f"{alias}.{quote(column.name)}"
+		binary = "BINARY " if column.charset else ""
+		return f"{binary}{value} <=> {binary}DEFAULT({value})"
+
+	def token(self, alias: str, column: Column) -> str:
+		# A digest for each value: together they might be longer than a packet, which gives NULL, and the
 		# values of two columns side by side must not be taken for one another.
-		parts = (
-			f"IFNULL(SHA2({_as_bytes(quote(column.name), convert=True)}, 256), '-')" for column in columns
-		)
-		return f"SHA2(CONCAT({', '.join(parts)}), 256)"
+		value = f"{alias}.{quote(column.name)}"
+		# In words, the hour that comes twice when summer time ends would be one.
+		told = f"UNIX_TIMESTAMP({value})" if column.kind == "timestamp" else _as_bytes(value, column)
+		return f"IF({value} IS NULL, 'NULL', SHA2({told}, 256))"
+
+	def digest(self, tokens: list[str]) -> str:
+		return f"SHA2(CONCAT({', '.join(tokens)}), 256)"
 
 	@contextmanager
 	def hold_lightly(self) -> Iterator[None]:
@@ -132,9 +151,17 @@ class MariaDBReader(Reader):
 		list(self.stream(statement))
 
 
-def _as_bytes(value: str, *, convert: bool) -> str:
-	"""Collations take case, accents and closing spaces for equal; bytes don't."""
-	return f"BINARY CONVERT({value} USING utf8mb4)" if convert else f"BINARY {value}"
+def _as_bytes(value: str, column: Column) -> str:
+	"""Collations take case, accents and closing spaces for equal; bytes don't.
+
+	Only text is converted: bytes that are no UTF-8 would all become question marks.
+	"""
+	if column.kind == "float":
+		# As text it would have six digits and no more.
+		return f"BINARY CAST({value} AS DOUBLE)"
+	if column.charset in (None, SAME_BYTES):
+		return f"BINARY {value}"
+	return f"BINARY CONVERT({value} USING {SAME_BYTES})"
 
 
 def _translate(error: Exception) -> StepFailed:

@@ -1,7 +1,7 @@
 """What would be lost, as people are shown it and as an approval stores it.
 
-Invariant: equal losses have equal bytes and equal hashes; the hash is over what the person is shown, and
-over nothing else.
+Invariant: equal losses have equal bytes and equal hashes; the hash is over what the person is shown and
+over the content of the rows behind it, and over nothing else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from press_deploy.engine.errors import InputError, show
 from press_deploy.engine.plan import canonical_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 NAMES_KEPT = 50
 DESCRIBED_DOCTYPES = 5
 ACTIONS = ("created", "changed", "submitted", "cancelled", "deleted")
@@ -33,14 +33,16 @@ class Losses:
 	"""Differences between a backup (before) and the live database (after).
 
 	`documents`: DocType → action → names; `singles`: DocTypes whose settings changed; `other_tables`: rows
-	that differ in tables which hold no documents; `noise`: rows before and after in tables whose content
-	nobody enters again, which are not part of what is approved.
+	that differ in tables which hold no documents, or that can't be told of one document alone; `noise`: rows
+	before and after in tables whose content nobody enters again, which are not part of what is approved;
+	`content`: a digest of all rows that differ (`content.py`), empty where none does.
 	"""
 
 	documents: dict[str, dict[str, Named]] = field(default_factory=dict)
 	singles: tuple[str, ...] = ()
 	other_tables: dict[str, int] = field(default_factory=dict)
 	noise: dict[str, tuple[int, int]] = field(default_factory=dict)
+	content: str = ""
 
 	@property
 	def total(self) -> int:
@@ -54,7 +56,7 @@ class Losses:
 
 	@property
 	def shown(self) -> dict[str, Any]:
-		"""What a person is shown and approves, as plain JSON data."""
+		"""What a person approves, as plain JSON data: what is shown, and the digest of what can't be."""
 		return {
 			"schema_version": SCHEMA_VERSION,
 			"documents": {
@@ -66,6 +68,7 @@ class Losses:
 			},
 			"singles": list(self.singles),
 			"other_tables": dict(self.other_tables),
+			"content": self.content,
 		}
 
 	@property
@@ -93,6 +96,7 @@ class Losses:
 				tuple(sorted(data["singles"])),
 				dict(sorted(data["other_tables"].items())),
 				{table: (rows[0], rows[1]) for table, rows in sorted(data["noise"].items())},
+				data["content"],
 			)
 			_check(losses)
 		except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -143,7 +147,8 @@ def _check(losses: Losses) -> None:
 		*losses.other_tables.values(),
 		*(number for rows in losses.noise.values() for number in rows),
 	]
-	texts = [*losses.documents, *losses.singles, *(name for entry in named for name in entry.names)]
+	names = [name for entry in named for name in entry.names]
+	texts = [*losses.documents, *losses.singles, *names, losses.content]
 	if not all(type(number) is int and number >= 0 for number in numbers):
 		raise ValueError("a count is no number")
 	if not all(isinstance(text, str) for text in texts):

@@ -85,6 +85,13 @@ def open_former(standby: StandbyDatabase, backup: Path, final: Path) -> Iterator
 
 
 def _find(site: str, standby: StandbyDatabase | None) -> Losses:
+	if standby is not None and standby.is_swap_begun():
+		raise Refused(
+			"Listing what would be lost on",
+			site,
+			"its database was swapped with the standby already, or a swap is under way",
+			"what was lost is in the run's losses/; a rollback that stopped is completed by: press-deploy rollback",
+		)
 	if standby is None or not standby.is_loaded():
 		raise Refused(
 			"Listing what would be lost on",

@@ -6,15 +6,17 @@ byte come up once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from press_deploy.engine.losses.noise import unread_columns
 from press_deploy.engine.losses.reader import Column, Reader, Table
 
 PARENT = ("parenttype", "parent")
-# Key, action, then the parent in the live database and the one in the backup.
-Difference = tuple[object, str, object, object, object, object]
+# Key, action, then the parent in the live database and the one in the backup, and the row's digest.
+Difference = tuple[object, str, object, object, object, object, object]
+# In a digest: the value that a row has in a column that its side lacks, and one that is the default.
+DEFAULT = "'DEFAULT'"
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,18 @@ def count_rows(reader: Reader, pair: Pair) -> tuple[int, int]:
 	return found.get("kept", 0), found.get("live", 0)
 
 
-def find_differences(reader: Reader, pair: Pair, rows: tuple[int, int]) -> Iterator[Difference]:
+def find_differences(
+	reader: Reader, pair: Pair, rows: tuple[int, int], passed_over: Collection[str] = ()
+) -> Iterator[Difference]:
 	"""Rows that differ, in a table with a primary key; `rows` as `count_rows` tells them.
 
-	First created and changed ones by their key, then deleted ones.
+	First created and changed ones by their key, then deleted ones. `passed_over` are those added columns
+	(`added_columns`) in which a value makes no row a changed one.
 	"""
 	kept_rows, live_rows = rows
 	created = 0
 	if pair.live and live_rows:
-		for row in reader.stream(_compare_live(reader, pair)):
+		for row in reader.stream(_compare_live(reader, pair, passed_over)):
 			created += row[1] == "created"
 			yield row
 	# Whatever was neither created nor found in the backup is missing there: no need to look without reason.
@@ -62,44 +67,65 @@ def find_differences(reader: Reader, pair: Pair, rows: tuple[int, int]) -> Itera
 		yield from reader.stream(_compare_kept(reader, pair))
 
 
-def count_keyless(reader: Reader, pair: Pair, label: str | None = None) -> dict[str, int]:
-	"""Rows that differ in a table without a common key, by the value of the column `label`.
+def find_keyless(reader: Reader, pair: Pair, label: str = "") -> Iterator[tuple[str, object, int]]:
+	"""(value of the column `label`, digest, live rows more than in the backup) of rows that differ.
 
-	A changed row is one row less and one row more, and counts once.
+	For tables without a common key: a row is known by all that stands in it.
 	"""
-	columns = _shared(pair) or next(list(table.columns.values()) for _, table, _ in pair.sides)
 	group = reader.quote(label) if label else "''"
 	halves = [
-		f"SELECT {group} AS label, {reader.digest(columns)} AS digest, {-1 if alias == 'kept' else 1} AS side "
-		f"FROM {place}"
+		f"SELECT {group} AS label, {_digest_keyless(reader, pair, alias)} AS digest, "
+		f"{-1 if alias == 'kept' else 1} AS side FROM {place} AS {alias}"
 		for alias, _, place in pair.sides
 	]
 	statement = (
-		f"SELECT MIN(label), SUM(side) FROM ({' UNION ALL '.join(halves)}) AS both_sides "
-		"GROUP BY digest HAVING SUM(side) <> 0"
+		f"SELECT MIN(label), digest, SUM(side) FROM ({' UNION ALL '.join(halves)}) AS both_sides "
+		"GROUP BY digest HAVING SUM(side) <> 0 OR digest IS NULL"
 	)
-	more: dict[str, int] = {}
-	less: dict[str, int] = {}
-	for found, side in reader.stream(statement):
-		counts = more if side > 0 else less
-		counts[str(found)] = counts.get(str(found), 0) + abs(int(side))
-	return {found: max(more.get(found, 0), less.get(found, 0)) for found in sorted({*more, *less})}
+	for found, digest, more in reader.stream(statement):
+		yield str(found), digest, int(more)
 
 
-def _compare_live(reader: Reader, pair: Pair) -> str:
+def shared_columns(pair: Pair) -> list[Column]:
+	"""The columns that both sides have, as the backup has them, without those that nobody writes."""
+	written = _written_columns(pair.name, pair.live or pair.kept)
+	return [column for name, column in (pair.kept or pair.live).columns.items() if name in written]
+
+
+def added_columns(pair: Pair) -> list[Column]:
+	"""The columns that only the live side has, where both are there, without those that nobody writes."""
+	if pair.kept is None or pair.live is None:
+		return []
+	written = _written_columns(pair.name, pair.live)
+	return [column for name, column in written.items() if name not in pair.kept.columns]
+
+
+def join_kept(reader: Reader, pair: Pair, join: str) -> str:
+	"""The live rows, each with the one of the same key in the backup; `join` is JOIN or LEFT JOIN."""
+	return (
+		f"FROM {pair.live_place} AS live {reader.by_key()} "
+		f"{join} {pair.kept_place} AS kept {reader.by_key()} "
+		f"ON {_finds(reader, 'kept', pair.kept, 'live', pair.live)}"
+	)
+
+
+def _compare_live(reader: Reader, pair: Pair, passed_over: Collection[str] = ()) -> str:
 	if pair.kept is None:
 		return (
 			f"{_select(reader, pair, 'live', chr(39) + 'created' + chr(39))} FROM {pair.live_place} AS live"
 		)
 	absent = f"kept.{reader.quote(pair.kept.key[0])} IS NULL"
-	same = " AND ".join(
-		reader.equals("live", "kept", pair.live.columns[column.name], column) for column in _shared(pair)
-	)
+	same = ["TRUE"]
+	same += [
+		reader.equals("live", "kept", pair.live.columns[column.name], column)
+		for column in shared_columns(pair)
+	]
+	same += [
+		reader.has_default("live", column) for column in added_columns(pair) if column.name not in passed_over
+	]
 	return (
-		f"{_select(reader, pair, 'live', _action(reader, pair, absent))} "
-		f"FROM {pair.live_place} AS live {reader.by_key()} "
-		f"LEFT JOIN {pair.kept_place} AS kept {reader.by_key()} ON {_finds(reader, 'kept', pair.kept, 'live', pair.live)} "
-		f"WHERE {absent} OR NOT ({same})"
+		f"{_select(reader, pair, 'live', _action(reader, pair, absent))} {join_kept(reader, pair, 'LEFT JOIN')} "
+		f"WHERE {absent} OR NOT ({' AND '.join(same)})"
 	)
 
 
@@ -116,8 +142,10 @@ def _compare_kept(reader: Reader, pair: Pair) -> str:
 
 def _select(reader: Reader, pair: Pair, side: str, action: str) -> str:
 	"""The columns of a `Difference`; what can't be joined, or isn't there, is NULL."""
-	key = next(table.key[0] for alias, table, _ in pair.sides if alias == side)
 	sides = {alias: table for alias, table, _ in pair.sides}
+	key = sides[side].key[0]
+	columns = _written_columns(pair.name, sides[side]).values()
+	digest = reader.digest([reader.token(side, column) for column in columns] or [DEFAULT])
 	parents = [
 		f"{alias}.{reader.quote(column)}"
 		if alias in sides and set(PARENT) <= set(sides[alias].columns)
@@ -125,7 +153,7 @@ def _select(reader: Reader, pair: Pair, side: str, action: str) -> str:
 		for alias in ("live", "kept")
 		for column in PARENT
 	]
-	return f"SELECT {side}.{reader.quote(key)}, {action}, {', '.join(parents)}"
+	return f"SELECT {side}.{reader.quote(key)}, {action}, {', '.join(parents)}, {digest}"
 
 
 def _action(reader: Reader, pair: Pair, absent: str) -> str:
@@ -146,12 +174,21 @@ def _finds(reader: Reader, inner: str, inner_table: Table, outer: str, outer_tab
 	)
 
 
-def _shared(pair: Pair) -> list[Column]:
-	"""The columns that both sides have, as the backup has them, without those that nobody writes."""
-	tables = [table for _, table, _ in pair.sides]
-	unread = unread_columns(pair.name)
-	return [
-		column
-		for column in tables[0].columns.values()
-		if column.name not in unread and all(column.name in table.columns for table in tables)
-	]
+def _digest_keyless(reader: Reader, pair: Pair, alias: str) -> str:
+	table = pair.kept if alias == "kept" else pair.live
+	tokens = [reader.token(alias, table.columns[column.name]) for column in shared_columns(pair)]
+	for column in added_columns(pair):
+		written = f"CASE WHEN {reader.has_default('live', column)} THEN {DEFAULT} ELSE {reader.token('live', column)} END"
+		tokens.append(written if alias == "live" else DEFAULT)
+	# Where nothing can be compared, only the number of rows tells.
+	return reader.digest(tokens or [DEFAULT])
+
+
+def _written_columns(name: str, table: Table) -> dict[str, Column]:
+	"""Those that somebody writes and misses: neither computed from others, nor written by a mere look."""
+	unread = unread_columns(name)
+	return {
+		column.name: column
+		for column in table.columns.values()
+		if column.name not in unread and not column.generated
+	}

@@ -14,12 +14,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Column:
-	"""A column: its name, its type's name in lower case, and for text the character set and collation."""
+	"""A column: its name, its type's name in lower case, and for text the character set and collation.
+
+	`default` is the constant that a row gets there unless somebody writes another value, as SQL; None where
+	there is none, or it is computed. A `generated` column is computed from the others in its row.
+	"""
 
 	name: str
 	kind: str
 	charset: str | None = None
 	collation: str | None = None
+	default: str | None = None
+	generated: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,16 @@ class Reader(ABC):
 		"""That two values are the same, NULL like any other; text to the byte. Never NULL itself."""
 
 	@abstractmethod
-	def digest(self, columns: list[Column]) -> str:
-		"""One value for a whole row, the same for the same row in either database."""
+	def has_default(self, alias: str, column: Column) -> str:
+		"""That a value is its column's default, to the byte; false without a default. Never NULL itself."""
+
+	@abstractmethod
+	def token(self, alias: str, column: Column) -> str:
+		"""What stands for one value in a digest: another for each value, NULL included, and never NULL or a word."""
+
+	@abstractmethod
+	def digest(self, tokens: list[str]) -> str:
+		"""One value for some tokens, each from `token` or a word in capitals, in either database."""
 
 	@abstractmethod
 	def hold_lightly(self) -> AbstractContextManager[None]:

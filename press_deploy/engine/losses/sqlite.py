@@ -6,6 +6,7 @@ Invariant: from its first look at a file on, a reader sees that file as it was t
 from __future__ import annotations
 
 import hashlib
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,10 @@ from press_deploy.engine.losses.reader import Column, Reader, Table
 from press_deploy.engine.mariadb.server import quote
 
 WAIT_SECONDS = 60
+# SQLite gives a function at most 127 values.
+VALUES_AT_ONCE = 100
+# What a column's definition says may be any expression; only what stands for itself is a constant.
+_CONSTANT = re.compile(r"""NULL|TRUE|FALSE|[+-]?[0-9.]+(e[+-]?[0-9]+)?|x?'([^']|'')*'""", re.IGNORECASE)
 
 
 class SQLiteReader(Reader):
@@ -75,11 +80,32 @@ class SQLiteReader(Reader):
 		return f"{mine} = {other} AND {self.equals(inner, outer, inner_column, outer_column)}"
 
 	def equals(self, left: str, right: str, left_column: Column, right_column: Column) -> str:
-		mine, other = f"{left}.{quote(left_column.name)}", f"{right}.{quote(right_column.name)}"
-		return f"{mine} COLLATE BINARY IS {other}"
+		# The sign takes away the column's type: a number's would take '007' for 7.
+		mine, other = f"+{left}.{quote(left_column.name)}", f"+{right}.{quote(right_column.name)}"
+		same = f"{mine} COLLATE BINARY IS {other}"
+		if left_column.kind == right_column.kind:
+			return same
+		# A migration that changed the type has written the same words in another way: 7 became '7'.
+		same_words = f"CAST({mine} AS TEXT) COLLATE BINARY IS CAST({other} AS TEXT)"
+		return f"({same} OR (typeof({mine}) <> typeof({other}) AND {same_words}))"
 
-	def digest(self, columns: list[Column]) -> str:
-		return f"row_digest({', '.join(quote(column.name) for column in columns)})"
+	def has_default(self, alias: str, column: Column) -> str:
+		if column.default is None:
+			return "FALSE"
+		return f"{alias}.{quote(column.name)} COLLATE BINARY IS {column.default}"
+
+	def token(self, alias: str, column: Column) -> str:
+		value = f"{alias}.{quote(column.name)}"
+		# Text as bytes: it need not be UTF-8, and ends at its first zero for some versions of Python.
+		return (
+			f"CASE typeof({value}) WHEN 'null' THEN 'NULL' WHEN 'text' THEN CAST({value} AS BLOB) "
+			f"WHEN 'blob' THEN 'x' || hex({value}) ELSE {value} END"
+		)
+
+	def digest(self, tokens: list[str]) -> str:
+		while len(tokens) > VALUES_AT_ONCE:
+			tokens = [self.digest(tokens[:VALUES_AT_ONCE]), *tokens[VALUES_AT_ONCE:]]
+		return f"row_digest({', '.join(tokens)})"
 
 	@contextmanager
 	def hold_lightly(self) -> Iterator[None]:
@@ -102,19 +128,21 @@ class SQLiteReader(Reader):
 
 	def _describe(self, name: str, table: str) -> Table:
 		rows = list(self.stream(f"PRAGMA {name}.table_info({quote(table)})"))
-		columns = {row[1]: Column(row[1], row[2].lower()) for row in rows}
+		columns = {row[1]: Column(row[1], row[2].lower(), default=_read_default(*row[3:5])) for row in rows}
 		return Table(table, columns, tuple(row[1] for row in sorted(rows, key=lambda row: row[5]) if row[5]))
 
 
+def _read_default(is_required: int, words: str | None) -> str | None:
+	"""The constant that a new row gets in a column, as SQL, out of what its definition says."""
+	if words is None:
+		return None if is_required else "NULL"
+	return words if _CONSTANT.fullmatch(words) else None
+
+
 def _digest(*values: object) -> bytes:
-	digest = hashlib.sha256()
-	for value in values:
-		# As SQLite compares: 1 and 1.0 are the same number, '1' is none.
-		if isinstance(value, float) and value.is_integer():
-			value = int(value)
-		text = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
-		digest.update(f"{type(value).__name__}:{len(text)}:".encode() + text)
-	return digest.digest()
+	# As SQLite compares: 1 and 1.0 are the same number.
+	numbers = [int(each) if isinstance(each, float) and each.is_integer() else each for each in values]
+	return hashlib.sha256(repr(numbers).encode()).digest()
 
 
 def _fail(what: str, error: Exception) -> StepFailed:

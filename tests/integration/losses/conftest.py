@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,12 @@ class SQLiteDatabases(Databases):
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
+	with run_private_server() as server:
+		yield server
+
+
+@contextmanager
+def run_private_server() -> Iterator[Server]:
 	directory = Path(tempfile.mkdtemp(dir="/tmp"))
 	try:
 		with run_scratch_server(directory, "--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0") as server:
@@ -108,7 +114,12 @@ def mariadb(server: Server) -> Iterator[MariaDBDatabases]:
 		yield databases
 
 
+@pytest.fixture
+def sqlite(tmp_path: Path) -> SQLiteDatabases:
+	return SQLiteDatabases(tmp_path)
+
+
 @pytest.fixture(params=["mariadb", "sqlite"])
-def databases(request: Any, tmp_path: Path) -> Databases:
+def databases(request: Any) -> Databases:
 	"""Either kind, empty."""
-	return request.getfixturevalue("mariadb") if request.param == "mariadb" else SQLiteDatabases(tmp_path)
+	return request.getfixturevalue(request.param)

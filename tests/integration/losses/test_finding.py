@@ -297,7 +297,8 @@ def test_views_sequences_and_indexes_are_no_tables(databases):
 	else:
 		databases.both("CREATE VIRTUAL TABLE found USING fts5(a)")
 		databases.execute(databases.after, "INSERT INTO found VALUES ('x')")
-	assert databases.find() == Losses(documents(created=["A"]))
+	found = databases.find()
+	assert found == Losses(documents(created=["A"]), content=found.content)
 
 
 def test_a_snapshot_sees_its_own_moment(mariadb):

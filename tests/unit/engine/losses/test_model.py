@@ -1,6 +1,7 @@
-"""The list of losses: equal content gives equal bytes, the hash is over what is shown, and nothing else."""
+"""The list of losses: equal content gives equal bytes, the hash is over what is shown and the rows behind it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ LOSSES = Losses(
 	("System Settings",),
 	{"__Auth": 1, "tabSeries": 2},
 	{"tabVersion": (5, 9)},
+	"c0" * 32,
 )
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 COUNTS = st.integers(0, 10**9)
@@ -25,6 +27,7 @@ ANY_LOSSES = st.builds(
 	st.lists(NAMES, unique=True, max_size=3).map(lambda names: tuple(sorted(names))),
 	st.dictionaries(NAMES, COUNTS, max_size=3),
 	st.dictionaries(NAMES, st.tuples(COUNTS, COUNTS), max_size=3),
+	st.sampled_from(["", "c0" * 32]),
 )
 
 
@@ -72,31 +75,23 @@ def test_losses_come_back_from_their_data(losses):
 	assert again == losses and again.sha256 == losses.sha256
 
 
-def test_the_hash_is_over_what_is_shown():
-	same = Losses(LOSSES.documents, LOSSES.singles, LOSSES.other_tables, {"tabVersion": (1, 2)})
+def test_the_hash_is_over_what_is_shown_and_the_content_behind_it():
+	same = replace(LOSSES, noise={"tabVersion": (1, 2)})
 	assert same.sha256 == LOSSES.sha256
 	others = [
 		Losses(),
-		Losses(
-			{**LOSSES.documents, "ToDo": {"created": Named(1, ("T",))}}, LOSSES.singles, LOSSES.other_tables
+		*(
+			replace(LOSSES, documents={**LOSSES.documents, doctype: {action: named}})
+			for doctype, action, named in [
+				("ToDo", "created", Named(1, ("T",))),
+				("Company", "changed", Named(2, ("A", "C"))),
+				("Company", "changed", Named(3, ("A", "B"))),
+				("Company", "deleted", Named(2, ("A", "B"))),
+			]
 		),
-		Losses(
-			{**LOSSES.documents, "Company": {"changed": Named(2, ("A", "C"))}},
-			LOSSES.singles,
-			LOSSES.other_tables,
-		),
-		Losses(
-			{**LOSSES.documents, "Company": {"changed": Named(3, ("A", "B"))}},
-			LOSSES.singles,
-			LOSSES.other_tables,
-		),
-		Losses(
-			{**LOSSES.documents, "Company": {"deleted": Named(2, ("A", "B"))}},
-			LOSSES.singles,
-			LOSSES.other_tables,
-		),
-		Losses(LOSSES.documents, (), LOSSES.other_tables),
-		Losses(LOSSES.documents, LOSSES.singles, {"__Auth": 1, "tabSeries": 3}),
+		replace(LOSSES, singles=()),
+		replace(LOSSES, other_tables={"__Auth": 1, "tabSeries": 3}),
+		replace(LOSSES, content="c1" * 32),
 	]
 	assert len({losses.sha256 for losses in [LOSSES, *others]}) == len(others) + 1
 
@@ -107,7 +102,8 @@ def test_the_hash_is_over_what_is_shown():
 		None,
 		[],
 		{},
-		{**LOSSES.as_data(), "schema_version": 2},
+		{**LOSSES.as_data(), "schema_version": 1},
+		{**LOSSES.as_data(), "content": 7},
 		{**LOSSES.as_data(), "documents": {"ToDo": {"eaten": {"count": 1, "names": []}}}},
 		{**LOSSES.as_data(), "documents": {"ToDo": {"created": {"count": "1", "names": []}}}},
 		{**LOSSES.as_data(), "documents": {"ToDo": {"created": {"count": -1, "names": []}}}},
