@@ -96,6 +96,7 @@ def prove_latest(bench: Bench, site: str, say: Say = lambda line: None) -> Backu
 		proof.record_failure(Rung.RESTORABLE, "restore", error.why)
 		raise
 	proof.record(Rung.RESTORABLE, facts)
+	say(f"{site}: restored, and compared with the backup: {proof.describe()}")
 	return _read(newest.directory, newest.run)
 
 

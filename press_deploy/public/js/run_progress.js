@@ -5,6 +5,7 @@ frappe.provide("press_deploy");
 
 press_deploy.RunProgress = class RunProgress {
 	static INTERVAL = 2000;
+	static LOGGED_OUT = "logged out";
 	static PHASES = ["preflight", "prepare", "deploy", "validate", "open", "monitor", "close"];
 	static COLORS = { done: "green", announced: "blue", failed: "red", skipped: "gray" };
 	static STATES = {
@@ -36,6 +37,7 @@ press_deploy.RunProgress = class RunProgress {
 		this.stop();
 		if (!this.is_shown()) return;
 		const progress = await this.ask();
+		if (progress === RunProgress.LOGGED_OUT) return this.ask_to_log_in();
 		if (progress) this.show(progress);
 		else this.$wrapper.find(".run-note").text(__("The site does not answer, it may be in maintenance mode. Asking again…"));
 		if (!progress || progress.unfinished) {
@@ -48,10 +50,17 @@ press_deploy.RunProgress = class RunProgress {
 		try {
 			const url = `/api/method/press_deploy.api.progress?run=${encodeURIComponent(this.run)}`;
 			const response = await fetch(url, { headers: { Accept: "application/json" } });
+			if ([401, 403].includes(response.status)) return RunProgress.LOGGED_OUT;
 			return response.ok ? (await response.json()).message : null;
 		} catch {
 			return null;
 		}
+	}
+
+	ask_to_log_in() {
+		// A database that went back took the sessions that began after its backup with it.
+		const link = `<a href="/login?redirect-to=${encodeURIComponent(window.location.pathname)}">${__("Log in")}</a>`;
+		this.$wrapper.find(".run-note").html(`${__("You are logged out: your session is not in the database any more.")} ${link}`);
 	}
 
 	show(progress) {
