@@ -1,7 +1,7 @@
 """Two databases of one server compared: definitions, checksums of the rows, numbers of rows.
 
-`CHECKSUM TABLE` puts the values of a row side by side: 'ab', 'c' and 'a', 'bc' are the same to it. Tables with
-two columns of variable length or more get a second sum, over these values held apart.
+What `CHECKSUM TABLE` says of the rows is kept as evidence that anybody can ask for again. It does not tell all
+rows apart; equality hangs on `row_sums`.
 
 Invariant: equal means equal definitions and equal sums, read now; a table whose checksum the server can't tell
 is an error, never equal.
@@ -16,26 +16,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.mariadb.row_sums import sum_rows
 from press_deploy.engine.mariadb.schemas import list_tables
 from press_deploy.engine.mariadb.server import Server, quote
 
-# Enough to save round trips, few enough that one statement doesn't run for minutes.
-TABLES_AT_ONCE = 50
 # The next automatic number stands among the options behind the last parenthesis.
 _COUNTER = re.compile(r" AUTO_INCREMENT=(\d+)\b")
-
-# Between two values; as good as never in one.
-SEPARATOR = "\x1f|\x1e"
-# All others count as of variable length.
-_FIXED_TYPES = frozenset(
-	"tinyint smallint mediumint int bigint decimal float double char binary date time datetime timestamp year "
-	"enum set inet4 inet6 uuid".split()
-)
 
 
 @dataclass(frozen=True)
 class TableState:
-	"""What a table is: its definition, and the sums of its rows as text.
+	"""What a table is: its definition, and the sums of its rows as text: see `read_checksums`.
 
 	`counter` is its next automatic number; None where it has none, or has not begun.
 	"""
@@ -67,22 +58,12 @@ def read_both(server: Server, one: str, other: str) -> tuple[dict[str, TableStat
 
 
 def read_checksums(cursor: Any, database: str, tables: list[str]) -> dict[str, str]:
-	"""{table: sums of its rows}; the order of rows doesn't count, their definition does."""
-	checksums: dict[str, str] = {}
-	for begin in range(0, len(tables), TABLES_AT_ONCE):
-		names = tables[begin : begin + TABLES_AT_ONCE]
-		listed = ", ".join(f"{quote(database)}.{quote(name)}" for name in names)
-		cursor.execute(f"CHECKSUM TABLE {listed} EXTENDED")
-		# They come in the order in which they were named.
-		for name, (_, checksum) in zip(names, cursor.fetchall(), strict=True):
-			if checksum is None:
-				raise StepFailed(
-					"Reading", f"table {name} of {database}", "it has no checksum", "see CHECK TABLE on it"
-				)
-			checksums[name] = str(checksum)
-	for name, columns in _find_ambiguous(cursor, database, tables).items():
-		checksums[name] += f" {_sum_apart(cursor, database, name, columns)}"
-	return checksums
+	"""{table: “CHECKSUM TABLE, number of rows, sum of their digests”}; the order of rows doesn't count."""
+	# Table by table: what the server read for the one is still in its memory for the other.
+	return {
+		name: f"{_ask_checksum(cursor, database, name)} {sums}"
+		for name, sums in sum_rows(cursor, database, tables)
+	}
 
 
 def count_rows(cursor: Any, database: str, table: str) -> int:
@@ -97,36 +78,14 @@ def are_equal(one: TableState | None, other: TableState | None) -> bool:
 	return (one.definition, one.checksum) == (other.definition, other.checksum)
 
 
-def _find_ambiguous(cursor: Any, database: str, tables: list[str]) -> dict[str, list[str]]:
-	"""The tables with two or more columns of variable length: {table: the columns that tell its rows apart}.
-
-	These are the key and those columns; all columns where there is no key.
-	"""
-	cursor.execute(
-		"SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_KEY FROM information_schema.COLUMNS "
-		"WHERE TABLE_SCHEMA = %s ORDER BY TABLE_NAME, ORDINAL_POSITION",
-		(database,),
-	)
-	columns: dict[str, list[tuple[str, bool, bool]]] = {}
-	for table, name, kind, key in cursor.fetchall():
-		columns.setdefault(table, []).append((name, kind not in _FIXED_TYPES, key == "PRI"))
-	found = {}
-	for table in tables:
-		described = columns.get(table, [])
-		has_key = any(is_key for _, _, is_key in described)
-		if sum(is_variable for _, is_variable, _ in described) > 1:
-			found[table] = [name for name, *told in described if any(told) or not has_key]
-	return found
-
-
-def _sum_apart(cursor: Any, database: str, table: str, columns: list[str]) -> int:
-	# In binary: columns of different collations could not be joined. Which are NULL, CHECKSUM TABLE knows.
-	listed = ", ".join(f"CAST({quote(name)} AS BINARY)" for name in columns)
-	cursor.execute(
-		f"SELECT COALESCE(SUM(CRC32(CONCAT_WS(_binary'{SEPARATOR}', {listed}))), 0) "
-		f"FROM {quote(database)}.{quote(table)}"
-	)
-	return int(cursor.fetchone()[0])
+def _ask_checksum(cursor: Any, database: str, table: str) -> int:
+	cursor.execute(f"CHECKSUM TABLE {quote(database)}.{quote(table)} EXTENDED")
+	checksum = cursor.fetchone()[1]
+	if checksum is None:
+		raise StepFailed(
+			"Reading", f"table {table} of {database}", "it has no checksum", "see CHECK TABLE on it"
+		)
+	return int(checksum)
 
 
 def _define(cursor: Any, database: str, table: str, checksum: str) -> tuple[str, str, int | None]:

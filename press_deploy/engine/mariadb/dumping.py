@@ -6,7 +6,6 @@ every byte is on the disk.
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import subprocess
@@ -17,11 +16,11 @@ from typing import IO
 import pymysql
 import zstandard
 
-from press_deploy.engine import durable
-from press_deploy.engine.errors import CommandFailed, DeployError, InputError, StepFailed
+from press_deploy.engine.errors import InputError, StepFailed
 from press_deploy.engine.mariadb.client_errors import read_words, translate_client_error
+from press_deploy.engine.mariadb.client_process import end_client, start_client
+from press_deploy.engine.mariadb.part_file import translate_write_error, write_whole
 from press_deploy.engine.mariadb.server import Server, client_command
-from press_deploy.engine.programs import Programs, end_group
 from press_deploy.engine.progress import Progress
 
 DOING = "Dumping"
@@ -31,7 +30,6 @@ END_SECONDS = 60
 CHUNK_BYTES = 1 << 20
 LEVEL = 1
 CLOSING_LINE = b"-- Dump completed"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OPTIONS = (
 	"--single-transaction",
 	"--quick",
@@ -67,50 +65,26 @@ def dump_database(
 	"""
 	if tables is not None and not tables:
 		raise InputError("tables", tables, "it names no table", "name at least one, or None for all")
-	part = target.with_name(f"{target.name}.part")
 	try:
-		read = _write_part(server, database, tables, part, progress)
-		os.replace(part, target)
-		durable.sync_directory(target.parent)
+		with write_whole(target) as file:
+			read = _write(server, database, tables, file, progress)
 	except OSError as error:
-		raise _translate(error, database, target) from error
-	finally:
-		_remove(part)
+		raise translate_write_error(error, DOING, f"database {database}", target) from error
 	return {"bytes": target.stat().st_size, "read_bytes": read}
 
 
-def _write_part(
-	server: Server, database: str, tables: list[str] | None, part: Path, progress: Progress | None
+def _write(
+	server: Server, database: str, tables: list[str] | None, file: IO[bytes], progress: Progress | None
 ) -> int:
 	expected = _estimate(server, database, tables) if progress else None
-	_remove(part)
-	with open(part, "xb", opener=_open_private) as file, server.option_file() as options:
-		with tempfile.TemporaryFile() as errors:
-			process = _start(dump_command(options, database, tables), options, errors)
-			try:
-				read, tail = _pack(process, file, expected, progress, database)
-				_check_end(process, errors, tail, database)
-			finally:
-				_end(process)
-		file.flush()
-		os.fsync(file.fileno())
+	with server.option_file() as options, tempfile.TemporaryFile() as errors:
+		process = start_client(dump_command(options, database, tables), options, errors)
+		try:
+			read, tail = _pack(process, file, expected, progress, database)
+			_check_end(process, errors, tail, database)
+		finally:
+			end_client(process)
 	return read
-
-
-def _start(command: list[str], options: int, errors: IO[bytes]) -> subprocess.Popen:
-	try:
-		return subprocess.Popen(
-			command,
-			stdin=subprocess.DEVNULL,
-			stdout=subprocess.PIPE,
-			stderr=errors,
-			pass_fds=(options,),
-			env=Programs().environment(),
-			start_new_session=True,
-			bufsize=0,
-		)
-	except OSError as error:
-		raise CommandFailed("Starting", command[0], error.strerror or str(error), "install it") from None
 
 
 def _pack(
@@ -154,14 +128,6 @@ def _check_end(process: subprocess.Popen, errors: IO[bytes], tail: bytes, databa
 		)
 
 
-def _end(process: subprocess.Popen) -> None:
-	if process.poll() is None:
-		end_group(process)
-		process.wait()
-	assert process.stdout
-	process.stdout.close()
-
-
 def _estimate(server: Server, database: str, tables: list[str] | None) -> int | None:
 	"""How many bytes of rows the server believes to have. Only progress hangs on it."""
 	query = "SELECT TABLE_NAME, DATA_LENGTH FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s"
@@ -172,22 +138,3 @@ def _estimate(server: Server, database: str, tables: list[str] | None) -> int | 
 	except (pymysql.Error, OSError):
 		return None
 	return sum(int(size or 0) for name, size in sizes.items() if tables is None or name in tables) or None
-
-
-def _translate(error: OSError, database: str, target: Path) -> DeployError:
-	full = error.errno in _FULL
-	remedy = f"free space for {target.parent}" if full else f"see the rights and the disk of {target.parent}"
-	why = f"{target} can't be written: {'the disk is full' if full else error.strerror or error}"
-	return StepFailed(DOING, f"database {database}", why, remedy)
-
-
-def _remove(part: Path) -> None:
-	try:
-		part.unlink(missing_ok=True)
-	except OSError:
-		# A disk that fails has said so already; a new dump begins with removing it.
-		pass
-
-
-def _open_private(path: str, flags: int) -> int:
-	return os.open(path, flags, 0o600)

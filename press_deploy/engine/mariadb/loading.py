@@ -11,14 +11,13 @@ import select
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import IO
 
 from press_deploy.engine.backup.dump_file import DamagedFile, unpack
-from press_deploy.engine.errors import CommandFailed, StepFailed
+from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.client_errors import read_words, translate_client_error
+from press_deploy.engine.mariadb.client_process import close_pipe, end_client, start_client
 from press_deploy.engine.mariadb.disk_watch import DiskWatch
 from press_deploy.engine.mariadb.server import Server, client_command
-from press_deploy.engine.programs import Programs, end_group
 from press_deploy.engine.progress import Progress
 
 DOING = "Loading"
@@ -50,7 +49,7 @@ def load_dump(
 	what = f"{path.name} into database {database}"
 	watch = DiskWatch(server, database)
 	with server.option_file() as options, tempfile.TemporaryFile() as errors:
-		process = _start(load_command(options, database), options, errors)
+		process = start_client(load_command(options, database), options, errors, is_fed=True)
 		try:
 			read = _feed(process, path, progress, watch, what)
 			status = _wait(process, what)
@@ -61,33 +60,10 @@ def load_dump(
 		except DamagedFile as error:
 			raise StepFailed(DOING, what, str(error), "use another backup; this one is not whole") from error
 		finally:
-			if process.poll() is None:
-				end_group(process)
-				process.wait()
-			_close(process)
+			end_client(process)
 		if status:
 			raise translate_client_error(DOING, what, "mariadb", status, read_words(errors))
 	return {"bytes": path.stat().st_size, "read_bytes": read}
-
-
-def _start(command: list[str], options: int, errors: IO[bytes]) -> subprocess.Popen:
-	try:
-		process = subprocess.Popen(
-			command,
-			stdin=subprocess.PIPE,
-			stdout=subprocess.DEVNULL,
-			stderr=errors,
-			pass_fds=(options,),
-			env=Programs().environment(),
-			start_new_session=True,
-			bufsize=0,
-		)
-	except OSError as error:
-		raise CommandFailed("Starting", command[0], error.strerror or str(error), "install it") from None
-	assert process.stdin
-	# So that a client that takes nothing any more can't hold us for ever.
-	os.set_blocking(process.stdin.fileno(), False)
-	return process
 
 
 def _feed(
@@ -102,7 +78,7 @@ def _feed(
 			read += len(chunk)
 	except BrokenPipeError:
 		pass
-	_close(process)
+	close_pipe(process)
 	return read
 
 
@@ -129,11 +105,3 @@ def _stalled(what: str) -> StepFailed:
 		f"the server took nothing for {STALL_SECONDS} s; the client was ended",
 		"see what it waits for: SHOW FULL PROCESSLIST",
 	)
-
-
-def _close(process: subprocess.Popen) -> None:
-	assert process.stdin
-	try:
-		process.stdin.close()
-	except BrokenPipeError:
-		pass

@@ -10,8 +10,6 @@ was there all the time is in it, and every byte is on the disk.
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -19,9 +17,9 @@ from typing import IO, Any
 import pymysql
 import zstandard
 
-from press_deploy.engine import durable
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.objects import StoredObject, read_objects
+from press_deploy.engine.mariadb.part_file import name_part, translate_write_error, write_whole
 from press_deploy.engine.mariadb.physical_check import encode_name, find_directory, read_settings, why_not
 from press_deploy.engine.mariadb.physical_program import PROGRAM, execute_backup
 from press_deploy.engine.mariadb.physical_stream import DamagedStream, list_tables, make_label, read_stream
@@ -58,18 +56,14 @@ def back_up(server: Server, database: str, target: Path, progress: Progress | No
 	Ask `why_not` before. Returns {"bytes": size of the file, "tables": number of tables and views in it}.
 	Raises `StepFailed` and `CommandFailed`.
 	"""
-	part = target.with_name(f"{target.name}.part")
 	what = f"database {database}"
 	try:
-		before = _describe(server, database)
-		found = _write_part(server, database, before["label"], part, progress)
-		_check_tables(found, before, _describe(server, database), what)
-		os.replace(part, target)
-		durable.sync_directory(target.parent)
+		with write_whole(target) as file:
+			before = _describe(server, database)
+			found = _write(server, database, before["label"], file, progress)
+			_check_tables(found, before, _describe(server, database), what)
 	except OSError as error:
-		raise _translate(error, what, part) from error
-	finally:
-		_remove(part)
+		raise translate_write_error(error, DOING, what, name_part(target)) from error
 	return {"bytes": target.stat().st_size, "tables": len(found)}
 
 
@@ -122,22 +116,18 @@ def _describe(server: Server, database: str) -> dict[str, Any]:
 	return {"label": label, "tables": tables}
 
 
-def _write_part(
-	server: Server, database: str, label: dict[str, Any], part: Path, progress: Progress | None
+def _write(
+	server: Server, database: str, label: dict[str, Any], file: IO[bytes], progress: Progress | None
 ) -> set[str]:
 	"""Returns the tables and views that are in it, as names of files."""
 	expected = _estimate(server, database) if progress else None
 	compressor = zstandard.ZstdCompressor(level=LEVEL, threads=-1, write_checksum=True)
 	directory = label["directory"]
-	_remove(part)
-	with open(part, "xb", opener=_open_private) as file:
-		with compressor.stream_writer(file, closefd=False) as packed, server.option_file() as options:
-			command = backup_command(options, directory)
-			with execute_backup(command, doing=DOING, what=f"database {database}", options=options) as stream:
-				found = list_tables(_pass_on(stream, packed, expected, progress), directory)
-			packed.write(make_label(label))
-		file.flush()
-		os.fsync(file.fileno())
+	with compressor.stream_writer(file, closefd=False) as packed, server.option_file() as options:
+		command = backup_command(options, directory)
+		with execute_backup(command, doing=DOING, what=f"database {database}", options=options) as stream:
+			found = list_tables(_pass_on(stream, packed, expected, progress), directory)
+		packed.write(make_label(label))
 	return found
 
 
@@ -177,22 +167,3 @@ def _estimate(server: Server, database: str) -> int | None:
 		return sum(file.stat().st_size for file in files)
 	except (pymysql.Error, OSError):
 		return None
-
-
-def _translate(error: OSError, what: str, part: Path) -> StepFailed:
-	full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-	why = f"{part} can't be written: {'the disk is full' if full else error.strerror or error}"
-	remedy = f"free space for {part.parent}" if full else f"see the rights and the disk of {part.parent}"
-	return StepFailed(DOING, what, why, remedy)
-
-
-def _remove(part: Path) -> None:
-	try:
-		part.unlink(missing_ok=True)
-	except OSError:
-		# A disk that fails has said so already; a new backup begins with removing it.
-		pass
-
-
-def _open_private(path: str, flags: int) -> int:
-	return os.open(path, flags, 0o600)

@@ -23,6 +23,9 @@ from press_deploy.engine.mariadb.server_errors import number_of
 
 CONNECTIONS = 2
 FILE_MODE = 0o660
+# A killed process may leave it there, and a directory with a file that isn't the server's can't be dropped:
+# of those that are not tables it removes only these and its own (MariaDB's sources: sql/sql_db.cc, del_exts).
+COPY_SUFFIX = ".BAK"
 # The tablespace does not fit the definition, is damaged by its own checksums, or is of a kind it doesn't take.
 REFUSALS = {1808, 1809, 1810, 1815, 1005, 1030, 1031, 1118, 1235}
 _SETTINGS = (
@@ -85,7 +88,7 @@ def _import_table(cursor: Any, name: str, definition: str, source: Path, target:
 def _move(source: Path, target: Path, owner: os.stat_result) -> None:
 	"""The server is to own it before it has its name; across disks it is copied."""
 	if source.stat().st_dev != owner.st_dev:
-		copy = target.with_name(f"{target.name}.part")
+		copy = target.with_suffix(COPY_SUFFIX)
 		shutil.copyfile(source, copy)
 		source.unlink()
 		source = copy

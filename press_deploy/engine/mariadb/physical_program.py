@@ -16,8 +16,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
-from press_deploy.engine.errors import CommandFailed, StepFailed
+from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.client_errors import translate_client_error
+from press_deploy.engine.mariadb.client_process import end_client, start_client
 from press_deploy.engine.mariadb.physical_stream import DamagedStream
 from press_deploy.engine.programs import Programs, end_group
 
@@ -60,7 +61,8 @@ def execute_backup(
 	goes before that of the block: a stream cut off is a consequence. Raises `StepFailed` and `CommandFailed`.
 	"""
 	with tempfile.TemporaryFile() as errors:
-		process = _start(arguments, options, errors)
+		process = start_client(arguments, options, errors, remedy="install mariadb-backup")
+		_enlarge_pipe(process)
 		try:
 			yield _draw(process, doing, what)
 		except DamagedStream as error:
@@ -72,36 +74,16 @@ def execute_backup(
 		else:
 			_check_end(_wait(process), errors, doing, what)
 		finally:
-			if process.poll() is None:
-				end_group(process)
-				process.wait()
-			assert process.stdout
-			process.stdout.close()
+			end_client(process)
 
 
-def _start(arguments: Sequence[str], options: int | None, errors: IO[bytes]) -> subprocess.Popen:
-	try:
-		process = subprocess.Popen(
-			arguments,
-			stdin=subprocess.DEVNULL,
-			stdout=subprocess.PIPE,
-			stderr=errors,
-			pass_fds=() if options is None else (options,),
-			env=Programs().environment(),
-			start_new_session=True,
-			bufsize=0,
-		)
-	except OSError as error:
-		raise CommandFailed(
-			"Starting", arguments[0], error.strerror or str(error), "install mariadb-backup"
-		) from None
+def _enlarge_pipe(process: subprocess.Popen) -> None:
 	assert process.stdout
 	try:
 		fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, READ_BYTES)
 	except (AttributeError, OSError):
 		# It is faster with a large pipe, and right with any.
 		pass
-	return process
 
 
 def _draw(process: subprocess.Popen, doing: str, what: str) -> Iterator[bytes]:

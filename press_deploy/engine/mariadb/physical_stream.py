@@ -11,7 +11,6 @@ file was ended, and nothing in it has a place outside the directory it is unpack
 from __future__ import annotations
 
 import json
-import os
 import re
 import struct
 import zlib
@@ -22,6 +21,7 @@ from typing import IO, Any
 
 import zstandard
 
+from press_deploy.engine.mariadb.part_file import open_private
 from press_deploy.engine.progress import Progress
 
 MAGIC = b"XBSTCK01"
@@ -267,9 +267,5 @@ class _Files:
 			assert self._directory
 			target = self._directory / path
 			target.parent.mkdir(mode=0o700, exist_ok=True)
-			self._open[path] = open(target, "xb", opener=_open_private)
+			self._open[path] = open(target, "xb", opener=open_private)
 		return self._open[path]
-
-
-def _open_private(path: str, flags: int) -> int:
-	return os.open(path, flags, 0o600)

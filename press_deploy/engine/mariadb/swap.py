@@ -84,7 +84,17 @@ class Databases:
 
 
 def list_moves(cursor: Any, databases: Databases, note: dict[str, Any], *, back: bool = False) -> list[Move]:
-	"""What is left to do, asked of the server. Raises `StepFailed` for tables that are where none can be.
+	"""What is left to do, asked of the server. Raises `StepFailed` for tables that are where none can be."""
+	moves, unclear = find_moves(cursor, databases, note, back=back)
+	if unclear:
+		raise _refuse_unclear(databases, unclear, back)
+	return moves
+
+
+def find_moves(
+	cursor: Any, databases: Databases, note: dict[str, Any], *, back: bool = False
+) -> tuple[list[Move], list[str]]:
+	"""What is left to do, and the tables of which nobody can tell: who only observes has an answer for these, too.
 
 	A table in live that the note doesn't know came later; it goes where what is live goes.
 	"""
@@ -102,9 +112,7 @@ def list_moves(cursor: Any, databases: Databases, note: dict[str, Any], *, back:
 			unclear.append(name)
 		else:
 			moves += [(source, target, name) for source, target in steps]
-	if unclear:
-		raise _refuse_unclear(databases, unclear, back)
-	return moves
+	return moves, unclear
 
 
 def insist(cursor: Any, databases: Databases, act: Callable[[], Result]) -> tuple[Result, list[str]]:

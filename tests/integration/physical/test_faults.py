@@ -175,6 +175,11 @@ if moment == "importing":
 		if len(moved) == 7:
 			die()
 	physical_import._move = move_some
+if moment == "copying":
+	def copy_some(source, target):
+		Path(target).write_bytes(Path(source).read_bytes()[:100])
+		die()
+	physical_import.shutil.copyfile = copy_some
 if moment == "reading the rest":
 	physical_load.load_dump = die
 physical.load(Path(file), server, live, standby, Path(work))
@@ -206,7 +211,7 @@ def test_killed_while_backing_up_leaves_no_file_of_that_name(server: Server, tmp
 	physical.check_whole(target)
 
 
-@pytest.mark.parametrize("moment", ["unpacking", "preparing", "importing", "reading the rest"])
+@pytest.mark.parametrize("moment", ["unpacking", "preparing", "copying", "importing", "reading the rest"])
 def test_killed_while_loading_and_begun_anew(
 	server: Server, backup: Path, standby: str, tmp_path: Path, moment: str
 ) -> None:

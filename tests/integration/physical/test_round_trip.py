@@ -65,7 +65,7 @@ def test_copied_within_one_disk_files_belong_to_the_server(
 	owner = directory.stat()
 	files = list(directory.iterdir())
 	assert {(file.stat().st_uid, file.stat().st_gid) for file in files} == {(owner.st_uid, owner.st_gid)}
-	assert not [file for file in files if file.suffix in (".cfg", ".part")]
+	assert not [file for file in files if file.suffix in (".cfg", physical_import.COPY_SUFFIX)]
 	assert_equal(read_content(running.server, standby), read_content(running.server, LIVE))
 
 
