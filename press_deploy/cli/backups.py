@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from press_deploy.cli.guard import bench_option, translate_errors
 from press_deploy.engine.backup.catalogue import back_up_site, find_backups
+from press_deploy.engine.backup.rungs import Proof
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import InputError, Refused
+from press_deploy.engine.lock import keep_idle
 from press_deploy.engine.losses.of_run import list_losses
 from press_deploy.engine.mariadb.administrator import find_administrator
 from press_deploy.engine.plan_backup import Backup
-from press_deploy.engine.progress import show_size
+from press_deploy.engine.progress import ProgressMeter, show_size
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.standby import list_databases
-from press_deploy.engine.standby.finding import find_standby
-from press_deploy.engine.state import load_state
+from press_deploy.engine.standby.base import StandbyDatabase
+from press_deploy.engine.standby.finding import find_standbys
+from press_deploy.engine.state import RunState, State, load_state
 
 
 @click.command()
@@ -34,24 +39,29 @@ def backup(site: str | None, bench_path: str, only_list: bool, without_files: bo
 	_check_site(bench, site, needed=not only_list)
 	if only_list:
 		for entry in find_backups(bench, site):
-			rung = f"rung {entry.reached:d} ({entry.reached.words})"
-			click.echo(f"{entry.made}  {entry.site}  {rung}  {show_size(entry.bytes)}  {entry.directory}")
+			proven = Proof(entry.directory).describe()
+			click.echo(f"{entry.made}  {entry.site}  {show_size(entry.bytes)}  {entry.directory}  {proven}")
 		return
 	entry = back_up_site(bench, site, Backup(with_files=not without_files, method=method), click.echo)
-	click.echo(f"rung {entry.reached:d} ({entry.reached.words}), {show_size(entry.bytes)}: {entry.directory}")
+	click.echo(f"{entry.reached.title}, {show_size(entry.bytes)}: {entry.directory}")
 
 
 @click.command()
 @bench_option
 @click.option(
-	"--drop", "run", metavar="RUN", help="Remove what this run keeps: its standbys and quarantines."
+	"--drop", "dropped", metavar="RUN", help="Remove what this run keeps: its standbys and quarantines."
+)
+@click.option(
+	"--load", "loaded", metavar="RUN", help="Make the standbys of this run again, from its backups."
 )
 @translate_errors
-def standby(bench_path: str, run: str | None) -> None:
-	"""List the standby and quarantine databases of a bench, or remove those of one run."""
+def standby(bench_path: str, dropped: str | None, loaded: str | None) -> None:
+	"""List the standby and quarantine databases of a bench, remove those of one run, or make them again."""
 	bench = Bench.open(bench_path)
-	if run:
-		_drop(bench, RunDirectory.open(bench.path, run))
+	if dropped and loaded:
+		raise InputError("--load", loaded, "it can't be both loaded and dropped", "name one of the two")
+	if dropped or loaded:
+		(_drop if dropped else _load)(bench, RunDirectory.open(bench.path, dropped or loaded))
 		return
 	kept = []
 	for config in {json.dumps(bench.read_config(site), sort_keys=True) for site in bench.sites()}:
@@ -86,15 +96,67 @@ def losses(run: str, bench_path: str, as_json: bool) -> None:
 
 
 def _drop(bench: Bench, run: RunDirectory) -> None:
-	state = load_state(run)
-	if state.is_unfinished:
-		raise Refused("Removing the standby of", f"run {run.name}", "it is not over", "wait until it is")
-	for site in run.read_plan().site_names:
-		found = find_standby(bench, site, run.name, run.private / "standby" / site)
-		if found:
-			found.drop_standby()
-			found.drop_quarantine()
-			click.echo(f"{site}: {found.name} and {Path(found.quarantine).name} are gone")
+	doing = "Removing the standby of"
+	with _at_rest(bench, run, doing) as state:
+		if state.state is State.FATAL:
+			raise Refused(
+				doing,
+				f"run {run.name}",
+				"it ended Fatal: what users wrote may be in its quarantine alone, and its rollback still needs both",
+				f"complete it: press-deploy rollback {run.name} --bench {bench.path}; if the site was mended by hand "
+				"instead, look into the databases that “press-deploy standby” lists, then drop them by hand",
+			)
+		standbys = _find_all(bench, run)
+		# All are asked before the first one goes.
+		for site, each in standbys.items():
+			if each.is_swap_under_way():
+				raise Refused(
+					doing,
+					f"{site}, run {run.name}",
+					"a swap of its databases was begun and not finished, and needs all of them",
+					f"complete it: press-deploy rollback {run.name} --bench {bench.path} --database",
+				)
+		for site, each in standbys.items():
+			each.drop_standby()
+			each.drop_quarantine()
+			click.echo(f"{site}: {Path(each.name).name} and {Path(each.quarantine).name} are gone")
+
+
+def _load(bench: Bench, run: RunDirectory) -> None:
+	doing = "Making again the standby of"
+	with _at_rest(bench, run, doing) as state:
+		if not state.is_done("standby"):
+			raise Refused(doing, f"run {run.name}", "it had none", "restore its backup by hand")
+		for site, each in _find_all(bench, run).items():
+			final = run.backup / "final" / site if state.is_done("final-backup") else None
+			meter = ProgressMeter(click.echo)
+			found = each.rebuild(run.backup / site, final, meter)
+			click.echo(f"{site}: {Path(each.name).name} is loaded, {found['tables']} tables")
+
+
+@contextmanager
+def _at_rest(bench: Bench, run: RunDirectory, doing: str) -> Iterator[RunState]:
+	"""The state of a run that is over, while no other one starts. Raises `Refused` when it is not."""
+	with keep_idle(bench.deployments) as is_idle:
+		state = load_state(run)
+		if state.is_unfinished:
+			raise Refused(doing, f"run {run.name}", "it is not over", "wait until it is")
+		if not is_idle:
+			raise Refused(doing, f"run {run.name}", "a run is at work on this bench", "wait until it is over")
+		yield state
+
+
+def _find_all(bench: Bench, run: RunDirectory) -> dict[str, StandbyDatabase]:
+	"""The standbys of a run, of those sites that can have one."""
+	found = find_standbys(bench, run, run.read_plan().site_names)
+	if not any(found.values()):
+		raise Refused(
+			"Looking for standby databases of",
+			f"run {run.name}",
+			"the database's administrator is not known, or its kind can't have one",
+			"set root_login and root_password in common_site_config.json, or write the credentials file",
+		)
+	return {site: each for site, each in found.items() if each}
 
 
 def _check_site(bench: Bench, site: str | None, *, needed: bool) -> None:

@@ -1,7 +1,7 @@
 """What may go when its time is over: backups, standby databases, quarantines.
 
-Invariant: nothing of an unfinished run, nothing while a run is followed up, and never the last backup of a
-site that is proven; what can't be told is kept.
+Invariant: nothing of a run that is unfinished or ended Fatal, nothing while a run is followed up, never the
+last backup of a site that is proven, and no quarantine that was not exported; what can't be told is kept.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta, timezone
 
 from press_deploy.engine.backup.catalogue import BackupEntry, find_backups
-from press_deploy.engine.backup.rungs import Rung
+from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import DeployError
+from press_deploy.engine.errors import DeployError, Refused
 from press_deploy.engine.lock import keep_idle
 from press_deploy.engine.plan_backup import Backup
 from press_deploy.engine.run_directory import RunDirectory, list_runs
+from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.finding import find_standby
-from press_deploy.engine.state import load_state
+from press_deploy.engine.state import State, load_state
 
 # A rollback may still want what a run keeps: at least as long as a follow-up lasts.
 FOLLOW_UP_DAYS = 7
 PROVEN = Rung.RESTORABLE
+# The step that writes down what a rollback of the database took out of it.
+EXPORT = "export-losses"
 Say = Callable[[str], None]
 
 
@@ -63,18 +66,33 @@ def find_expired(bench: Bench, now: datetime, followed_up: Collection[str] = ())
 	"""The backups that nobody needs any more: too old, not followed up, and not the last one worth anything."""
 	for site in {entry.site for entry in find_backups(bench)}:
 		entries = find_backups(bench, site)
-		kept = next((entry for entry in entries if entry.reached >= PROVEN), None) or _best(entries)
+		kept = _choose_kept(entries)
 		for entry in entries:
 			is_used = entry.run is not None and (
 				entry.run in followed_up or not _is_over_run(bench, entry.run, now)
 			)
-			if entry is not kept and not is_used and _age(entry, now) > timedelta(days=_days(bench, entry)):
+			if entry not in kept and not is_used and _age(entry, now) > timedelta(days=_days(bench, entry)):
 				yield entry
 
 
-def _best(entries: list[BackupEntry]) -> BackupEntry:
-	"""Where none is proven, the newest of those that are proven best."""
-	return max(entries, key=lambda entry: (entry.reached, entry.made))
+def _choose_kept(entries: list[BackupEntry]) -> list[BackupEntry]:
+	"""Those that stay however old they are: the newest that is proven, whatever rung below was not asked of it.
+
+	Where none is proven: the best, and the best of those that did not fail their proof. Which of the two is
+	worth more, nobody can tell: what failed may have been the server.
+	"""
+	proven = [entry for entry in entries if Proof(entry.directory).has(PROVEN)]
+	if proven:
+		return proven[:1]
+	unfailed = [entry for entry in entries if not _has_failed(entry)]
+	return [
+		max(group, key=lambda entry: (entry.reached, entry.made)) for group in (entries, unfailed) if group
+	]
+
+
+def _has_failed(entry: BackupEntry) -> bool:
+	proof = Proof(entry.directory)
+	return any(proof.has_failed(rung) for rung in Rung if rung <= PROVEN)
 
 
 def _age(entry: BackupEntry, now: datetime) -> timedelta:
@@ -92,9 +110,12 @@ def _is_over_run(bench: Bench, name: str, now: datetime) -> bool:
 
 
 def _is_over(run: RunDirectory, now: datetime) -> bool:
-	"""Whether a run ended, and longer ago than its follow-up lasts."""
+	"""Whether a run ended well, and longer ago than its follow-up lasts.
+
+	One that ended Fatal is for a person to end; what users wrote may be in its quarantine alone.
+	"""
 	state = load_state(run)
-	if state.started is None or state.is_unfinished or state.ended is None:
+	if state.started is None or state.is_unfinished or state.ended is None or state.state is State.FATAL:
 		return False
 	return now - datetime.fromisoformat(state.ended) > timedelta(days=FOLLOW_UP_DAYS)
 
@@ -105,6 +126,7 @@ def _drop_databases(bench: Bench, run: RunDirectory, say: Say) -> Iterator[str]:
 		try:
 			standby = find_standby(bench, site, run.name, notes / site)
 			if standby:
+				_require_exported(run, standby)
 				standby.drop_standby()
 				standby.drop_quarantine()
 				shutil.rmtree(notes / site)
@@ -112,3 +134,18 @@ def _drop_databases(bench: Bench, run: RunDirectory, say: Say) -> Iterator[str]:
 		except (DeployError, OSError) as error:
 			# It is tried again tomorrow.
 			say(f"The databases that run {run.name} keeps for {site} could not be removed: {error}")
+
+
+def _require_exported(run: RunDirectory, standby: StandbyDatabase) -> None:
+	"""Raise `Refused` while what was replaced is in the quarantine alone.
+
+	The step that exports it is done even when it could not, so that sites are opened; then it names no files.
+	"""
+	state = load_state(run)
+	if standby.is_swap_begun() and not (state.is_done(EXPORT) and "files" in state.result(EXPORT)):
+		raise Refused(
+			"Removing",
+			standby.quarantine,
+			"what was lost by the rollback was not exported, and is nowhere else",
+			f"look into it; when nobody needs it any more: press-deploy standby --drop {run.name}",
+		)

@@ -36,6 +36,10 @@ class Rung(IntEnum):
 		return self.name.lower()
 
 	@property
+	def title(self) -> str:
+		return f"rung {int(self)} ({self.words})"
+
+	@property
 	def meaning(self) -> str:
 		"""The rung in a sentence's words."""
 		return _MEANINGS[self]
@@ -82,6 +86,10 @@ class Proof:
 		manifest = self._manifest()
 		return rung <= Rung.MADE or (manifest != NO_MANIFEST and entry.get("manifest") == manifest)
 
+	def has_failed(self, rung: Rung) -> bool:
+		"""Whether this one rung was tried and not passed, or is passed no more."""
+		return self.rungs.get(str(int(rung)), {}).get("passed") is False
+
 	def reached(self) -> Rung:
 		"""The highest rung that was passed, and every lower one too."""
 		reached = Rung.NOTHING
@@ -106,14 +114,29 @@ class Proof:
 			if lower in self.not_asked or self.has(lower):
 				continue
 			entry = self.rungs.get(str(int(lower)), {})
-			if entry.get("passed") is False:
-				return f"rung {int(lower)} ({lower.words}) failed: {entry['check']}: {entry['why']}"
+			if self.has_failed(lower):
+				return self._say_failure(lower)
 			changed = " with the files as they are now" if entry else ""
-			return f"rung {int(lower)} ({lower.words}) was not tried{changed}"
+			return f"{lower.title} was not tried{changed}"
 		return ""
+
+	def describe(self) -> str:
+		"""In one line: the rung, what was passed above it in spite of one that is missing, and what failed."""
+		reached, highest = self.reached(), self.highest()
+		said = [reached.title]
+		if highest > reached:
+			said.append(f"{highest.title} was passed too, but {self.why_not(highest)}")
+		for rung in Rung:
+			if self.has_failed(rung) and self._say_failure(rung) not in said[-1]:
+				said.append(self._say_failure(rung))
+		return "; ".join(said)
 
 	def as_data(self) -> dict[str, Any]:
 		return {"reached": int(self.reached()), "rungs": self.rungs}
+
+	def _say_failure(self, rung: Rung) -> str:
+		entry = self.rungs[str(int(rung))]
+		return f"{rung.title} failed: {entry['check']}: {entry['why']}"
 
 	def _keep(self, rung: Rung, entry: dict[str, Any]) -> None:
 		time = datetime.now(timezone.utc).isoformat(timespec="seconds")

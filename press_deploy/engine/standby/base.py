@@ -15,6 +15,7 @@ from typing import Any
 from press_deploy.engine.checks import Check
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.progress import Progress
+from press_deploy.engine.standby.notes import SWAPPED, UNDER_WAY, Note
 
 
 class StandbyDatabase:
@@ -30,6 +31,7 @@ class StandbyDatabase:
 	live: str
 	name: str
 	quarantine: str
+	swap_note: Note
 
 	def check(self, size_bytes: int | None) -> list[Check]:
 		"""What stands against keeping a standby of `size_bytes`; None is a size nobody knows. Changes nothing."""
@@ -41,6 +43,15 @@ class StandbyDatabase:
 
 	def is_loaded(self) -> bool:
 		"""Whether a complete standby is there, which could be swapped in."""
+		raise NotImplementedError
+
+	def rebuild(self, base: Path, final: Path | None, progress: Progress | None = None) -> dict[str, Any]:
+		"""Make a standby that was lost again: as `refresh` left it, or as it was loaded where `final` is None.
+
+		`base` is the directory of the verified backup that was loaded, made by whatever method, `final` the one
+		that `refresh` wrote into; all of it is compared with what was recorded there. One that is there and is
+		just that stays as it is. Returns {"tables"}; refused when a swap was begun.
+		"""
 		raise NotImplementedError
 
 	def remember_live(self) -> dict[str, Any]:
@@ -57,7 +68,8 @@ class StandbyDatabase:
 	def refresh(self, directory: Path, progress: Progress | None = None) -> dict[str, Any]:
 		"""Bring the standby up to the live database, and prove that they are equal. Nobody may write meanwhile.
 
-		What differs is kept in `directory`: with the backup that was loaded it is the final backup. Returns
+		What differs is kept in `directory`, with a record of what it adds up to (`final.json`): with the backup
+		that was loaded it is the final backup, which `rebuild` makes a standby of. Returns
 		{"changed", "dropped", "tables", "bytes", "files"}, and "not_made" for views that are broken in live.
 		"""
 		raise NotImplementedError
@@ -65,13 +77,25 @@ class StandbyDatabase:
 	def swap(self) -> dict[str, Any]:
 		"""Live becomes the quarantine, the standby becomes live. Nobody may write meanwhile.
 
+		A swap that was interrupted is completed; an undoing that was, too, before it is swapped again.
 		Returns {"moved", "ended"}: how much was moved, and whose connections had to be ended for it; and
 		"not_made" for views that were broken before and are in the note alone.
 		"""
 		raise NotImplementedError
 
+	def is_swap_begun(self) -> bool:
+		"""Whether a swap was begun and not undone: complete or not, the standby's data is not lost."""
+		return self.is_swap_under_way() or self.swap_note.state == SWAPPED
+
+	def is_swap_under_way(self) -> bool:
+		"""Whether a swap or its undoing was begun and not completed: all of the databases are needed for it."""
+		return self.swap_note.state in UNDER_WAY
+
 	def observe_swapped(self) -> Observation:
-		"""Whether the swap is complete, in reality. Raises `StepFailed` when nobody can tell."""
+		"""Whether the swap is complete, in reality; what was moved or removed by hand is told in words.
+
+		Raises `StepFailed` when the databases can't be asked.
+		"""
 		raise NotImplementedError
 
 	def undo_swap(self) -> dict[str, Any]:

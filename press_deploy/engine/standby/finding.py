@@ -6,12 +6,19 @@ is never made with other rights than those that were meant for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.mariadb.administrator import find_administrator
+from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.standby import open_standby
 from press_deploy.engine.standby.base import StandbyDatabase
+
+
+def find_standbys(bench: Bench, run: RunDirectory, sites: Iterable[str]) -> dict[str, StandbyDatabase | None]:
+	"""Those of one run, site by site; see `find_standby`."""
+	return {site: find_standby(bench, site, run.name, run.private / "standby" / site) for site in sites}
 
 
 def find_standby(bench: Bench, site: str, run: str, directory: Path) -> StandbyDatabase | None:

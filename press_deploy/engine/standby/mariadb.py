@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,16 @@ from press_deploy.engine.mariadb.swap import Databases
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.progress import Progress
 from press_deploy.engine.standby.base import StandbyDatabase
+from press_deploy.engine.standby.filling import Fill
 from press_deploy.engine.standby.mariadb_check import check_standby
+from press_deploy.engine.standby.mariadb_rebuild import DOING as REBUILDING
+from press_deploy.engine.standby.mariadb_rebuild import Rebuild
 from press_deploy.engine.standby.mariadb_refresh import Refresh
 from press_deploy.engine.standby.mariadb_swap import Swap
-from press_deploy.engine.standby.notes import LOADED, LOADING, SWAPPED, Note, require_no_swap
+from press_deploy.engine.standby.notes import LOADED, LOADING, Note, require_never_swapped, require_no_swap
 from press_deploy.engine.standby.proving import compare_tables
 
 LOCK_SECONDS = 600
-# Fills an empty database that was made for it; returns what is worth recording.
-Fill = Callable[[Server, str], dict[str, Any]]
 
 
 class MariaDBStandby(StandbyDatabase):
@@ -73,25 +74,12 @@ class MariaDBStandby(StandbyDatabase):
 		"""Load by whatever fills an empty database: a physical backup has its own way."""
 		doing = "Loading the backup into"
 		with self.alone(doing, self.name) as cursor:
-			require_no_swap(self.swap_note, doing, self.name)
-			if self.swap_note.state == SWAPPED:
-				raise StepFailed(
-					doing, self.name, "this run's standby was swapped in already", "begin a new run"
-				)
-			self._require_ours(cursor, doing, schemas.STANDBY, self.loaded_note)
-			live = self.require_live(cursor, doing)
-			self.loaded_note.write(state=LOADING)
-			self._remove_half_made(cursor)
-			mark = self.mark(schemas.STANDBY)
-			schemas.create_schema(cursor, self.name, live, mark)
-			done = fill(self.server, self.name)
-			events = [each for each in read_objects(cursor, self.name) if each["kind"] == "EVENT"]
-			put_asleep(cursor, self.name)
-			tables = sorted(list_tables(cursor, self.name))
-			self.loaded_note.write(
-				state=LOADED, token=mark.token, tables=tables, present=tables, events=events
-			)
-		return {**done, "tables": len(tables)}
+			self.require_loadable(cursor, doing)
+			return self.fill_new(cursor, doing, fill)
+
+	def rebuild(self, base: Path, final: Path | None, progress: Progress | None = None) -> dict[str, Any]:
+		with self.alone(REBUILDING, self.name) as cursor:
+			return Rebuild(self, base, final).execute(cursor, progress)
 
 	def is_loaded(self) -> bool:
 		note = self.loaded_note.read()
@@ -170,6 +158,37 @@ class MariaDBStandby(StandbyDatabase):
 			schemas.drop_schema(cursor, self.quarantine, schemas.QUARANTINE, self.live, self.run)
 
 	# --- what the parts share ------------------------------------------------------------------
+
+	def require_loadable(self, cursor: Any, doing: str) -> None:
+		"""Raise `StepFailed` when a swap was begun, or a database of that name is not this run's."""
+		require_never_swapped(self.swap_note, doing, self.name)
+		self._require_ours(cursor, doing, schemas.STANDBY, self.loaded_note)
+
+	def make_empty(self, cursor: Any, doing: str) -> Mark:
+		"""Throw away what is there and make it anew; it counts as not loaded until `note_loaded`."""
+		live = self.require_live(cursor, doing)
+		self.loaded_note.write(state=LOADING)
+		self._remove_half_made(cursor)
+		mark = self.mark(schemas.STANDBY)
+		schemas.create_schema(cursor, self.name, live, mark)
+		return mark
+
+	def fill_new(self, cursor: Any, doing: str, fill: Fill) -> dict[str, Any]:
+		"""Make it anew, fill it, and note that it is loaded, with its events asleep."""
+		mark = self.make_empty(cursor, doing)
+		done = fill(self.server, self.name)
+		events = [each for each in read_objects(cursor, self.name) if each["kind"] == "EVENT"]
+		put_asleep(cursor, self.name)
+		tables = sorted(list_tables(cursor, self.name))
+		self.note_loaded(mark, tables=tables, present=tables, events=events)
+		return {**done, "tables": len(tables)}
+
+	def note_loaded(self, mark: Mark, **what: Any) -> None:
+		"""`tables` came from the backup, `present` are there, `events` as they are to be when they are live.
+
+		`changed` are those that the final backup replaced, `final` is the hash of its record.
+		"""
+		self.loaded_note.write(state=LOADED, token=mark.token, **what)
 
 	@contextmanager
 	def ask(self, doing: str, what: str) -> Iterator[Any]:

@@ -1,42 +1,41 @@
 """The standby follows the live database, behind closed doors: only what differs is dumped and loaded.
 
-With the backup that was loaded, what is kept here is the final backup: `changed.sql.zst` (tables that are new
-or differ), `dropped.json` (tables that are gone) and `objects.json` (views, triggers, routines and events).
-
 Invariant: while it is at work the standby counts as not loaded; at the end every table, definition and
 object is equal, and each table that ever differed from the backup is in the dump that is kept.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine import durable
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb.comparison import TableState, are_equal, read_both, read_tables
+from press_deploy.engine.mariadb.comparison import are_equal, read_both, read_tables
 from press_deploy.engine.mariadb.dumping import dump_database
 from press_deploy.engine.mariadb.holders import end_holders, find_holders
-from press_deploy.engine.mariadb.loading import load_dump
-from press_deploy.engine.mariadb.objects import (
-	drop_objects,
-	make_objects,
-	put_asleep,
-	read_objects,
-	without_status,
-)
+from press_deploy.engine.mariadb.objects import StoredObject, make_objects, put_asleep, read_objects
 from press_deploy.engine.mariadb.schemas import find_schema, list_tables
-from press_deploy.engine.mariadb.server import quote
 from press_deploy.engine.progress import Progress
+from press_deploy.engine.standby.final_record import FINAL, begin_record, write_record
+from press_deploy.engine.standby.mariadb_final import (
+	CHANGED,
+	DROPPED,
+	OBJECTS,
+	Tables,
+	choose_made,
+	find_differences,
+	load_differences,
+	say_names,
+	set_counters,
+)
 from press_deploy.engine.standby.notes import LOADED, REFRESHING, Note
 
 if TYPE_CHECKING:
 	from press_deploy.engine.standby.mariadb import MariaDBStandby
 
 DOING = "Bringing up to date"
-CHANGED, DROPPED, OBJECTS = "changed.sql.zst", "dropped.json", "objects.json"
-SHOWN_NAMES = 10
-Tables = dict[str, TableState]
 
 
 class Refresh:
@@ -56,21 +55,23 @@ class Refresh:
 		# On the disk before the standby is touched: afterwards they don't differ from it any more.
 		self._note.change(state=REFRESHING, changed=changed)
 		size = self._keep(changed, dropped, objects, progress)
-		# Triggers and views go first: they would refer to what changes, and triggers would act.
-		drop_objects(cursor, self._copy)
-		self._load(cursor, sorted(differing), changed, sorted(set(copy) - set(live)))
+		file = self._directory / CHANGED if changed else None
+		load_differences(cursor, self._standby.server, self._copy, file, live)
 		# A view that is broken in the live database can be made nowhere; its definition is kept.
 		failed = make_objects(cursor, self._copy, objects, events=False)
-		broken = [f"{each['kind'].lower()} {each['name']}: {each['why']}" for each in failed]
-		without = {(each["kind"], each["name"]) for each in failed}
-		whole = [each for each in objects if (each["kind"], each["name"]) not in without]
-		self._prove(cursor, live, copy, changed, whole)
+		self._prove(cursor, live, copy, changed, choose_made(objects, failed))
+		final = write_record(
+			self._directory,
+			{name: asdict(state) for name, state in live.items()},
+			changed=changed,
+			not_made=[{"kind": each["kind"], "name": each["name"]} for each in failed],
+		)
 		events = [each for each in objects if each["kind"] == "EVENT"]
-		self._note.change(state=LOADED, present=sorted(live), events=events)
-		files = [*([CHANGED] if changed else []), DROPPED, OBJECTS]
+		self._note.change(state=LOADED, present=sorted(live), events=events, final=final)
+		files = [*([CHANGED] if changed else []), DROPPED, OBJECTS, FINAL]
 		return {
 			**{"changed": changed, "dropped": dropped, "tables": len(live), "bytes": size, "files": files},
-			"not_made": broken,
+			"not_made": [f"{each['kind'].lower()} {each['name']}: {each['why']}" for each in failed],
 		}
 
 	def _begin(self, cursor: Any) -> dict[str, Any]:
@@ -85,8 +86,10 @@ class Refresh:
 		end_holders(cursor, find_holders(cursor, [self._copy], []))
 		return note
 
-	def _keep(self, changed: list[str], dropped: list[str], objects: list, progress: Progress | None) -> int:
-		self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+	def _keep(
+		self, changed: list[str], dropped: list[str], objects: list[StoredObject], progress: Progress | None
+	) -> int:
+		begin_record(self._directory)
 		durable.write_json(self._directory / DROPPED, dropped)
 		durable.write_json(self._directory / OBJECTS, objects)
 		file = self._directory / CHANGED
@@ -96,44 +99,21 @@ class Refresh:
 		done = dump_database(self._standby.server, self._live, file, tables=changed, progress=progress)
 		return done["bytes"]
 
-	def _load(self, cursor: Any, differing: list[str], changed: list[str], gone: list[str]) -> None:
-		if differing or changed:
-			load_dump(self._directory / CHANGED, self._standby.server, self._copy)
-			# They came with their tables; they are made in their order, with all others.
-			drop_objects(cursor, self._copy)
-		kinds = list_tables(cursor, self._copy)
-		cursor.execute("SET SESSION foreign_key_checks = 0")
-		for name in gone:
-			kind = "SEQUENCE" if kinds.get(name) == "SEQUENCE" else "TABLE"
-			cursor.execute(f"DROP {kind} IF EXISTS {quote(self._copy)}.{quote(name)}")
-		cursor.execute("SET SESSION foreign_key_checks = 1")
-
-	def _prove(self, cursor: Any, live: Tables, copy: Tables, changed: list[str], objects: list) -> None:
+	def _prove(
+		self, cursor: Any, live: Tables, copy: Tables, changed: list[str], objects: list[StoredObject]
+	) -> None:
 		loaded = {**copy, **read_tables(self._standby.server, self._copy, changed)}
 		present = list_tables(cursor, self._copy)
-		different = [
-			name
-			for name in sorted({*live, *present})
-			if name not in present or not are_equal(live.get(name), loaded.get(name))
-		]
-		made = without_status(read_objects(cursor, self._copy))
-		if without_status(objects) != made:
-			different += [f"{each['kind'].lower()} {each['name']}" for each in objects if each not in made]
+		found = {name: loaded[name] for name in present if name in loaded}
+		different = find_differences(live, found, objects, read_objects(cursor, self._copy))
+		# What is there and was not read, came from somewhere else.
+		different += sorted(set(present) - set(loaded))
 		if different:
-			names = ", ".join(different[:SHOWN_NAMES]) + (" …" if len(different) > SHOWN_NAMES else "")
 			raise StepFailed(
 				DOING,
 				self._copy,
-				f"it still differs from {self._live} in {len(different)} places: {names}",
+				f"it still differs from {self._live} in {len(different)} places: {say_names(different)}",
 				"see that the site is closed and its jobs have ended: somebody still writes; then try again",
 			)
-		self._set_counters(cursor, live, loaded)
+		set_counters(cursor, self._copy, live, loaded)
 		put_asleep(cursor, self._copy)
-
-	def _set_counters(self, cursor: Any, live: Tables, loaded: Tables) -> None:
-		"""The next automatic numbers: one that was given once is not given again."""
-		for name, state in live.items():
-			if state.counter and state.counter != loaded[name].counter:
-				cursor.execute(
-					f"ALTER TABLE {quote(self._copy)}.{quote(name)} AUTO_INCREMENT = {state.counter}"
-				)

@@ -17,6 +17,7 @@ from press_deploy.engine.mariadb.swap import (
 	STANDBY,
 	TABLES_AT_ONCE,
 	drop_all_objects,
+	find_moves,
 	insist,
 	list_moves,
 	make_all_objects,
@@ -40,13 +41,15 @@ class Swap:
 		self._databases, self._chunk = standby.databases, chunk or TABLES_AT_ONCE
 
 	def execute(self, cursor: Any) -> dict[str, Any]:
+		# What was being put back has to be there whole, before it can be replaced again.
+		undone = self.undo(cursor) if self._note.state == UNDOING else _nothing()
+		done = self._complete(cursor)
+		return {key: undone[key] + done[key] for key in done}
+
+	def _complete(self, cursor: Any) -> dict[str, Any]:
 		state = self._note.state
 		if state == SWAPPED:
-			return {"moved": 0, "ended": [], "not_made": []}
-		if state == UNDOING:
-			raise StepFailed(
-				DOING, self._databases.live, "its undoing was begun", "let it be completed first"
-			)
+			return _nothing()
 		note = self._note.read() if state == SWAPPING else self._announce(cursor)
 		self._ensure(cursor, self._databases.quarantine, schemas.QUARANTINE)
 		objects = note["objects"]
@@ -59,7 +62,7 @@ class Swap:
 	def undo(self, cursor: Any) -> dict[str, Any]:
 		state = self._note.state
 		if state in (None, UNDONE):
-			return {"moved": 0, "ended": [], "not_made": []}
+			return _nothing()
 		note = self._note.read()
 		if state == SWAPPED:
 			# Views and triggers of the time since then go back with the standby's tables.
@@ -79,23 +82,34 @@ class Swap:
 		note = self._note.read()
 		if note.get("state") not in (SWAPPING, SWAPPED):
 			return Observation(False, "no swap was begun, or it was undone")
-		left = _count_left(cursor, self._databases, note)
+		now = {**note, "tables": _with_later(cursor, self._databases, note)}
+		moves, unclear = find_moves(cursor, self._databases, now)
+		evidence: dict[str, Any] = {"tables": len(note["tables"][STANDBY])}
+		if unclear:
+			return Observation(False, self._say_unclear(unclear), {**evidence, "unclear": len(unclear)})
+		absent = self._find_absent(cursor, note)
+		evidence |= {"renames_left": len(moves), "absent": absent[:SHOWN_NAMES]}
+		if moves or absent:
+			return Observation(
+				False, f"{len(moves)} renames are left, {len(absent)} views and the like are absent", evidence
+			)
+		done = note["state"] == SWAPPED
+		return Observation(done, "the standby is live" if done else "the swap was not completed", evidence)
+
+	def _say_unclear(self, tables: list[str]) -> str:
+		names = ", ".join(tables[:SHOWN_NAMES]) + (" …" if len(tables) > SHOWN_NAMES else "")
+		return (
+			f"{len(tables)} tables are not where the swap leaves them, since somebody moved or dropped them in "
+			f"{self._databases.live} or {self._databases.quarantine}: {names}"
+		)
+
+	def _find_absent(self, cursor: Any, note: dict[str, Any]) -> list[str]:
+		"""Views, triggers and routines that are to be live and are not."""
 		present = set(list_objects(cursor, self._databases.live))
 		# An event that was to run once, in the past, is gone as soon as it is made.
 		objects = [each for each in note["objects"][STANDBY] if each["kind"] != "EVENT"]
 		wanted = {(each["kind"], each["name"]) for each in objects}
-		absent = sorted(f"{kind.lower()} {name}" for kind, name in wanted - present)
-		evidence = {
-			"renames_left": left,
-			"absent": absent[:SHOWN_NAMES],
-			"tables": len(note["tables"][STANDBY]),
-		}
-		if left or absent:
-			return Observation(
-				False, f"{left} renames are left, {len(absent)} views and the like are absent", evidence
-			)
-		done = note["state"] == SWAPPED
-		return Observation(done, "the standby is live" if done else "the swap was not completed", evidence)
+		return sorted(f"{kind.lower()} {name}" for kind, name in wanted - present)
 
 	def _announce(self, cursor: Any) -> dict[str, Any]:
 		"""Write down what there is, before anything is touched."""
@@ -162,10 +176,8 @@ class Swap:
 		}
 
 
-def _count_left(cursor: Any, databases: Any, note: dict[str, Any]) -> int:
-	"""Renames that are left. Tables that came later are live, and stay so."""
-	moves = list_moves(cursor, databases, {**note, "tables": _with_later(cursor, databases, note)})
-	return len(moves)
+def _nothing() -> dict[str, Any]:
+	return {"moved": 0, "ended": [], "not_made": []}
 
 
 def _with_later(cursor: Any, databases: Any, note: dict[str, Any]) -> dict[str, list[str]]:

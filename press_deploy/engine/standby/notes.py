@@ -1,7 +1,7 @@
 """What a standby notes for itself in its run's private directory, so that it can go on after a kill.
 
 `standby.json`: what was loaded. `live-before.json`: the live tables before the backup. `swap.json`: which
-tables and objects a swap began with, and how far it is. `refresh.json`: what differed from the backup.
+tables and objects a swap began with, and how far it is.
 
 Invariant: a note is whole or absent, and on the disk before the effect that it announces; one that can't be
 read is an error, never taken for absent.
@@ -21,6 +21,8 @@ SCHEMA = 1
 LOADING, LOADED, REFRESHING = "loading", "loaded", "refreshing"
 # How far a swap is.
 SWAPPING, SWAPPED, UNDOING, UNDONE = "swapping", "swapped", "undoing", "undone"
+# The two databases need each other until it is over.
+UNDER_WAY = (SWAPPING, UNDOING)
 
 
 class Note:
@@ -67,7 +69,18 @@ class Note:
 
 def require_no_swap(note: Note, doing: str, what: str) -> None:
 	"""Raise `StepFailed` while a swap or its undoing is under way: both databases are needed for it."""
-	if note.state in (SWAPPING, UNDOING):
+	if note.state in UNDER_WAY:
 		raise StepFailed(
 			doing, what, "a swap is under way and needs it", "let the swap be completed or undone first"
 		)
+
+
+def require_never_swapped(note: Note, doing: str, what: str) -> None:
+	"""The same, and when it is over: what the standby held is live."""
+	require_no_swap(note, doing, what)
+	if note.state == SWAPPED:
+		why, remedy = (
+			"this run's standby was swapped in already: what it held is live",
+			"begin another run for it",
+		)
+		raise StepFailed(doing, what, why, remedy)

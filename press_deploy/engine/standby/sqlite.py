@@ -16,11 +16,20 @@ from typing import Any
 
 from press_deploy.engine import durable
 from press_deploy.engine.backup.dump_file import DamagedFile, unpack
+from press_deploy.engine.backup.manifest import database_file
 from press_deploy.engine.checks import Check, fail, ok
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.progress import Progress
 from press_deploy.engine.standby.base import StandbyDatabase
+from press_deploy.engine.standby.final_record import (
+	FINAL,
+	FinalRecord,
+	begin_record,
+	read_record,
+	require_database,
+	write_record,
+)
 from press_deploy.engine.standby.notes import (
 	LOADED,
 	LOADING,
@@ -29,6 +38,7 @@ from press_deploy.engine.standby.notes import (
 	UNDOING,
 	UNDONE,
 	Note,
+	require_never_swapped,
 	require_no_swap,
 )
 from press_deploy.engine.standby.proving import compare_contents
@@ -46,6 +56,7 @@ from press_deploy.engine.standby.sqlite_exchange import COMPANIONS, exchange, id
 # The file itself, its copy while it is made, and room for what users write.
 ROOM_FACTOR = 2.2
 FINAL_BACKUP = "final.sqlite.zst"
+SHOWN_NAMES = 10
 
 
 class SQLiteStandby(StandbyDatabase):
@@ -57,11 +68,11 @@ class SQLiteStandby(StandbyDatabase):
 		self._live, self._standby, self._quarantine = live, name, quarantine
 		self._loaded = Note(directory, "standby.json")
 		self._before = Note(directory, "live-before.json")
-		self._swap = Note(directory, "swap.json")
+		self.swap_note = Note(directory, "swap.json")
 
 	def check(self, size_bytes: int | None) -> list[Check]:
 		checks = []
-		for path, note in ((self._standby, self._loaded), (self._quarantine, self._swap)):
+		for path, note in ((self._standby, self._loaded), (self._quarantine, self.swap_note)):
 			if path.exists() and not note.read():
 				found = f"{path} exists, and this run did not make it"
 				checks.append(fail("Standby database", found, "look into it, then move it elsewhere"))
@@ -77,21 +88,26 @@ class SQLiteStandby(StandbyDatabase):
 		return [*checks, ok(name, found)]
 
 	def load(self, dump: Path, progress: Progress | None = None) -> dict[str, Any]:
-		doing, note = "Loading the backup into", self._loaded
+		doing = "Loading the backup into"
 		with self._alone(doing):
-			require_no_swap(self._swap, doing, self.name)
-			self._require_not_swapped(doing)
-			if self._standby.exists() and not note.read():
-				raise StepFailed(
-					doing, self.name, "the file exists, and this run did not make it", "move it elsewhere"
-				)
-			note.write(state=LOADING)
-			self._remove(self._standby)
-			size = self._unpack(dump, progress)
-			tables = check_integrity(self._part, doing)
-			self._put_in_place(self._part)
-			note.write(state=LOADED)
-		return {"tables": tables, "bytes": size}
+			self._require_loadable(doing)
+			return self._fill(doing, dump, progress)
+
+	def rebuild(self, base: Path, final: Path | None, progress: Progress | None = None) -> dict[str, Any]:
+		doing = "Making again"
+		with self._alone(doing):
+			self._require_loadable(doing)
+			record = read_record(final, doing) if final else None
+			# It is there, and as it should be: not to be dropped for want of anything better.
+			if self.is_loaded() and self._loaded.read().get("final") == (record and record.sha256):
+				return {"tables": check_integrity(self._standby, doing)}
+			if record:
+				# What is kept behind closed doors is whole by itself.
+				dump = record.require_file(FINAL_BACKUP, doing)
+			else:
+				require_database(base, doing)
+				dump = database_file(base)
+			return {"tables": self._fill(doing, dump, progress, record)["tables"]}
 
 	def is_loaded(self) -> bool:
 		return self._loaded.state == LOADED and self._standby.is_file()
@@ -113,7 +129,7 @@ class SQLiteStandby(StandbyDatabase):
 	def refresh(self, directory: Path, progress: Progress | None = None) -> dict[str, Any]:
 		doing = "Bringing up to date"
 		with self._alone(doing):
-			require_no_swap(self._swap, doing, self.name)
+			require_no_swap(self.swap_note, doing, self.name)
 			self._require_loaded(doing)
 			former = read_content(self._standby)
 			self._remove(self._part)
@@ -128,58 +144,58 @@ class SQLiteStandby(StandbyDatabase):
 					"see that the site is closed and its jobs have ended, then try again",
 				)
 			check_integrity(self._part, doing)
+			begin_record(directory)
 			size = pack(self._part, directory / FINAL_BACKUP)
+			final = write_record(directory, live, objects=read_objects(self._part))
 			self._put_in_place(self._part)
+			self._loaded.change(final=final)
 		changed = sorted(name for name in live if live[name] != former.get(name))
 		dropped = sorted(set(former) - set(live))
 		return {
 			**{"changed": changed, "dropped": dropped, "tables": len(live), "bytes": size},
-			**{"files": [FINAL_BACKUP], "not_made": []},
+			**{"files": [FINAL_BACKUP, FINAL], "not_made": []},
 		}
 
 	def swap(self) -> dict[str, Any]:
-		doing = "Swapping"
+		doing, moved = "Swapping", 0
 		with self._alone(doing):
-			state = self._swap.state
-			if state == UNDOING:
-				raise StepFailed(doing, self.live, "its undoing was begun", "let it be completed first")
-			if state == SWAPPED:
-				return {"moved": 0, "ended": [], "not_made": []}
-			if state != SWAPPING:
+			if self.swap_note.state == UNDOING:
+				# What was being put back has to be there whole, before it can be replaced again.
+				moved += self._put_back(doing)
+			if self.swap_note.state not in (SWAPPING, SWAPPED):
 				self._begin(doing)
-			note = self._swap.read()
-			places = (self._live, self._standby, self._quarantine)
-			moved = exchange(*places, note["standby"], note["live"], doing)
-			self._swap.change(state=SWAPPED)
+			if self.swap_note.state == SWAPPING:
+				note = self.swap_note.read()
+				places = (self._live, self._standby, self._quarantine)
+				moved += exchange(*places, note["standby"], note["live"], doing)
+				self.swap_note.change(state=SWAPPED)
 		return {"moved": moved, "ended": [], "not_made": []}
 
 	def observe_swapped(self) -> Observation:
 		with translate_sqlite_errors("Looking at", self.live):
-			note = self._swap.read()
-			found = {str(path.name): identify(path) for path in (self._live, self._quarantine)}
-			done = note.get("state") in (SWAPPING, SWAPPED) and list(found.values()) == [
-				note.get("standby"),
-				note.get("live"),
-			]
-		return Observation(
-			done, "the standby is live" if done else "it is not the standby that is live", found
-		)
+			note = self.swap_note.read()
+			live, quarantine = identify(self._live), identify(self._quarantine)
+		found = {self._live.name: live, self._quarantine.name: quarantine}
+		if note.get("state") not in (SWAPPING, SWAPPED):
+			return Observation(False, "no swap was begun, or it was undone", found)
+		if live != note["standby"]:
+			return Observation(False, "it is not the standby that is live", found)
+		if quarantine != note["live"]:
+			why = f"the standby is live, and what it replaced is not in {self._quarantine} any more"
+			return Observation(False, why, found)
+		return Observation(True, "the standby is live", found)
 
 	def undo_swap(self) -> dict[str, Any]:
-		doing = "Undoing the swap of"
+		doing, moved = "Undoing the swap of", 0
 		with self._alone(doing):
-			if self._swap.state in (None, UNDONE):
-				return {"moved": 0, "ended": [], "not_made": []}
-			note = self._swap.change(state=UNDOING)
-			places = (self._live, self._quarantine, self._standby)
-			moved = exchange(*places, note["live"], note["standby"], doing)
-			self._swap.change(state=UNDONE)
+			if self.swap_note.state not in (None, UNDONE):
+				moved = self._put_back(doing)
 		return {"moved": moved, "ended": [], "not_made": []}
 
 	def drop_standby(self) -> None:
 		doing = "Removing"
 		with self._alone(doing):
-			require_no_swap(self._swap, doing, self.name)
+			require_no_swap(self.swap_note, doing, self.name)
 			if self._standby.exists() and not self._loaded.read():
 				raise StepFailed(doing, self.name, "this run did not make it", "remove it by hand")
 			self._remove(self._part)
@@ -189,8 +205,8 @@ class SQLiteStandby(StandbyDatabase):
 	def drop_quarantine(self) -> None:
 		doing = "Removing"
 		with self._alone(doing):
-			require_no_swap(self._swap, doing, self.quarantine)
-			note = self._swap.read()
+			require_no_swap(self.swap_note, doing, self.quarantine)
+			note = self.swap_note.read()
 			if not self._quarantine.exists():
 				return
 			if note.get("state") != SWAPPED or identify(self._quarantine) != note["live"]:
@@ -210,12 +226,46 @@ class SQLiteStandby(StandbyDatabase):
 			finally:
 				os.close(directory)
 
+	def _fill(
+		self, doing: str, dump: Path, progress: Progress | None, record: FinalRecord | None = None
+	) -> dict[str, Any]:
+		"""Unpack a file into the standby's place, and note whose content it is."""
+		self._loaded.write(state=LOADING)
+		self._remove(self._standby)
+		size = self._unpack(dump, progress)
+		tables = check_integrity(self._part, doing)
+		if record:
+			self._compare(doing, record)
+		self._put_in_place(self._part)
+		self._loaded.write(state=LOADED, **({"final": record.sha256} if record else {}))
+		return {"tables": tables, "bytes": size}
+
+	def _compare(self, doing: str, record: FinalRecord) -> None:
+		found = read_content(self._part)
+		wanted = record.tables
+		different = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+		if record.facts["objects"] != read_objects(self._part):
+			different.append("views, triggers or indexes")
+		if different:
+			why = (
+				f"it differs from what was recorded of the final backup: {', '.join(different[:SHOWN_NAMES])}"
+			)
+			remedy = f"bring {record.directory / FINAL_BACKUP} back from a safe place"
+			raise StepFailed(doing, self.name, why, remedy)
+
+	def _put_back(self, doing: str) -> int:
+		note = self.swap_note.change(state=UNDOING)
+		places = (self._live, self._quarantine, self._standby)
+		moved = exchange(*places, note["live"], note["standby"], doing)
+		self.swap_note.change(state=UNDONE)
+		return moved
+
 	def _begin(self, doing: str) -> None:
 		self._require_loaded(doing)
 		if self._quarantine.exists():
 			raise StepFailed(doing, self.live, f"{self._quarantine} exists already", "move it elsewhere")
 		check_integrity(self._standby, doing)
-		self._swap.write(state=SWAPPING, live=identify(self._live), standby=identify(self._standby))
+		self.swap_note.write(state=SWAPPING, live=identify(self._live), standby=identify(self._standby))
 
 	@property
 	def _part(self) -> Path:
@@ -252,8 +302,9 @@ class SQLiteStandby(StandbyDatabase):
 		if not self.is_loaded():
 			raise StepFailed(doing, self.name, "no complete backup is loaded there", "load one first")
 
-	def _require_not_swapped(self, doing: str) -> None:
-		if self._swap.state == SWAPPED:
+	def _require_loadable(self, doing: str) -> None:
+		require_never_swapped(self.swap_note, doing, self.name)
+		if self._standby.exists() and not self._loaded.read():
 			raise StepFailed(
-				doing, self.name, "this run's standby was swapped in already", "begin another run for it"
+				doing, self.name, "the file exists, and this run did not make it", "move it elsewhere"
 			)

@@ -63,7 +63,8 @@ def test_nothing_changed(site: Site, tmp_path: Path):
 	site.load()
 	found = site.standby.refresh(tmp_path / "final")
 	assert (found["changed"], found["dropped"], found["bytes"]) == ([], [], 0)
-	assert sorted(path.name for path in (tmp_path / "final").iterdir()) == ["dropped.json", "objects.json"]
+	files = sorted(path.name for path in (tmp_path / "final").iterdir())
+	assert files == ["dropped.json", "final.json", "objects.json"]
 	assert site.standby.is_loaded()
 
 

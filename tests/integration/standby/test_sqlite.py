@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from press_deploy.engine.backup.rungs import MANIFEST
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.checks import FAILED
 from press_deploy.engine.errors import StepFailed
@@ -87,13 +88,13 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Files]:
 	yield Files(tmp_path / "bench", request.param)
 
 
-def kill_at(files: Files, instant: int, act: str) -> bool:
+def kill_at(files: Files, instant: int, act: str, *arguments: Path | None) -> bool:
 	"""Call a method of the standby in a process that is killed before its effect number `instant`."""
 	process = os.fork()
 	if not process:
 		try:
 			_arm(instant)
-			getattr(files.standby, act)()
+			getattr(files.standby, act)(*arguments)
 			os._exit(0)
 		finally:
 			os._exit(1)
@@ -180,6 +181,126 @@ def test_undone_from_anywhere(files: Files):
 		assert not Path(files.standby.quarantine).exists()
 		instant += 1
 	assert instant > 8
+
+
+def test_an_undoing_that_was_begun_is_completed_before_the_swap(files: Files):
+	"""In one call, wherever the undoing was killed."""
+	backup = files.load()
+	files.change()
+	former, instant, states = files.content(), 0, []
+	files.standby.swap()
+	while kill_at(files, instant, "undo_swap"):
+		states.append(files.standby.swap_note.state)
+		files.standby.swap()
+		assert files.standby.observe_swapped().done
+		assert files.content() == backup, f"killed at {instant}"
+		assert files.content(files.standby.quarantine) == former
+		instant += 1
+	assert states.count("undoing") > 8
+
+
+def test_whether_a_swap_is_begun(files: Files):
+	assert not files.standby.is_swap_begun()
+	files.load()
+	assert not files.standby.is_swap_begun()
+	assert kill_at(files, 8, "swap"), "the fault must fire"
+	assert files.standby.is_swap_begun() and files.standby.is_swap_under_way()
+	files.standby.swap()
+	assert files.standby.is_swap_begun() and not files.standby.is_swap_under_way()
+	files.standby.undo_swap()
+	assert not files.standby.is_swap_begun()
+
+
+def test_what_was_removed_by_hand_after_the_swap_is_told(files: Files):
+	files.load()
+	files.standby.swap()
+	Path(files.standby.quarantine).unlink()
+	observed = files.standby.observe_swapped()
+	assert not observed.done and "what it replaced is not in" in observed.found
+	files.live.unlink()
+	observed = files.standby.observe_swapped()
+	assert not observed.done and "not the standby that is live" in observed.found
+
+
+def test_a_lost_standby_is_made_again(files: Files, tmp_path: Path):
+	base, final = tmp_path / "base", tmp_path / "final"
+	backup = load_from(files, base)
+	files.change()
+	files.standby.refresh(final)
+	former, token = files.content(), Path(files.standby.name).stat().st_ino
+	files.standby.rebuild(base, final)
+	assert Path(files.standby.name).stat().st_ino == token, "what is there stays"
+
+	instant, absent = 0, 0
+	Path(files.standby.name).unlink()
+	while kill_at(files, instant, "rebuild", base, final):
+		absent += not files.standby.is_loaded()
+		assert not files.standby.is_loaded() or files.content(files.standby.name) == former
+		instant += 1
+	assert absent > 15
+	assert files.standby.is_loaded() and files.content(files.standby.name) == former
+	assert files.standby.rebuild(base, final) == {"tables": len(former[0])}
+
+	files.standby.drop_standby()
+	files.standby.rebuild(base, None)
+	assert files.content(files.standby.name) == backup
+	files.standby.rebuild(base, final)
+	assert files.content(files.standby.name) == former, "the older one is not what was asked for"
+	files.execute("DELETE FROM tabSingles")
+	files.standby.swap()
+	assert files.content() == former
+	for kept in (final, None):
+		with pytest.raises(StepFailed, match="swapped in already"):
+			files.standby.rebuild(base, kept)
+
+
+def test_a_rebuilding_is_refused_in_the_middle_of_a_swap(files: Files, tmp_path: Path):
+	base, final = tmp_path / "base", tmp_path / "final"
+	load_from(files, base)
+	files.standby.refresh(final)
+	assert kill_at(files, 8, "swap"), "the fault must fire"
+	with pytest.raises(StepFailed, match="a swap is under way"):
+		files.standby.rebuild(base, final)
+
+
+@pytest.mark.parametrize(
+	("lost", "words"),
+	[
+		("final/final.json", r"it has no final\.json"),
+		(f"final/{FINAL_BACKUP}", "is gone"),
+		("base/dump.gz", r"dump\.gz is gone"),
+	],
+)
+def test_what_cannot_be_shown_to_be_right_is_not_loaded(files: Files, tmp_path: Path, lost: str, words: str):
+	base, final = tmp_path / "base", tmp_path / "final"
+	load_from(files, base)
+	files.standby.refresh(final)
+	files.standby.drop_standby()
+	(tmp_path / lost).unlink()
+	with pytest.raises(StepFailed, match=words):
+		files.standby.rebuild(base, final if lost.startswith("final") else None)
+	assert not files.standby.is_loaded()
+
+
+def test_another_final_backup_than_the_recorded_one_is_not_loaded(files: Files, tmp_path: Path):
+	base, final = tmp_path / "base", tmp_path / "final"
+	load_from(files, base)
+	files.change()
+	files.standby.refresh(final)
+	files.standby.drop_standby()
+	(final / FINAL_BACKUP).write_bytes((base / "dump.gz").read_bytes())
+	with pytest.raises(StepFailed, match=r"tabItem, tabNew, views, triggers or indexes"):
+		files.standby.rebuild(base, final)
+	assert not files.standby.is_loaded()
+
+
+def load_from(files: Files, base: Path) -> tuple[dict, list]:
+	"""Load a verified backup; returns what it holds."""
+	base.mkdir()
+	backup = files.load()
+	(base / "dump.gz").write_bytes(files.dump.read_bytes())
+	(base / MANIFEST).write_text('{"files": [{"name": "dump.gz", "kind": "database"}]}')
+	return backup
 
 
 def test_two_swaps_at_once(files: Files):

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pymysql
 import pytest
 
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb import swap as swapping
+from press_deploy.engine.mariadb.comparison import are_equal
 from press_deploy.engine.mariadb.objects import without_status
 from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.standby import mariadb_swap
 from tests.integration.standby import killed
 from tests.integration.standby.conftest import Site
-from tests.support.databases import execute, make_database, make_standby, read_content
+from tests.support.databases import (
+	RestartableServer,
+	execute,
+	make_database,
+	make_site_database,
+	make_standby,
+	private_directory,
+	read_content,
+)
 
 
 def assert_equal(found: tuple[dict, list], wanted: tuple[dict, list]) -> None:
@@ -140,6 +152,113 @@ def test_undone_from_anywhere(site: Site, instant: int):
 	assert site.content() == before
 	assert_equal(site.content(site.standby.name), backup)
 	assert site.standby.is_loaded()
+
+
+@pytest.mark.parametrize("instant", range(1, 44, 6))
+def test_an_undoing_that_was_begun_is_completed_before_the_swap(site: Site, instant: int):
+	"""In one call, whether the first swap was complete or was killed in the middle of its renames."""
+	backup = site.load()
+	site.change()
+	before = site.content()
+	site.standby.swap(chunk=1)
+	# Of one that was killed, there is less to undo.
+	for moment in (instant, 1 + instant // 2):
+		assert killed.kill_at(moment, lambda: site.standby.undo_swap(chunk=1)), "the fault must fire"
+		assert site.standby.swap_note.state == "undoing"
+		assert site.standby.is_swap_begun() and site.standby.is_swap_under_way()
+		done = site.standby.swap(chunk=1)
+		assert site.standby.observe_swapped().done and done["moved"] >= 14
+		assert site.content() == backup
+		assert_equal(site.content(site.standby.quarantine), before)
+		site.standby.undo_swap()
+		assert killed.kill_at(30, lambda: site.standby.swap(chunk=1)), "the fault must fire"
+
+
+def test_whether_a_swap_is_begun(site: Site):
+	assert not site.standby.is_swap_begun()
+	site.load()
+	assert killed.kill_at(24, lambda: site.standby.swap(chunk=1))
+	assert not site.standby.is_loaded(), "it is not there, and not lost"
+	assert site.standby.is_swap_begun() and site.standby.is_swap_under_way()
+	site.standby.swap()
+	assert site.standby.is_swap_begun() and not site.standby.is_swap_under_way()
+	site.standby.undo_swap()
+	assert not site.standby.is_swap_begun() and not site.standby.is_swap_under_way()
+
+
+@pytest.mark.parametrize("also_undone", [False, True])
+def test_the_server_dies_between_the_renames_and_the_objects(
+	tmp_path: Path, monkeypatch: pytest.MonkeyPatch, also_undone: bool
+):
+	"""Nothing can be undone while it is down; when it is back, the same call completes the swap."""
+	with private_directory() as directory:
+		restartable = RestartableServer(directory)
+		try:
+			server = restartable.server
+			make_site_database(server, "shop")
+			site = Site(make_standby(tmp_path, server, "shop"), server, tmp_path, tmp_path / "backup.sql.zst")
+			backup = site.load()
+			site.change()
+			before = site.content()
+			if also_undone:
+				site.standby.swap()
+			_die_after_the_renames(restartable, monkeypatch, site, also_undone)
+			assert site.standby.is_swap_under_way() and not site.standby.observe_swapped().done
+			site.standby.swap()
+			assert site.standby.observe_swapped().done
+			# A server that died may count on from elsewhere.
+			for name, wanted in ((site.live, backup), (site.standby.quarantine, before)):
+				found = site.content(name)
+				assert found[0].keys() == wanted[0].keys()
+				assert all(are_equal(found[0][table], wanted[0][table]) for table in wanted[0])
+				assert without_status(found[1]) == without_status(wanted[1])
+		finally:
+			restartable.scratch.stop()
+
+
+def _die_after_the_renames(
+	restartable: RestartableServer, monkeypatch: pytest.MonkeyPatch, site: Site, back: bool
+) -> None:
+	rename_tables, fired = mariadb_swap.rename_tables, []
+
+	def rename_and_die(*arguments) -> None:
+		rename_tables(*arguments)
+		restartable.kill()
+		fired.append(True)
+
+	monkeypatch.setattr(mariadb_swap, "rename_tables", rename_and_die)
+	with pytest.raises(StepFailed, match="can't be reached"):
+		site.standby.undo_swap() if back else site.standby.swap()
+	monkeypatch.undo()
+	monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+	monkeypatch.setenv("SSL_CERT_DIR", os.devnull)
+	with pytest.raises(StepFailed, match="can't be reached"):
+		site.standby.undo_swap()
+	assert fired == [True]
+	restartable.start()
+
+
+@pytest.mark.parametrize(
+	"removed", ["the quarantine", "a table of live", "a table of the quarantine", "live"]
+)
+def test_what_was_removed_by_hand_after_the_swap_is_told(site: Site, removed: str):
+	site.load()
+	site.standby.swap()
+	live, quarantine = quote(site.live), quote(site.standby.quarantine)
+	execute(
+		site.server,
+		None,
+		{
+			"the quarantine": f"DROP DATABASE {quarantine}",
+			"a table of live": f"DROP TABLE {live}.tabSingles",
+			"a table of the quarantine": f"DROP TABLE {quarantine}.tabSingles",
+			"live": f"DROP DATABASE {live}",
+		}[removed],
+	)
+	observed = site.standby.observe_swapped()
+	assert not observed.done
+	assert "somebody moved or dropped them" in observed.found and "tabSingles" in observed.found
+	assert site.standby.is_swap_begun()
 
 
 def test_a_standby_that_lost_a_table_is_not_swapped_in_but_undone(site: Site):

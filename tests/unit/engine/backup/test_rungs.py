@@ -82,3 +82,23 @@ def test_a_rung_that_is_not_asked_holds_no_other_up() -> None:
 	for rung in (Rung.MADE, Rung.WHOLE, Rung.RESTORABLE):
 		proof.record(rung)
 	assert proof.reached() is Rung.RESTORABLE
+
+
+def test_it_is_described_with_what_is_missing_and_what_failed(directory: Path) -> None:
+	proof = Proof(directory)
+	assert proof.describe() == "rung 0 (nothing)"
+	for rung in (Rung.MADE, Rung.WHOLE):
+		proof.record(rung)
+	assert proof.describe() == "rung 2 (whole)"
+	proof.record(Rung.RESTORABLE)
+	assert proof.describe() == (
+		"rung 2 (whole); rung 4 (restorable) was passed too, but rung 3 (safe) was not tried"
+	)
+	proof.record_failure(Rung.SAFE, "comparison", "the copy differs")
+	assert proof.describe() == (
+		"rung 2 (whole); rung 4 (restorable) was passed too, but rung 3 (safe) failed: comparison: the copy differs"
+	)
+	proof.record_failure(Rung.RESTORABLE, "restore", "a table is crashed")
+	assert proof.describe().endswith("; rung 4 (restorable) failed: restore: a table is crashed")
+	assert "was passed too" not in proof.describe()
+	assert proof.has_failed(Rung.RESTORABLE) and not proof.has_failed(Rung.BOOTABLE)
