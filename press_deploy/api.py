@@ -20,6 +20,7 @@ from press_deploy.site.progress import describe_progress
 
 DOES = ("Deployment Manager", "System Manager")
 SEES = (*DOES, "Deployment Viewer")
+GOES_BACK = (State.RUNNING, State.WAITING, State.SUCCEEDED, State.FATAL)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -53,13 +54,14 @@ def abort(run: str, reason: str = "") -> dict:
 
 @frappe.whitelist(methods=["POST"])
 def roll_back(run: str, reason: str, database: int | bool = 0, approves: str | None = None) -> dict:
-	"""Roll back a run that is under way, waiting, live, or ended Fatal.
+	"""Roll back a run that is under way, waiting, live, or ended Fatal; with its database, one whose code is back.
 
 	`database`: the database too, whatever the run did to it; `approves` is then the SHA-256 of the list of
 	losses that this person has read. The runner compares it with what would really be lost.
 	"""
 	directory, state = _open_for_change(run)
-	_require(state, State.RUNNING, State.WAITING, State.SUCCEEDED, State.FATAL)
+	if not (cint(database) and state.database_may_follow):
+		_require(state, *GOES_BACK)
 	reason = _require_reason(reason)
 	wanted = {"database": bool(cint(database)), "approves": approves or None}
 	if wanted["database"] != bool(wanted["approves"]):
@@ -77,7 +79,8 @@ def roll_back(run: str, reason: str, database: int | bool = 0, approves: str | N
 def losses(run: str) -> dict:
 	"""Queue the list of what rolling the database of a run back would lose; ask `work` for it."""
 	directory, state = _open_for_change(run)
-	_require(state, State.RUNNING, State.WAITING, State.SUCCEEDED, State.FATAL)
+	if not state.database_may_follow:
+		_require(state, *GOES_BACK)
 	return begin(f"losses-{directory.name}", "list_losses", run=directory.name, user=frappe.session.user)
 
 

@@ -6,6 +6,7 @@ import getpass
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -26,7 +27,7 @@ from press_deploy.engine.plan import PLAN_SIZE_LIMIT, parse_plan
 from press_deploy.engine.report import write_report
 from press_deploy.engine.requests import put_request
 from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.runner import execute, roll_back
+from press_deploy.engine.runner import ask_to_roll_back, execute, roll_back
 from press_deploy.engine.state import EXIT_CODES, UNFINISHED, State, load_state
 from press_deploy.engine.summary import summarise
 
@@ -78,11 +79,15 @@ def rollback(run: str, bench_path: str, by: str, reason: str, database: bool, ap
 	bench = Bench.open(bench_path)
 	directory = RunDirectory.open(bench.path, run)
 	if load_state(directory).is_unfinished and is_alive(bench.deployments):
-		put_request(directory, "rollback", by, reason, database=database, approves=approve)
+		ask_to_roll_back(bench, directory, by, reason, database=database, approves=approve)
 		click.echo(f"The runner at work was asked to roll back; watch it: press-deploy status {run}")
 		return
 	asked = {"database": database, "approves": approve}
-	_execute(bench, directory, lambda: roll_back(bench, directory, by, reason, [TerminalListener()], **asked))
+	state = _execute(
+		bench, directory, lambda: roll_back(bench, directory, by, reason, [TerminalListener()], **asked)
+	)
+	# It was given up: the release is live, which is not what was asked for.
+	sys.exit(FAILED if state is State.SUCCEEDED else _exit_code(state))
 
 
 @main.command()
@@ -156,10 +161,11 @@ for command in (helper, backup, prove, standby, losses):
 
 
 def _finish(bench: Bench, directory: RunDirectory, *, dry_run: bool = False) -> None:
-	_execute(bench, directory, lambda: execute(bench, directory, [TerminalListener()], dry_run=dry_run))
+	work = partial(execute, bench, directory, [TerminalListener()], dry_run=dry_run)
+	sys.exit(_exit_code(_execute(bench, directory, work)))
 
 
-def _execute(bench: Bench, directory: RunDirectory, work: Callable[[], State]) -> None:
+def _execute(bench: Bench, directory: RunDirectory, work: Callable[[], State]) -> State:
 	was_over = not load_state(directory).is_unfinished
 	try:
 		with awake(bench.path):
@@ -171,7 +177,7 @@ def _execute(bench: Bench, directory: RunDirectory, work: Callable[[], State]) -
 	if state in UNFINISHED or was_over:
 		_show(bench, directory)
 	click.echo(f"report: {directory.report_html}")
-	sys.exit(_exit_code(state))
+	return state
 
 
 def _show(bench: Bench, directory: RunDirectory) -> None:

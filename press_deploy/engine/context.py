@@ -31,7 +31,7 @@ from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.services import Services
 from press_deploy.engine.site_processes import SiteProcesses
 from press_deploy.engine.standby.base import StandbyDatabase
-from press_deploy.engine.standby.finding import find_standby
+from press_deploy.engine.standby.finding import find_standbys
 from press_deploy.engine.state import RunState
 from press_deploy.engine.step_log import StepLog
 from press_deploy.engine.web import GOOD, Web
@@ -108,10 +108,7 @@ class Context:
 	@cached_property
 	def standbys(self) -> dict[str, StandbyDatabase | None]:
 		"""Where each site's backup is kept loaded; None where nobody has the rights for it."""
-		return {
-			site: find_standby(self.bench, site, self.run.name, self.run.private / "standby" / site)
-			for site in self.spec.site_names
-		}
+		return find_standbys(self.bench, self.run, self.spec.site_names)
 
 	@cached_property
 	def backup_maker(self) -> Maker:
@@ -213,6 +210,7 @@ class Context:
 					"asked": request.time,
 					"database": request.database,
 					"approves": request.approves,
+					"answers": request.answers,
 				},
 			)
 			return request

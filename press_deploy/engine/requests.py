@@ -14,6 +14,7 @@ from typing import Literal, get_args
 from press_deploy.engine import durable, inputs
 from press_deploy.engine.errors import InputError
 from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.state import load_state
 
 Action = Literal["abort", "rollback", "go", "no-go", "approve"]
 
@@ -28,6 +29,8 @@ class Request:
 	# A rollback that takes the database with it, and the SHA-256 of the list that the person was shown.
 	database: bool = False
 	approves: str | None = None
+	# The question that was open when it was said: the journal's number of the record.
+	answers: int | None = None
 
 
 def put_request(
@@ -39,7 +42,7 @@ def put_request(
 	database: bool = False,
 	approves: str | None = None,
 ) -> Request:
-	"""Leave a request for the runner, alive now or resumed later. Raises `InputError`."""
+	"""Leave a request for the runner, alive now or resumed later. Raises `InputError`, `JournalDamaged`."""
 	if action not in get_args(Action):
 		raise InputError("action", action, "it is unknown", f"use one of {', '.join(get_args(Action))}")
 	for field, value in (("by", by), ("reason", reason)):
@@ -52,7 +55,9 @@ def put_request(
 	now = datetime.now(timezone.utc)
 	name = f"{now.strftime('%Y%m%d-%H%M%S-%f')}-{secrets.token_hex(2)}"
 	moment = now.isoformat(timespec="microseconds")
-	request = Request(name, action, by, reason, moment, database, approves)
+	question = load_state(run).waiting
+	answers = question["seq"] if question else None
+	request = Request(name, action, by, reason, moment, database, approves, answers)
 	durable.write_json(run.requests / f"{name}.json", asdict(request))
 	return request
 

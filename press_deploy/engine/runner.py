@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 from press_deploy.engine import processes, steps
@@ -59,19 +60,25 @@ class Runner:
 		facts = {"pid": os.getpid(), "resumed": bool(self.state.steps), "python": sys.version.split()[0]}
 		self.context.journal.append("runner-started", facts)
 		try:
-			if self.state.state is State.WAITING:
-				if kept := leave_waiting(self.context):
-					return self._end(State.SUCCEEDED, kept)
-				if self.state.state is State.WAITING:
-					return State.WAITING
-			self.context.keep_what_is_held()
-			if self.state.state is State.ROLLING_BACK:
-				return self._roll_back()
-			return self._walk()
-		except RollbackNeeded as cause:
-			return self._start_rollback(cause)
+			go_on = self._go_on
+			while True:
+				try:
+					return go_on()
+				except RollbackNeeded as cause:
+					go_on = partial(self._start_rollback, cause)
 		finally:
 			self.context.close()
+
+	def _go_on(self) -> State:
+		if self.state.state is State.WAITING:
+			if kept := leave_waiting(self.context):
+				return self._end(State.SUCCEEDED, kept)
+			if self.state.state is State.WAITING:
+				return State.WAITING
+		self.context.keep_what_is_held()
+		if self.state.state is State.ROLLING_BACK:
+			return self._roll_back()
+		return self._walk()
 
 	def _walk(self) -> State:
 		for step in steps.FORWARD:
@@ -90,6 +97,7 @@ class Runner:
 				return self._stop(step, error)
 			if self.state.dry_run and step.phase is Phase.PREFLIGHT:
 				return self._end(State.CHECKED, "the dry run found nothing against this deployment")
+		self._heed_requests()
 		return self._end(State.SUCCEEDED, "the release is live and healthy")
 
 	def _perform(self, step: Step) -> None:
@@ -161,6 +169,17 @@ class Runner:
 			raise RollbackNeeded.asked_by(request)
 		raise Stopped("Stopping", f"run {self.context.run.name}", f"{request['by']}: {request['reason']}")
 
+	def _heed_database_request(self) -> None:
+		"""While only the code goes back: does somebody want the database to go with it?"""
+		while self.context.take_request():
+			pass
+		state = self.state
+		if state.rolls_database_back or state.step(steps.RollbackOpen.name):
+			return
+		for request in state.requests:
+			if request["seq"] > state.rollback["seq"] and request.get("database"):
+				raise RollbackNeeded.asked_by(request)
+
 	def _stop(self, step: Step, error: DeployError) -> State:
 		"""What follows when a step can't be done: roll back, or end where nothing was changed yet."""
 		if step.phase is Phase.CLOSE:
@@ -200,12 +219,18 @@ class Runner:
 		abandoned = self.state.rollback.get("abandoned")
 		try:
 			for step in steps.ABANDONED_ROLLBACK if abandoned else steps.ROLLBACK:
+				if not abandoned:
+					self._heed_database_request()
 				self._perform(step)
 		except JournalError:
 			raise
 		except WaitForPerson as wait:
 			return self._wait(step, wait)
 		except DeployError as error:
+			if isinstance(step, steps.LostDocuments) and self.state.may_stay_as_it_is:
+				# Nobody can say what would be lost, so the rollback is given up, and the sites are opened again.
+				self.context.journal.append("rollback-abandoned", {"reason": f"{step.title}: {error.why}"})
+				return self._roll_back()
 			what_now = self._what_now()
 			self.context.leave_maintenance_to_a_person()
 			return self._end(
@@ -219,7 +244,8 @@ class Runner:
 		maintenance = (
 			"The sites are still in maintenance mode. " if self.state.is_closed else "The sites are open. "
 		)
-		return f"{maintenance}Mend the cause, then: press-deploy rollback {self.context.run.name}"
+		database = " --database" if self.state.rollback.get("database") else ""
+		return f"{maintenance}Mend the cause, then: press-deploy rollback {self.context.run.name}{database}"
 
 	def _wait(self, step: Step | None, wait: WaitForPerson) -> State:
 		seconds = self.context.spec.decision_seconds
@@ -232,6 +258,8 @@ class Runner:
 	def _end(self, state: State, reason: str, error: DeployError | None = None) -> State:
 		if self.context.services.lost_helper:
 			self.context.note("The helper had gone; the run went on with the bench user's own rights.")
+		while request := self.context.take_request():
+			self.context.note(f"{request.by} asked too late ({request.action}: {request.reason}); ask again.")
 		data = {"state": state.value, "reason": reason}
 		self.context.journal.append("run-ended", {**data, "error": error.as_data()} if error else data)
 		self.context.finish()
@@ -271,7 +299,8 @@ def roll_back(
 	database: bool = False,
 	approves: str | None = None,
 ) -> State:
-	"""Roll back a run that is over (Succeeded or Fatal), or that died and waits to be resumed.
+	"""Roll back a run that is over (Succeeded or Fatal; Rolled Back, where the database is to follow the code), or
+	that died and waits to be resumed.
 
 	`database`: whatever the run did to it, the database goes back to the backup. `approves`: the SHA-256 of the
 	list of lost documents that `by` was shown. A run that is alive is asked by `requests.put_request` instead.
@@ -284,13 +313,31 @@ def roll_back(
 				"Rolling back", f"run {run.name}", "it has not begun, so there is nothing to undo", ""
 			)
 		if context.state.is_unfinished:
-			put_request(run, "rollback", by, reason, database=database, approves=approves)
+			ask_to_roll_back(bench, run, by, reason, database=database, approves=approves)
 		else:
-			_refuse_pointless_rollback(bench, context.state)
-			check_listable(context, database)
+			_refuse_pointless_rollback(bench, context.state, database)
+			check_listable(bench, run, context.state, database)
 			cause = RollbackNeeded(f"{by}: {reason}", by=by, database=database, approves=approves)
 			context.journal.append("rollback-started", cause.as_data())
 		return Runner(context, told).run()
+
+
+def ask_to_roll_back(
+	bench: Bench,
+	run: RunDirectory,
+	by: str,
+	reason: str,
+	*,
+	database: bool = False,
+	approves: str | None = None,
+) -> None:
+	"""Leave the request for a run that is not over, whoever is at work on it; arguments as in `roll_back`.
+
+	Raises `InputError`, and `Refused` where the rollback would have to stop behind closed doors.
+	"""
+	check_approval(approves)
+	check_listable(bench, run, load_state(run), database)
+	put_request(run, "rollback", by, reason, database=database, approves=approves)
 
 
 @contextmanager
@@ -345,8 +392,9 @@ def _stay_over(context: Context, dry_run: bool) -> State:
 	return context.state.state
 
 
-def _refuse_pointless_rollback(bench: Bench, state: RunState) -> None:
-	if state.state not in (State.SUCCEEDED, State.FATAL):
+def _refuse_pointless_rollback(bench: Bench, state: RunState, database: bool) -> None:
+	may_follow = database and state.database_may_follow
+	if state.state not in (State.SUCCEEDED, State.FATAL) and not may_follow:
 		raise Refused(
 			"Rolling back", f"run {state.run}", f"it is {state.state.value}, so there is nothing to undo", ""
 		)

@@ -68,10 +68,18 @@ class StepState:
 	error: dict[str, str] | None = None
 	# Without an announcement nothing can have been changed, however the step ended.
 	was_announced: bool = True
+	# Where in the journal it was announced and recorded: a clock may be set back, the journal goes on.
+	started_seq: int = 0
+	ended_seq: int = 0
 
 	@property
 	def is_over(self) -> bool:
 		return self.status in ("done", "skipped")
+
+	@property
+	def has_effect(self) -> bool:
+		"""Whether the step may have made its effect, wholly or in part."""
+		return self.was_announced and self.status != "skipped"
 
 	@property
 	def started_at(self) -> float:
@@ -124,7 +132,7 @@ class RunState:
 	def was_announced(self, name: str) -> bool:
 		"""Whether a step may have made its effect, wholly or in part."""
 		step = self.steps.get(name)
-		return step is not None and step.was_announced and step.status != "skipped"
+		return step is not None and step.has_effect
 
 	def moment_of(self, name: str) -> float:
 		"""When a step was recorded as done, in epoch seconds; 0 when it wasn't."""
@@ -147,9 +155,9 @@ class RunState:
 	@property
 	def is_closed(self) -> bool:
 		"""Whether the run has closed the sites and not yet opened them again."""
-		closed = [self.steps[name].started for name in CLOSING if self.was_announced(name)]
-		opened = [self.steps[name].ended or "" for name in OPENING if self.is_done(name)]
-		return max(closed, default="") > max(opened, default="")
+		closed = [self.steps[name].started_seq for name in CLOSING if self.was_announced(name)]
+		opened = [self.steps[name].ended_seq for name in OPENING if self.is_done(name)]
+		return max(closed, default=0) > max(opened, default=0)
 
 	@property
 	def phase(self) -> str:
@@ -169,39 +177,53 @@ class RunState:
 
 	@property
 	def rolls_database_back(self) -> bool:
-		"""Whether the rollback takes the database with it: it was migrated, or a person wants it so."""
-		return self.was_announced("migrate") or bool(self.rollback and self.rollback.get("database"))
+		"""Whether the rollback takes the database with it: it was migrated, a person wants it so, or it is begun."""
+		wanted = bool(self.rollback and self.rollback.get("database"))
+		return wanted or self.was_announced("migrate") or self._was_announced_earlier("rollback-database")
+
+	@property
+	def database_may_follow(self) -> bool:
+		"""Whether the run is rolled back with its code alone, so that its database may still be."""
+		return self.state is State.ROLLED_BACK and not self.is_done("rollback-database")
 
 	@property
 	def was_opened(self) -> bool:
 		"""Whether the run itself let users work since the backup that a rollback returns to."""
-		return self.was_announced("open") or not self.was_announced("final-backup")
+		by_rollback = self._was_announced_earlier("rollback-open")
+		return by_rollback or self.was_announced("open") or not self.is_done("final-backup")
 
 	@property
-	def nothing_was_undone(self) -> bool:
-		"""Whether every rollback so far stopped before it put anything back."""
-		return not any(
-			step.status != "skipped" and (step.name.startswith("undo-") or step.name == "rollback-database")
-			for step in self.earlier_rollbacks
+	def may_stay_as_it_is(self) -> bool:
+		"""Whether a rollback may still be given up: users had the release, and nothing of it was put back."""
+		return self.was_announced("open") and not any(
+			each.has_effect and (each.name.startswith("undo-") or each.name == "rollback-database")
+			for each in (*self.earlier_rollbacks, *self.steps.values())
 		)
 
 	def approval_of(self, sha256: str) -> str | None:
-		"""Who accepted that what this list names is lost; None when nobody did."""
-		requests = [*self.requests, *([self.rollback] if self.rollback else [])]
-		return next((each["by"] for each in requests if each.get("approves") == sha256), None)
+		"""Who accepted, for this rollback, that what this list names is lost; None when nobody did."""
+		begun = self.rollback["seq"] if self.rollback else 0
+		asked = [request for request in self.requests if request["seq"] > begun]
+		approvals = [*asked, *([self.rollback] if self.rollback else [])]
+		return next((each["by"] for each in approvals if each.get("approves") == sha256), None)
 
 	def decision(self) -> dict[str, Any] | None:
 		"""What a person last decided since the run began to wait: a request as in the journal."""
 		if not self.waiting:
 			return None
+		question = self.waiting["seq"]
 		since = [
 			request
 			for request in self.requests
-			if request["seq"] > self.waiting["seq"]
+			if request["seq"] > question
 			# A GO that was said before the question was put answers another one.
-			and (request["action"] != "go" or request["asked"] >= self.waiting["time"])
+			and (request["action"] != "go" or request.get("answers") == question)
 		]
 		return since[-1] if since else None
+
+	def _was_announced_earlier(self, name: str) -> bool:
+		"""Whether an earlier rollback of this run may have made this step's effect."""
+		return any(step.name == name and step.has_effect for step in self.earlier_rollbacks)
 
 
 def load_state(run: RunDirectory) -> RunState:
@@ -232,15 +254,21 @@ def _announced(state: RunState, record: Record, data: dict) -> None:
 	known = state.steps.pop(data["step"], None)
 	# The first announcement holds what was there before; a second attempt must not overwrite it.
 	before = known.before if known and known.status == "announced" else data["before"]
-	started = known.started if known and known.status == "announced" else record.time
+	again = known and known.status == "announced"
 	state.steps[data["step"]] = StepState(
-		data["step"], data["phase"], data["title"], "announced", started, before=before
+		data["step"],
+		data["phase"],
+		data["title"],
+		"announced",
+		known.started if again else record.time,
+		before=before,
+		started_seq=known.started_seq if again else record.seq,
 	)
 
 
 def _observed(state: RunState, record: Record, data: dict) -> None:
 	step = state.steps[data["step"]]
-	step.status, step.ended = "done", record.time
+	step.status, step.ended, step.ended_seq = "done", record.time, record.seq
 	step.result, step.found, step.error = data["result"], data["found"], None
 
 

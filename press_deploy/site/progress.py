@@ -9,7 +9,7 @@ from typing import Any
 from press_deploy.engine import steps
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import UNFINISHED, State, load_state
+from press_deploy.engine.state import UNFINISHED, RunState, State, load_state
 from press_deploy.engine.summary import summarise
 
 TAIL_LINES = 50
@@ -22,29 +22,29 @@ _SHOWN = (
 
 def describe_progress(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 	"""What `engine.summary.summarise` says, and: percent (0 to 100), step (title), log (last lines), unfinished,
-	losses (what a person is to approve; None while nobody is asked).
+	losses (what a person is to approve; None while nobody is asked), database_may_follow (the code alone is back).
 
 	Raises `JournalDamaged`, `InputError`.
 	"""
 	summary = summarise(bench, run)
-	current = summary["steps"][-1] if summary["steps"] else None
+	state, current = load_state(run), summary["steps"][-1] if summary["steps"] else None
 	return {
 		**{key: summary[key] for key in _SHOWN},
 		"percent": _percent(summary),
 		"step": current["title"] if current else None,
 		"log": _tail(run.step_log(current["name"])) if current else [],
-		"losses": _find_losses(run, summary),
+		"losses": _find_losses(state),
+		"database_may_follow": state.database_may_follow,
 		"unfinished": State(summary["state"]) in UNFINISHED,
 		"has_report": run.report_html.is_file(),
 	}
 
 
-def _find_losses(run: RunDirectory, summary: dict[str, Any]) -> dict[str, Any] | None:
+def _find_losses(state: RunState) -> dict[str, Any] | None:
 	"""The list that the run waits for: {"sites", "sha256"}."""
-	wanted = (summary["waiting"] or {}).get("approve")
-	losses = load_state(run).losses if wanted else None
+	wanted, losses = (state.waiting or {}).get("approve"), state.losses
 	# Any other list is not the one to be approved.
-	if not losses or losses["sha256"] != wanted:
+	if not wanted or not losses or losses["sha256"] != wanted:
 		return None
 	return {"sites": losses["sites"], "sha256": losses["sha256"]}
 

@@ -52,13 +52,9 @@ def fail_going_back(bench: PracticeBench, run: RunDirectory, saboteur: Saboteur,
 def test_rollback_that_stopped_behind_its_swap_is_repeated(
 	bench: PracticeBench, live: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-	monkeypatch.setattr(install, "RESTART_SECONDS", 8)
-	settings = bench.path / "sites" / "gunicorn.conf.py"
-	original = settings.read_text()
 	shown = list_losses(Bench.open(bench.path), live)
-	broken = Saboteur("step-observed", "rollback-database", lambda: settings.write_text("raise SystemExit\n"))
-	fail_going_back(bench, live, broken, approves=shown["sha256"])
-	settings.write_text(original)
+	with broken_web_server(bench, "step-observed", "rollback-database", monkeypatch) as saboteur:
+		fail_going_back(bench, live, saboteur, approves=shown["sha256"])
 
 	assert go_back(bench, live) is State.ROLLED_BACK, load_state(live).reason
 
@@ -120,7 +116,7 @@ def test_a_fatal_run_without_a_standby_stays_open_or_goes_on(bench: PracticeBenc
 def test_without_a_standby_an_open_site_is_not_closed(bench: PracticeBench, live: RunDirectory) -> None:
 	remove_standby(bench, live)
 	records = load_state(live).last_seq
-	with pytest.raises(Refused, match="the sites stay open"):
+	with pytest.raises(Refused, match="the site is open; make it again first"):
 		go_back(bench, live)
 	assert bench.ask().status == 200 and load_state(live).last_seq == records
 	assert "of a user" in names(bench)
@@ -146,16 +142,74 @@ def test_the_scheduler_is_left_as_only_the_rollback_found_it(bench: PracticeBenc
 @pytest.mark.parametrize("action", ["rollback", "no-go"])
 def test_the_code_alone_goes_back_out_of_the_wait_for_an_approval(bench: PracticeBench, action: str) -> None:
 	before = take_picture(bench)
-	settings = {**backup_settings(bench), "required_rung": 4}
-	run = create_run(bench, quick_plan(bench, "good", backup=settings))
-	assert resume(bench, run) is State.SUCCEEDED
-	write(bench, "of a user")
+	run = live_without_migration(bench)
 	assert go_back(bench, run, database=True) is State.WAITING
 
 	put_request(run, action, "admin", "the code alone, then")
 	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
 	assert_in_order(bench, run)
 	assert take_picture(bench) == before and "of a user" in names(bench)
+
+
+def test_the_database_is_not_forgotten_by_the_rollback_that_a_message_asks_for(
+	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	run = live_without_migration(bench)
+	shown = list_losses(Bench.open(bench.path), run)
+	with broken_web_server(bench, "step-observed", "rollback-database", monkeypatch) as saboteur:
+		fail_going_back(bench, run, saboteur, database=True, approves=shown["sha256"])
+	assert load_state(run).reason.endswith(f"press-deploy rollback {run.name} --database")
+
+	assert go_back(bench, run) is State.ROLLED_BACK, load_state(run).reason
+
+	state = assert_in_order(bench, run)
+	assert "of a user" not in names(bench) and "of a user" in names_in(quarantine_of(state))
+	assert list(run.losses.rglob("*.json")), "what is not live any more was not exported"
+
+
+def test_a_final_backup_that_was_only_begun_is_not_what_a_rollback_returns_to(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "migrating", migrate="always"))
+	kill_runner_at(bench, run, "step-observed", "proof")
+	write(bench, "between backup and window")
+	kill_runner_at(bench, run, "step-announced", "final-backup")
+
+	assert go_back(bench, run, database=True) is State.WAITING
+	assert "1 row" in load_state(run).waiting["reason"] and "between backup and window" in names(bench)
+
+
+def test_an_approval_is_for_the_rollback_that_asked_for_it(bench: PracticeBench, live: RunDirectory) -> None:
+	assert go_back(bench, live) is State.WAITING
+	approved = load_state(live).waiting["approve"]
+	put_request(live, "approve", "admin", "one worthless row", approves=approved)
+	with locked_when(bench, "step-observed", "undo-switch-code") as saboteur:
+		assert run_sabotaged(bench, live, saboteur) is State.FATAL
+
+	assert go_back(bench, live) is State.WAITING, "the approval of an earlier rollback was taken for this one"
+	assert "of a user" in names(bench)
+	assert go_back(bench, live, approves=load_state(live).waiting["approve"]) is State.ROLLED_BACK
+
+
+def test_a_lost_standby_is_made_again_as_the_final_backup_left_it(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "migrating", migrate="always", smoke_tests=[FAILING]))
+	kill_runner_at(bench, run, "step-observed", "proof")
+	write(bench, "between backup and window")
+	with locked_when(bench, "step-observed", "undo-switch-code") as saboteur:
+		assert run_sabotaged(bench, run, saboteur) is State.FATAL, load_state(run).reason
+	remove_standby(bench, run)
+
+	assert go_back(bench, run) is State.ROLLED_BACK, load_state(run).reason
+	state = assert_in_order(bench, run)
+	assert any("made again" in note["text"] for note in state.notes)
+	assert "between backup and window" in names(bench), "an older backup than the final one was put back"
+
+
+def live_without_migration(bench: PracticeBench) -> RunDirectory:
+	"""A live run with a standby that its plan did not need, and a row of the users' since."""
+	settings = {**backup_settings(bench), "required_rung": 4}
+	run = create_run(bench, quick_plan(bench, "good", backup=settings))
+	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
+	write(bench, "of a user")
+	return run
 
 
 def fatal_before_anything_was_opened(bench: PracticeBench) -> RunDirectory:
@@ -173,6 +227,20 @@ def locked_when(bench: PracticeBench, event: str, step: str) -> Iterator[Saboteu
 	path = bench.path / "sites" / SITE / "db" / "shop.db"
 	with closing(sqlite3.connect(path, isolation_level=None)) as database:
 		yield Saboteur(event, step, lambda: database.execute("BEGIN EXCLUSIVE"))
+
+
+@contextmanager
+def broken_web_server(
+	bench: PracticeBench, event: str, step: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Saboteur]:
+	"""From this record on the web server can't be started any more, until the end."""
+	monkeypatch.setattr(install, "RESTART_SECONDS", 8)
+	settings = bench.path / "sites" / "gunicorn.conf.py"
+	original = settings.read_text()
+	try:
+		yield Saboteur(event, step, lambda: settings.write_text("raise SystemExit(1)\n"))
+	finally:
+		settings.write_text(original)
 
 
 @contextmanager

@@ -111,4 +111,13 @@ ABANDONED_ROLLBACK: list[Step] = [RollbackOpen()]
 # Before this one is announced there is nothing to roll back.
 FIRST_CHANGE = Maintenance.name
 
-__all__ = ["ABANDONED_ROLLBACK", "FIRST_CHANGE", "FORWARD", "ROLLBACK", "Observation", "Step"]
+__all__ = [
+	"ABANDONED_ROLLBACK",
+	"FIRST_CHANGE",
+	"FORWARD",
+	"ROLLBACK",
+	"LostDocuments",
+	"Observation",
+	"RollbackOpen",
+	"Step",
+]

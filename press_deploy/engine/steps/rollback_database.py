@@ -18,11 +18,16 @@ from press_deploy.engine.losses import export, find_losses
 from press_deploy.engine.losses.of_run import describe_all, find_all, open_former
 from press_deploy.engine.mariadb.scratch_server import find_server_program
 from press_deploy.engine.standby.base import StandbyDatabase
+from press_deploy.engine.standby.finding import find_standbys
 from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.backup import FinalBackup
 from press_deploy.engine.steps.base import Observation, Step
 
 if TYPE_CHECKING:
+	from press_deploy.engine.bench import Bench
 	from press_deploy.engine.context import Context
+	from press_deploy.engine.run_directory import RunDirectory
+	from press_deploy.engine.state import RunState
 
 RESTORE_SECONDS = 7200
 SWAP, RESTORE = "swap", "restore"
@@ -60,12 +65,11 @@ class LostDocuments(Step):
 				"sha256": listed["sha256"],
 				"found": f"{by} approved: {listed['summary']}",
 			}
-		# What was half put back is not to be opened as if nothing had happened.
-		opened = context.state.was_announced("open") and context.state.nothing_was_undone
+		may_stay = context.state.may_stay_as_it_is
 		raise WaitForPerson(
 			f"rolling the database back would lose: {listed['summary']}",
-			when_nobody_decides="keep" if opened else "wait",
-			accepts_go=opened,
+			when_nobody_decides="keep" if may_stay else "wait",
+			accepts_go=may_stay,
 			approve=listed["sha256"],
 		)
 
@@ -127,7 +131,8 @@ class RollbackDatabase(Step):
 
 	def _describe(self, context: Context, site: str) -> dict[str, Any]:
 		standby = context.standbys[site]
-		if _is_listable(standby):
+		# One that is lost is made again: its site's final backup means nothing without it.
+		if _is_listable(standby) or (standby and context.state.is_done("standby")):
 			return {"how": SWAP, "standby": standby.name, "quarantine": standby.quarantine}
 		# A place of its own for each rollback, so that none is lost.
 		place = context.run.backup / "quarantine" / str(context.state.rollback["seq"]) / site
@@ -135,6 +140,9 @@ class RollbackDatabase(Step):
 
 	def _swap(self, context: Context, site: str) -> None:
 		standby = context.standbys[site]
+		if not _is_listable(standby):
+			context.note(f"The standby database of {site} was lost; it was made again from the backups.")
+			rebuild(context, site)
 		# Our own look into the database would be one that holds on to it.
 		context.databases[site].close()
 		try:
@@ -149,8 +157,7 @@ class RollbackDatabase(Step):
 			context.note(f"Ended, because they held tables of {site}: {', '.join(map(str, ended))}")
 
 	def _restore(self, context: Context, site: str, quarantine: Path) -> None:
-		final = context.final_backup_of(site)
-		dump = backup.database_file(final if backup.is_verified(final) else context.backup_of(site))
+		dump = self._choose_dump(context, site)
 		self._prove_first(context, site, dump.parent)
 		quarantine.mkdir(parents=True, exist_ok=True)
 		context.site_processes.call(
@@ -161,6 +168,20 @@ class RollbackDatabase(Step):
 			quarantine=str(quarantine / "replaced.gz"),
 		)
 		(quarantine / "restored").touch()
+
+	def _choose_dump(self, context: Context, site: str) -> Path:
+		final = context.final_backup_of(site)
+		if backup.is_verified(final):
+			return backup.database_file(final)
+		if context.state.is_done(FinalBackup.name):
+			raise StepFailed(
+				"Putting back",
+				f"the database of {site}",
+				f"{final} holds what changed since {context.backup_of(site)}, and the two come together only in a "
+				"standby database, for which the database's administrator is not known any more",
+				"name it: root_login and root_password, or /etc/press_deploy/database.cnf",
+			)
+		return backup.database_file(context.backup_of(site))
 
 	def _prove_first(self, context: Context, site: str, directory: Path) -> None:
 		"""What is imported replaces the live database at once: see it restored somewhere else before."""
@@ -186,7 +207,7 @@ class RollbackFiles(Step):
 		if not context.state.rolls_database_back:
 			return "the database stays as it is, and the files with it"
 		if not any(self._kept(context, site).is_dir() for site in context.spec.site_names):
-			return "the final backup has no list of them"
+			return "without a final backup there is no list of what they were; they stay as they are"
 		return None
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
@@ -252,28 +273,42 @@ class ExportLosses(Step):
 		return {"files": len(files), "found": f"{listed['summary']}; with their rows in {context.run.losses}"}
 
 
-def check_listable(context: Context, database: bool) -> None:
+def check_listable(bench: Bench, run: RunDirectory, state: RunState, database: bool) -> None:
 	"""Before sites that are open are closed for it: raise `Refused` where the rollback could not go on."""
-	state = context.state
-	if not (database or state.was_announced("migrate")):
+	if not state.was_announced("maintenance") or not (database or state.was_announced("migrate")):
 		return
-	for site, standby in context.standbys.items():
-		is_open = state.was_opened or not context.bench.read_config(site).get("maintenance_mode")
-		if is_open and not _is_listable(standby):
-			raise Refused(
-				"Rolling back",
-				f"run {context.run.name}",
-				f"the database of {site} would go back, and without its standby nobody can say what would be lost",
-				"the sites stay open; restore the backup of the run by hand if that is what you want",
-			)
+	for site, standby in find_standbys(bench, run, run.read_plan().site_names).items():
+		is_closed = bool(bench.read_config(site).get("maintenance_mode"))
+		if (is_closed and not state.was_opened) or _is_listable(standby):
+			continue
+		raise Refused(
+			"Rolling back",
+			f"run {run.name}",
+			f"the database of {site} would go back, and without its standby nobody can say what would be lost",
+			f"nothing was changed, the site is {'in maintenance' if is_closed else 'open'}; "
+			+ ("restore a backup by hand" if standby is None else _how_to_make(run)),
+		)
+
+
+def _how_to_make(run: RunDirectory) -> str:
+	return f"make it again first: press-deploy standby --load {run.name}"
+
+
+def rebuild(context: Context, site: str) -> None:
+	"""Make a standby that was lost again, as the final backup left it. Raises `StepFailed`."""
+	final = context.final_backup_of(site) if context.state.is_done(FinalBackup.name) else None
+	context.standbys[site].rebuild(
+		context.backup_of(site), final, context.measure(f"{site}, making the standby database again")
+	)
 
 
 def _is_listable(standby: StandbyDatabase | None) -> bool:
-	return standby is not None and (standby.is_loaded() or standby.observe_swapped().done)
+	return standby is not None and (standby.is_loaded() or standby.is_swap_begun())
 
 
 def _is_swapped(standby: StandbyDatabase | None) -> bool:
-	return standby is not None and standby.observe_swapped().done
+	"""Whether what is live may be the backup already: a swap that was begun is completed, not listed."""
+	return standby is not None and standby.is_swap_begun()
 
 
 def open_all_former_data(context: Context) -> None:

@@ -56,12 +56,16 @@ def test_from_a_fatal_end_on_the_run_was_left_to_people(ended, left, later):
 	],
 )
 def test_what_was_half_put_back_is_no_release_to_keep(earlier, untouched):
-	assert run_with(*CLOSED, earlier=earlier).nothing_was_undone is untouched
+	assert run_with(*CLOSED, step("open"), earlier=earlier).may_stay_as_it_is is untouched
 
 
 def test_only_the_list_itself_approves():
 	state = run_with(*CLOSED)
-	state.requests = [{"by": "admin", "approves": "a" * 64}]
-	state.rollback = {"by": "boss", "approves": "b" * 64}
+	state.requests = [
+		{"by": "admin", "approves": "c" * 64, "seq": 3},
+		{"by": "admin", "approves": "a" * 64, "seq": 9},
+	]
+	state.rollback = {"by": "boss", "approves": "b" * 64, "seq": 5}
 	assert state.approval_of("a" * 64) == "admin" and state.approval_of("b" * 64) == "boss"
-	assert state.approval_of("c" * 64) is None
+	assert state.approval_of("c" * 64) is None, "what was approved for an earlier rollback"
+	assert state.approval_of("d" * 64) is None

@@ -40,10 +40,15 @@ function show_buttons(frm, progress) {
 	if (progress.state === "Running" && !is_open(progress)) {
 		frm.add_custom_button(__("Abort"), () => ask(frm, "abort", __("Stop this run?")));
 	}
-	const can_roll_back = ["Running", "Waiting", "Succeeded", "Fatal"].includes(progress.state);
 	// A run that waits for its list to be approved is on its way back already.
-	if (can_roll_back && !progress.dry_run && !progress.losses) {
+	const can_roll_back =
+		["Running", "Waiting", "Succeeded", "Fatal"].includes(progress.state) &&
+		!progress.dry_run &&
+		!progress.losses;
+	if (can_roll_back) {
 		frm.add_custom_button(__("Roll Back"), () => ask(frm, "roll_back", __("Roll this run back?")));
+	}
+	if (can_roll_back || progress.database_may_follow) {
 		frm.add_custom_button(__("Roll Back Database…"), () => roll_back_database(frm));
 	}
 	if (progress.losses) {

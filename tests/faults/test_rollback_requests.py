@@ -1,0 +1,96 @@
+"""A rollback that is asked for at the wrong moment, or that can't be made: heard, or refused, never forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from press_deploy.demo.practice_bench import PracticeBench
+from press_deploy.engine import steps
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import Refused
+from press_deploy.engine.requests import put_request
+from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.runner import ask_to_roll_back, roll_back
+from press_deploy.engine.state import State, load_state
+from tests.faults.bench_state import (
+	assert_in_order,
+	backup_settings,
+	create_run,
+	names,
+	quick_plan,
+	take_picture,
+	write,
+)
+from tests.faults.saboteur import Saboteur, run_sabotaged
+
+FAILING = {"kind": "http", "name": "Odd", "path": "/", "expected_text": "not to be found"}
+
+
+def ask(run: RunDirectory, *, database: bool = False) -> None:
+	put_request(run, "rollback", "admin", "it is wrong", database=database)
+
+
+def test_a_request_in_the_last_step_is_heeded(bench: PracticeBench) -> None:
+	before = take_picture(bench)
+	run = create_run(bench, quick_plan(bench, "good"))
+	last = steps.FORWARD[-1].name
+	assert run_sabotaged(bench, run, Saboteur("step-announced", last, lambda: ask(run))) is State.ROLLED_BACK
+	assert_in_order(bench, run)
+	assert take_picture(bench) == before
+
+
+def test_a_request_that_came_too_late_is_answered(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good", smoke_tests=[FAILING]))
+	late = Saboteur("step-announced", "announce-rollback", lambda: ask(run))
+	assert run_sabotaged(bench, run, late) is State.ROLLED_BACK
+	assert any("asked too late" in note["text"] for note in assert_in_order(bench, run).notes)
+
+
+@pytest.fixture
+def failing(bench: PracticeBench) -> RunDirectory:
+	"""A run with a standby, whose smoke test fails before the opening: its code alone goes back."""
+	settings = {**backup_settings(bench), "required_rung": 4}
+	return create_run(bench, quick_plan(bench, "good", smoke_tests=[FAILING], backup=settings))
+
+
+def test_the_database_may_be_asked_for_while_the_code_goes_back(
+	bench: PracticeBench, failing: RunDirectory
+) -> None:
+	saboteur = Saboteur("step-observed", "undo-switch-code", lambda: ask(failing, database=True))
+	assert run_sabotaged(bench, failing, saboteur) is State.ROLLED_BACK, load_state(failing).reason
+	state = assert_in_order(bench, failing)
+	assert state.is_done("rollback-database") and state.rollback["by"] == "admin"
+
+
+def test_the_database_may_follow_the_code_later(bench: PracticeBench, failing: RunDirectory) -> None:
+	saboteur = Saboteur("step-observed", "proof", lambda: write(bench, "between backup and window"))
+	assert run_sabotaged(bench, failing, saboteur) is State.ROLLED_BACK
+	assert load_state(failing).database_may_follow and "between backup and window" in names(bench)
+	opened = Bench.open(bench.path)
+	with pytest.raises(Refused, match="nothing to undo"):
+		roll_back(opened, failing, "admin", "once more")
+
+	assert roll_back(opened, failing, "admin", "with the data", database=True) is State.WAITING
+	asked = {"database": True, "approves": load_state(failing).waiting["approve"]}
+	put_request(failing, "approve", "admin", "known", approves=asked["approves"])
+	assert roll_back(opened, failing, "admin", "with the data", **asked) is State.ROLLED_BACK
+	assert "between backup and window" not in names(bench)
+	assert not assert_in_order(bench, failing).database_may_follow
+	with pytest.raises(Refused, match="nothing to undo"):
+		roll_back(opened, failing, "admin", "once more", database=True)
+
+
+def test_a_database_that_cannot_go_back_leaves_the_site_open(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	refused = []
+
+	def ask_in_vain() -> None:
+		with pytest.raises(Refused, match="nobody can say what would be lost") as failure:
+			ask_to_roll_back(Bench.open(bench.path), run, "admin", "with the data", database=True)
+		refused.append(failure.value)
+		ask(run, database=True)  # as somebody does who passes by the question
+
+	saboteur = Saboteur("step-observed", "public-smoke-tests", ask_in_vain)
+	assert run_sabotaged(bench, run, saboteur) is State.SUCCEEDED, load_state(run).reason
+	assert refused and "is open" in refused[0].remedy
+	assert "not rolled back" in assert_in_order(bench, run).reason
