@@ -150,7 +150,12 @@ def test_sites_are_closed_until_they_were_seen_open(tell, events, closed):
 
 def test_a_clock_that_is_set_back_opens_no_site(run):
 	state = RunState(run.name)
-	events = [announced("maintenance"), announced("open"), observed("open"), announced("rollback-maintenance")]
+	events = [
+		announced("maintenance"),
+		announced("open"),
+		observed("open"),
+		announced("rollback-maintenance"),
+	]
 	for seq, (event, data) in enumerate(events, 1):
 		state.follow(Record(seq, f"2030-01-01T{12 - seq:02}:00:00+00:00", event, data, ""))
 	assert state.is_closed
