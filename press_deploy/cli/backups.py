@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from press_deploy.cli.guard import bench_option, translate_errors
 from press_deploy.engine.backup.catalogue import back_up_site, find_backups
+from press_deploy.engine.backup.manifest import is_verified
 from press_deploy.engine.backup.rungs import Proof
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import InputError, Refused
@@ -54,14 +56,18 @@ def backup(site: str | None, bench_path: str, only_list: bool, without_files: bo
 @click.option(
 	"--load", "loaded", metavar="RUN", help="Make the standbys of this run again, from its backups."
 )
+@click.option("--although-fatal", is_flag=True, help="Drop them even if the run ended Fatal.")
 @translate_errors
-def standby(bench_path: str, dropped: str | None, loaded: str | None) -> None:
+def standby(bench_path: str, dropped: str | None, loaded: str | None, although_fatal: bool) -> None:
 	"""List the standby and quarantine databases of a bench, remove those of one run, or make them again."""
 	bench = Bench.open(bench_path)
 	if dropped and loaded:
 		raise InputError("--load", loaded, "it can't be both loaded and dropped", "name one of the two")
-	if dropped or loaded:
-		(_drop if dropped else _load)(bench, RunDirectory.open(bench.path, dropped or loaded))
+	if dropped:
+		_drop(bench, RunDirectory.open(bench.path, dropped), although_fatal)
+		return
+	if loaded:
+		_load(bench, RunDirectory.open(bench.path, loaded))
 		return
 	kept = []
 	for config in {json.dumps(bench.read_config(site), sort_keys=True) for site in bench.sites()}:
@@ -95,16 +101,18 @@ def losses(run: str, bench_path: str, as_json: bool) -> None:
 	click.echo(f"press-deploy rollback {run} --bench {bench.path} --database --approve {found['sha256']}")
 
 
-def _drop(bench: Bench, run: RunDirectory) -> None:
+def _drop(bench: Bench, run: RunDirectory, although_fatal: bool) -> None:
 	doing = "Removing the standby of"
 	with _at_rest(bench, run, doing) as state:
-		if state.state is State.FATAL:
+		if state.is_unfinished:
+			raise Refused(doing, f"run {run.name}", "it is not over", "wait until it is")
+		if state.state is State.FATAL and not although_fatal:
 			raise Refused(
 				doing,
 				f"run {run.name}",
 				"it ended Fatal: what users wrote may be in its quarantine alone, and its rollback still needs both",
 				f"complete it: press-deploy rollback {run.name} --bench {bench.path}; if the site was mended by hand "
-				"instead, look into the databases that “press-deploy standby” lists, then drop them by hand",
+				"instead, and nobody needs what is in them: --although-fatal",
 			)
 		standbys = _find_all(bench, run)
 		# All are asked before the first one goes.
@@ -119,16 +127,20 @@ def _drop(bench: Bench, run: RunDirectory) -> None:
 		for site, each in standbys.items():
 			each.drop_standby()
 			each.drop_quarantine()
+			shutil.rmtree(run.private / "standby" / site, ignore_errors=True)
 			click.echo(f"{site}: {Path(each.name).name} and {Path(each.quarantine).name} are gone")
 
 
 def _load(bench: Bench, run: RunDirectory) -> None:
 	doing = "Making again the standby of"
 	with _at_rest(bench, run, doing) as state:
-		if not state.is_done("standby"):
-			raise Refused(doing, f"run {run.name}", "it had none", "restore its backup by hand")
 		for site, each in _find_all(bench, run).items():
 			final = run.backup / "final" / site if state.is_done("final-backup") else None
+			if not state.is_done("standby") or (final and is_verified(final)):
+				raise Refused(doing, f"{site}, run {run.name}", "it had none", "restore its backup by hand")
+			if each.is_swap_begun():
+				click.echo(f"{site}: swapped already, so there is nothing to load")
+				continue
 			meter = ProgressMeter(click.echo)
 			found = each.rebuild(run.backup / site, final, meter)
 			click.echo(f"{site}: {Path(each.name).name} is loaded, {found['tables']} tables")
@@ -136,14 +148,11 @@ def _load(bench: Bench, run: RunDirectory) -> None:
 
 @contextmanager
 def _at_rest(bench: Bench, run: RunDirectory, doing: str) -> Iterator[RunState]:
-	"""The state of a run that is over, while no other one starts. Raises `Refused` when it is not."""
+	"""The state of a run, while nobody is at work on the bench and no run starts. Raises `Refused` when one is."""
 	with keep_idle(bench.deployments) as is_idle:
-		state = load_state(run)
-		if state.is_unfinished:
-			raise Refused(doing, f"run {run.name}", "it is not over", "wait until it is")
 		if not is_idle:
 			raise Refused(doing, f"run {run.name}", "a run is at work on this bench", "wait until it is over")
-		yield state
+		yield load_state(run)
 
 
 def _find_all(bench: Bench, run: RunDirectory) -> dict[str, StandbyDatabase]:

@@ -23,6 +23,7 @@ FILE_NAME = "lock.json"
 INSTANT_SECONDS = 0.5
 FINISHING_SECONDS = 180.0
 POLL_SECONDS = 0.05
+FINISHING_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class BenchLock:
 		if not self._try_to_lock():
 			owner = read_owner(self._path.parent)
 			self._release()
+			if not is_alive(self._path.parent):
+				found = "backups or standby databases are being worked on"
+				raise LockHeld("Locking", "the bench", found, "wait until that is done, then try again")
 			raise _held(owner, alive=True)
 		owner = read_owner(self._path.parent)
 		if owner and owner.run != self._owner.run and self._is_unfinished(owner.run):
@@ -73,10 +77,11 @@ class BenchLock:
 				fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 				return True
 			except OSError:
-				limit = FINISHING_SECONDS if self._holder_is_finishing() else INSTANT_SECONDS
-				if time.monotonic() - begun > limit:
+				is_finishing = self._holder_is_finishing()
+				if time.monotonic() - begun > (FINISHING_SECONDS if is_finishing else INSTANT_SECONDS):
 					return False
-				time.sleep(POLL_SECONDS)
+				# To see whether it is finishing, its whole journal is read.
+				time.sleep(FINISHING_POLL_SECONDS if is_finishing else POLL_SECONDS)
 
 	def _holder_is_finishing(self) -> bool:
 		"""Whether the holder's run is over, so that only its report and records are still being written."""
@@ -121,14 +126,14 @@ def is_alive(deployments: Path) -> bool:
 def keep_idle(deployments: Path) -> Iterator[bool]:
 	"""Let no run start for as long as this lasts; False, and nothing is held, while one is alive.
 
-	The owner stays as it is, so that a run which died is still found. Keep it short: who starts a run
-	meanwhile is refused.
+	The owner stays as it is, so that a run which died is still found. Whoever starts a run meanwhile is told to
+	wait. It is shared with others who keep the bench idle, and with those who ask `is_alive`.
 	"""
 	deployments.mkdir(mode=0o700, parents=True, exist_ok=True)
 	descriptor = os.open(deployments / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 	try:
 		try:
-			fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+			fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 		except OSError:
 			yield False
 			return
@@ -139,12 +144,7 @@ def keep_idle(deployments: Path) -> Iterator[bool]:
 
 def _held(owner: Owner | None, alive: bool) -> LockHeld:
 	if owner is None:
-		return LockHeld(
-			"Locking",
-			"the bench",
-			"another run is just starting, or old backups are being removed",
-			"wait, then try again",
-		)
+		return LockHeld("Locking", "the bench", "another run is just starting", "wait, then try again")
 	who = f"run {owner.run} (process {owner.pid}, {owner.reason}, since {owner.since})"
 	if alive:
 		return LockHeld(

@@ -42,7 +42,7 @@ def tidy(
 	whose follow-up is open. While a run is under way nothing is touched.
 	"""
 	now, removed = now or datetime.now(timezone.utc), []
-	runs = [run for run in list_runs(bench.path) if run.read_plan().control_site in (site, None)]
+	runs = list(_find_runs(bench, site, say))
 	for run in runs:
 		if run.name in followed_up:
 			continue
@@ -60,6 +60,17 @@ def tidy(
 	for line in removed:
 		say(line)
 	return removed
+
+
+def _find_runs(bench: Bench, site: str, say: Say) -> Iterator[RunDirectory]:
+	"""Those that `site` controls; of one that can't be read, nothing is removed."""
+	for run in list_runs(bench.path):
+		try:
+			if run.read_plan().control_site in (site, None):
+				load_state(run)
+				yield run
+		except DeployError as error:
+			say(f"Of run {run.name} everything is kept, as it can't be read: {error}")
 
 
 def find_expired(bench: Bench, now: datetime, followed_up: Collection[str] = ()) -> Iterator[BackupEntry]:
@@ -106,16 +117,21 @@ def _days(bench: Bench, entry: BackupEntry) -> int:
 
 
 def _is_over_run(bench: Bench, name: str, now: datetime) -> bool:
-	return _is_over(RunDirectory.open(bench.path, name), now)
+	try:
+		return _is_over(RunDirectory.open(bench.path, name), now)
+	except DeployError:
+		return False
 
 
 def _is_over(run: RunDirectory, now: datetime) -> bool:
-	"""Whether a run ended well, and longer ago than its follow-up lasts.
+	"""Whether a run ended, and longer ago than its follow-up lasts.
 
-	One that ended Fatal is for a person to end; what users wrote may be in its quarantine alone.
+	What users wrote may be in the quarantine of a Fatal one alone: it is over when a person dropped its databases.
 	"""
 	state = load_state(run)
-	if state.started is None or state.is_unfinished or state.ended is None or state.state is State.FATAL:
+	if state.started is None or state.is_unfinished or state.ended is None:
+		return False
+	if state.state is State.FATAL and any((run.private / "standby").glob("*")):
 		return False
 	return now - datetime.fromisoformat(state.ended) > timedelta(days=FOLLOW_UP_DAYS)
 

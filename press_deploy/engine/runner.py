@@ -171,14 +171,18 @@ class Runner:
 
 	def _heed_database_request(self) -> None:
 		"""While only the code goes back: does somebody want the database to go with it?"""
-		while self.context.take_request():
-			pass
 		state = self.state
-		if state.rolls_database_back or state.step(steps.RollbackOpen.name):
-			return
-		for request in state.requests:
-			if request["seq"] > state.rollback["seq"] and request.get("database"):
-				raise RollbackNeeded.asked_by(request)
+		if state.step(steps.RollbackOpen.name):
+			return  # whoever asks from now on is told at the end
+		while request := self.context.take_request():
+			if request.action != "approve" and not request.database:
+				self.context.note(
+					f"{request.by} asked ({request.action}: {request.reason}); it is on its way back."
+				)
+		since = [each for each in state.requests if each["seq"] > state.rollback["seq"]]
+		wanted = next((each for each in since if each.get("database")), None)
+		if wanted and not state.rolls_database_back:
+			raise RollbackNeeded.asked_by(wanted)
 
 	def _stop(self, step: Step, error: DeployError) -> State:
 		"""What follows when a step can't be done: roll back, or end where nothing was changed yet."""
@@ -303,7 +307,7 @@ def roll_back(
 	that died and waits to be resumed.
 
 	`database`: whatever the run did to it, the database goes back to the backup. `approves`: the SHA-256 of the
-	list of lost documents that `by` was shown. A run that is alive is asked by `requests.put_request` instead.
+	list of lost documents that `by` was shown. A run that is alive is asked by `ask_to_roll_back` instead.
 	Raises as `execute`, and `Refused`.
 	"""
 	check_approval(approves)

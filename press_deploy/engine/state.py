@@ -221,6 +221,11 @@ class RunState:
 		]
 		return since[-1] if since else None
 
+	def was_put_back(self, name: str) -> bool:
+		"""Whether an earlier rollback did this step and then opened the sites: what is there now is people's own."""
+		names = [step.name for step in self.earlier_rollbacks if step.status == "done"]
+		return name in names and "rollback-open" in names[names.index(name) :]
+
 	def _was_announced_earlier(self, name: str) -> bool:
 		"""Whether an earlier rollback of this run may have made this step's effect."""
 		return any(step.name == name and step.has_effect for step in self.earlier_rollbacks)

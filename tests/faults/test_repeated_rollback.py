@@ -98,7 +98,7 @@ def test_whoever_opened_a_fatal_run_by_hand_is_asked(bench: PracticeBench, close
 	assert take_picture(bench) == before and "of a user" not in names(bench)
 
 
-def test_a_fatal_run_without_a_standby_stays_open_or_goes_on(bench: PracticeBench) -> None:
+def test_a_fatal_run_that_lost_its_standby_stays_open_or_gets_it_again(bench: PracticeBench) -> None:
 	run = fatal_before_anything_was_opened(bench)
 	remove_standby(bench, run)
 	with opened_by_hand(bench):
@@ -107,9 +107,12 @@ def test_a_fatal_run_without_a_standby_stays_open_or_goes_on(bench: PracticeBenc
 			go_back(bench, run)
 		assert load_state(run).state is State.FATAL, "it was closed although it could not go on"
 
-	assert go_back(bench, run) is State.ROLLED_BACK, load_state(run).reason
+	assert go_back(bench, run) is State.WAITING, load_state(run).reason
+	assert "1 row" in load_state(run).waiting["reason"] and "of a user" in names(bench)
+	put_request(run, "approve", "admin", "known", approves=load_state(run).waiting["approve"])
+	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
 	state = assert_in_order(bench, run)
-	assert any("nobody can say what was written" in note["text"] for note in state.notes)
+	assert any("made again from the backups" in note["text"] for note in state.notes)
 	assert "of a user" not in names(bench)
 
 

@@ -22,6 +22,7 @@ from tests.faults.bench_state import (
 	write,
 )
 from tests.faults.saboteur import Saboteur, run_sabotaged
+from tests.support.practice_bench import git
 
 FAILING = {"kind": "http", "name": "Odd", "path": "/", "expected_text": "not to be found"}
 
@@ -39,11 +40,14 @@ def test_a_request_in_the_last_step_is_heeded(bench: PracticeBench) -> None:
 	assert take_picture(bench) == before
 
 
-def test_a_request_that_came_too_late_is_answered(bench: PracticeBench) -> None:
+@pytest.mark.parametrize(
+	("step", "answer"), [("undo-switch-code", "on its way back"), ("rollback-open", "asked too late")]
+)
+def test_a_request_while_it_goes_back_is_answered(bench: PracticeBench, step: str, answer: str) -> None:
 	run = create_run(bench, quick_plan(bench, "good", smoke_tests=[FAILING]))
-	late = Saboteur("step-announced", "announce-rollback", lambda: ask(run))
-	assert run_sabotaged(bench, run, late) is State.ROLLED_BACK
-	assert any("asked too late" in note["text"] for note in assert_in_order(bench, run).notes)
+	asking = Saboteur("step-announced", step, lambda: ask(run, database=step == "rollback-open"))
+	assert run_sabotaged(bench, run, asking) is State.ROLLED_BACK
+	assert any(answer in note["text"] for note in assert_in_order(bench, run).notes)
 
 
 @pytest.fixture
@@ -66,6 +70,18 @@ def test_the_database_may_follow_the_code_later(bench: PracticeBench, failing: R
 	saboteur = Saboteur("step-observed", "proof", lambda: write(bench, "between backup and window"))
 	assert run_sabotaged(bench, failing, saboteur) is State.ROLLED_BACK
 	assert load_state(failing).database_may_follow and "between backup and window" in names(bench)
+	git(
+		bench,
+		"-c",
+		"user.name=ada",
+		"-c",
+		"user.email=ada@example.com",
+		"commit",
+		"--allow-empty",
+		"-qm",
+		"mend",
+	)
+	mended = git(bench, "rev-parse", "HEAD")
 	opened = Bench.open(bench.path)
 	with pytest.raises(Refused, match="nothing to undo"):
 		roll_back(opened, failing, "admin", "once more")
@@ -75,6 +91,7 @@ def test_the_database_may_follow_the_code_later(bench: PracticeBench, failing: R
 	put_request(failing, "approve", "admin", "known", approves=asked["approves"])
 	assert roll_back(opened, failing, "admin", "with the data", **asked) is State.ROLLED_BACK
 	assert "between backup and window" not in names(bench)
+	assert git(bench, "rev-parse", "HEAD") == mended, "what people did since was put back with the database"
 	assert not assert_in_order(bench, failing).database_may_follow
 	with pytest.raises(Refused, match="nothing to undo"):
 		roll_back(opened, failing, "admin", "once more", database=True)

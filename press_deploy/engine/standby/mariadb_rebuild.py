@@ -82,7 +82,9 @@ class Rebuild:
 				DOING,
 				self._copy,
 				f"it differs from the final backup in {len(different)} places: {say_names(different)}",
-				f"files of {self._base} or {self._final} are not what they were: bring them back from a safe place",
+				f"files of {self._base} or {self._final} are not what they were; those of the first are in the safe "
+				"places as well, the second is here alone. Without it the first can be restored by hand, and lacks what "
+				"was written between the two",
 			)
 		set_counters(cursor, self._copy, wanted, found)
 		put_asleep(cursor, self._copy)

@@ -250,7 +250,10 @@ class SQLiteStandby(StandbyDatabase):
 			why = (
 				f"it differs from what was recorded of the final backup: {', '.join(different[:SHOWN_NAMES])}"
 			)
-			remedy = f"bring {record.directory / FINAL_BACKUP} back from a safe place"
+			remedy = (
+				f"{record.directory / FINAL_BACKUP} is not what it was, and is here alone; the older backup can be "
+				"restored by hand, and lacks what was written between the two"
+			)
 			raise StepFailed(doing, self.name, why, remedy)
 
 	def _put_back(self, doing: str) -> int:

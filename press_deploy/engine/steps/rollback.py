@@ -91,11 +91,11 @@ class Undo(Step):
 		self.name = f"undo-{step.name}"
 
 	def skip_reason(self, context: Context) -> str | None:
-		return (
-			None
-			if context.state.was_announced(self.step.name)
-			else "not done by the run, so there is nothing to undo"
-		)
+		if not context.state.was_announced(self.step.name):
+			return "not done by the run, so there is nothing to undo"
+		if context.state.was_put_back(self.name):
+			return "an earlier rollback put it back, and the sites were opened on it"
+		return None
 
 	def prepare(self, context: Context) -> dict[str, Any]:
 		return context.state.before(self.step.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import backup, site_files
+from press_deploy.engine import backup, durable, site_files
 from press_deploy.engine.backup.restorable import prove_in_scratch
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.errors import DeployError, Refused, StepFailed
@@ -20,7 +20,7 @@ from press_deploy.engine.mariadb.scratch_server import find_server_program
 from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.finding import find_standbys
 from press_deploy.engine.state import Phase
-from press_deploy.engine.steps.backup import FinalBackup
+from press_deploy.engine.steps.backup import FinalBackup, LoadStandby
 from press_deploy.engine.steps.base import Observation, Step
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 RESTORE_SECONDS = 7200
 SWAP, RESTORE = "swap", "restore"
+# In the quarantine of a database that was imported, once it was.
+RESTORED = "restored"
 
 
 class LostDocuments(Step):
@@ -81,8 +83,11 @@ class LostDocuments(Step):
 		waiting = {site: each for site, each in context.standbys.items() if not _is_swapped(each)}
 		if context.state.was_opened:
 			return waiting
-		# The run opened nothing; it must not stay closed for want of a list that is only a precaution.
 		for site in [site for site, standby in waiting.items() if not _is_listable(standby)]:
+			if _can_be_made_again(context, site):
+				make_again(context, site)
+				continue
+			# The run opened nothing; it must not stay closed for want of a list that is only a precaution.
 			context.note(
 				f"Without a standby database nobody can say what was written on {site} since the final backup; "
 				"what is replaced is kept"
@@ -112,7 +117,7 @@ class RollbackDatabase(Step):
 		for site, way in before["sites"].items():
 			if way["how"] == SWAP:
 				self._swap(context, site)
-			else:
+			elif not _is_restored(way):
 				self._restore(context, site, Path(way["quarantine"]))
 		return {}
 
@@ -122,7 +127,7 @@ class RollbackDatabase(Step):
 				observed = context.standbys[site].observe_swapped()
 				if not observed.done:
 					return Observation(False, f"{site}: {observed.found}")
-			elif not (Path(way["quarantine"]) / "restored").exists():
+			elif not _is_restored(way):
 				return Observation(False, f"{site} is not restored")
 		kept = ", ".join(way["quarantine"] for way in before["sites"].values())
 		return Observation(
@@ -131,9 +136,13 @@ class RollbackDatabase(Step):
 
 	def _describe(self, context: Context, site: str) -> dict[str, Any]:
 		standby = context.standbys[site]
-		# One that is lost is made again: its site's final backup means nothing without it.
-		if _is_listable(standby) or (standby and context.state.is_done("standby")):
+		if _is_listable(standby) or _can_be_made_again(context, site):
 			return {"how": SWAP, "standby": standby.name, "quarantine": standby.quarantine}
+		# What an earlier rollback has imported is live, and what users wrote since stays live with it.
+		for step in context.state.earlier_rollbacks:
+			way = step.before.get("sites", {}).get(site) if step.name == self.name else None
+			if way and way["how"] == RESTORE and _is_restored(way):
+				return way
 		# A place of its own for each rollback, so that none is lost.
 		place = context.run.backup / "quarantine" / str(context.state.rollback["seq"]) / site
 		return {"how": RESTORE, "quarantine": str(place)}
@@ -141,8 +150,7 @@ class RollbackDatabase(Step):
 	def _swap(self, context: Context, site: str) -> None:
 		standby = context.standbys[site]
 		if not _is_listable(standby):
-			context.note(f"The standby database of {site} was lost; it was made again from the backups.")
-			rebuild(context, site)
+			make_again(context, site)
 		# Our own look into the database would be one that holds on to it.
 		context.databases[site].close()
 		try:
@@ -167,7 +175,7 @@ class RollbackDatabase(Step):
 			database=str(dump),
 			quarantine=str(quarantine / "replaced.gz"),
 		)
-		(quarantine / "restored").touch()
+		durable.write_text(quarantine / RESTORED, "")
 
 	def _choose_dump(self, context: Context, site: str) -> Path:
 		final = context.final_backup_of(site)
@@ -286,20 +294,32 @@ def check_listable(bench: Bench, run: RunDirectory, state: RunState, database: b
 			f"run {run.name}",
 			f"the database of {site} would go back, and without its standby nobody can say what would be lost",
 			f"nothing was changed, the site is {'in maintenance' if is_closed else 'open'}; "
-			+ ("restore a backup by hand" if standby is None else _how_to_make(run)),
+			+ (
+				"restore a backup by hand"
+				if standby is None
+				else f"make it again first: press-deploy standby --load {run.name}"
+			),
 		)
 
 
-def _how_to_make(run: RunDirectory) -> str:
-	return f"make it again first: press-deploy standby --load {run.name}"
-
-
-def rebuild(context: Context, site: str) -> None:
+def make_again(context: Context, site: str) -> None:
 	"""Make a standby that was lost again, as the final backup left it. Raises `StepFailed`."""
+	context.note(f"The standby database of {site} was lost; it was made again from the backups.")
 	final = context.final_backup_of(site) if context.state.is_done(FinalBackup.name) else None
-	context.standbys[site].rebuild(
-		context.backup_of(site), final, context.measure(f"{site}, making the standby database again")
+	meter = context.measure(f"{site}, making the standby database again")
+	context.standbys[site].rebuild(context.backup_of(site), final, meter)
+
+
+def _can_be_made_again(context: Context, site: str) -> bool:
+	"""A final backup that is whole in itself was made because there was no standby, and is imported instead."""
+	had_one = context.state.is_done(LoadStandby.name) and not backup.is_verified(
+		context.final_backup_of(site)
 	)
+	return had_one and context.standbys[site] is not None
+
+
+def _is_restored(way: dict[str, Any]) -> bool:
+	return (Path(way["quarantine"]) / RESTORED).exists()
 
 
 def _is_listable(standby: StandbyDatabase | None) -> bool:

@@ -120,26 +120,52 @@ def test_nothing_of_a_fatal_run_is_dropped(bench, end_run, call):
 	assert f"press-deploy rollback {run.name}" in result.output
 	assert are_there(bench, run) == [True, True]
 
+	result = call("standby", "--drop", run.name, "--although-fatal")
+	assert result.exit_code == 0 and are_there(bench, run) == [False, False]
+	assert not list((run.private / "standby").iterdir()), "retention would take it for kept"
+
 
 @pytest.mark.parametrize("state", ["swapping", "undoing"])
-def test_nothing_is_dropped_in_the_middle_of_a_swap(bench, end_run, call, state):
+@pytest.mark.parametrize(("ended", "options"), [("Succeeded", ()), ("Fatal", ("--although-fatal",))])
+def test_nothing_is_dropped_in_the_middle_of_a_swap(bench, end_run, call, state, ended, options):
 	"""Not even of the site that comes before it, and is not swapped."""
-	run = end_run("Succeeded")
+	run = end_run(ended)
 	standby = standby_of(bench, run, SITES[1])
 	standby.swap()
 	standby.swap_note.change(state=state)
-	result = call("standby", "--drop", run.name)
+	result = call("standby", "--drop", run.name, *options)
 	assert result.exit_code == 2 and f"{SITES[1]}, run {run.name}" in result.output
 	assert "begun and not finished" in result.output and "press-deploy rollback" in result.output
 	assert are_there(bench, run) == [True, True]
 
 
-@pytest.mark.parametrize("option", ["--drop", "--load"])
-def test_a_run_that_is_not_over_is_left_alone(bench, end_run, call, option):
+def test_of_a_run_that_is_not_over_nothing_is_dropped(bench, end_run, call):
 	run = end_run(None)
-	result = call("standby", option, run.name)
+	result = call("standby", "--drop", run.name)
 	assert result.exit_code == 2 and "not over" in result.output
 	assert are_there(bench, run) == [True, True]
+
+
+def test_a_run_that_waits_for_its_lost_standby_gets_it(bench, end_run, call):
+	run = end_run(None)
+	standby_of(bench, run, SITES[0]).swap()
+	standby_of(bench, run, SITES[1]).drop_standby()
+	result = call("standby", "--load", run.name)
+	assert result.exit_code == 0, result.output
+	assert f"{SITES[0]}: swapped already" in result.output
+	assert standby_of(bench, run, SITES[1]).is_loaded()
+
+
+def test_a_final_backup_that_is_whole_had_no_standby(bench, end_run, call):
+	run = end_run("Succeeded", done=("standby", "final-backup"))
+	final = run.backup / "final" / SITES[0]
+	final.mkdir(parents=True)
+	shutil.copy(run.backup / SITES[0] / "backup.db", final / "backup.db")
+	files = [{"name": "backup.db", "kind": "database", "size": (final / "backup.db").stat().st_size}]
+	(final / MANIFEST).write_text(json.dumps({"files": files}))
+	standby_of(bench, run, SITES[0]).drop_standby()
+	result = call("standby", "--load", run.name)
+	assert result.exit_code == 2 and "restore its backup by hand" in result.output
 
 
 @pytest.mark.parametrize("option", ["--drop", "--load"])

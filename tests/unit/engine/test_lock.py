@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from press_deploy.engine.errors import LockHeld
-from press_deploy.engine.lock import BenchLock, is_alive, read_owner
+from press_deploy.engine.lock import BenchLock, is_alive, keep_idle, read_owner
 
 from .support import wait_until
 
@@ -124,3 +124,12 @@ def test_a_program_started_meanwhile_does_not_inherit_it(tmp_path):
 	finally:
 		child.kill()
 		child.wait()
+
+
+def test_a_bench_that_is_kept_idle_has_no_run_at_work(tmp_path):
+	with keep_idle(tmp_path) as first, keep_idle(tmp_path) as second:
+		assert first and second and not is_alive(tmp_path)
+		with pytest.raises(LockHeld, match="are being worked on"), lock(tmp_path):
+			pass
+	with lock(tmp_path), keep_idle(tmp_path) as is_idle:
+		assert not is_idle and is_alive(tmp_path)

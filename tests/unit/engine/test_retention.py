@@ -237,3 +237,13 @@ def test_no_run_starts_in_the_middle_of_it(bench, monkeypatch):
 	assert len(refused) == 1
 	with BenchLock(bench.deployments, "a-run", "", lambda name: False):
 		pass
+
+
+def test_a_run_that_cannot_be_read_keeps_what_it_has_and_stops_nobody_else(bench):
+	old, _new = put(bench, OLD, Rung.RESTORABLE), put(bench, 1, Rung.RESTORABLE)
+	damaged = bench.deployments / "20300101-000000-damaged-0000"
+	damaged.mkdir()
+	(damaged / "plan.json").write_text("{")
+	said = []
+	assert len(tidy(bench, "shop.example", now=NOW, say=said.append)) == 1 and not old.exists()
+	assert damaged.exists() and any("can't be read" in line for line in said)
