@@ -1,11 +1,12 @@
 """Rung 5: a site is started on its standby database, in private, and answers.
 
 Invariant: the standby is reached by a user of its own, which can see nothing else and is gone with the test;
-nothing of the bench's own configuration changes, nor of the site's user.
+nothing of the bench's own configuration changes, nor of the site's user. What a killed test left is removed.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,11 @@ from typing import TYPE_CHECKING, Any
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.administrator import find_administrator
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
-from press_deploy.engine.mariadb.throwaway_user import escape_database, make_throwaway_user
+from press_deploy.engine.mariadb.throwaway_user import (
+	drop_leftovers,
+	escape_database,
+	make_throwaway_user,
+)
 from press_deploy.engine.preview import LOG, open_preview, read_lines
 from press_deploy.engine.web import GOOD
 
@@ -24,11 +29,13 @@ if TYPE_CHECKING:
 PATHS = ("/api/method/ping", "/login")
 ANSWER_SECONDS, CONSOLE_SECONDS = 60, 300
 MAKING = "Making a user for"
+DIRECTORY = "boot"
 
 
 def boot(context: Context, site: str) -> dict[str, Any]:
 	"""Start the site on its standby database and ask it. Returns {"answers", "console"}. Raises `StepFailed`."""
-	standby, directory = context.standbys[site], context.run.path / "boot"
+	standby, directory = context.standbys[site], context.run.path / DIRECTORY
+	_remove_leftovers(context.run.path.parent)
 	if standby is None:
 		raise StepFailed(
 			"Starting",
@@ -45,6 +52,15 @@ def boot(context: Context, site: str) -> dict[str, Any]:
 	):
 		answers = {path: _ask(context, site, path, address, directory / LOG) for path in PATHS}
 		return {"answers": answers, "console": _check_console(context, site, directory / "sites")}
+
+
+def _remove_leftovers(runs: Path) -> None:
+	"""Remove what killed tests left in any run of this bench: configurations with the password of their user.
+
+	No other test is under way: a bench has one run at a time.
+	"""
+	for left in runs.glob(f"*/{DIRECTORY}"):
+		shutil.rmtree(left, ignore_errors=True)
 
 
 def _ask(context: Context, site: str, path: str, address: str, log: Path) -> int:
@@ -99,7 +115,8 @@ def _overrides(database: str, login: dict[str, str]) -> dict[str, Any]:
 def _let_in(config: dict[str, Any], database: str) -> Iterator[dict[str, str]]:
 	"""A user for the standby alone, as keys of a site's configuration; gone after the block.
 
-	It has the database's name: Frappe 15 takes no other user. What a killed call left is made anew.
+	It has the database's name: Frappe 15 takes no other user. What a killed call left is dropped, by
+	`drop_standby` where no other call follows.
 	"""
 	if (config.get("db_type") or "mariadb") != "mariadb":
 		yield {}
@@ -111,5 +128,7 @@ def _let_in(config: dict[str, Any], database: str) -> Iterator[dict[str, str]]:
 			"SELECT host FROM mysql.user WHERE user = %s", (config.get("db_user") or config["db_name"],)
 		)
 		hosts = [row[0] for row in cursor.fetchall()]
+		# Also from hosts that the site's user no longer comes from.
+		drop_leftovers(cursor, database)
 	with make_throwaway_user(administrator, database, hosts, escape_database(database)) as password:
 		yield {"db_user": database, "db_password": password}

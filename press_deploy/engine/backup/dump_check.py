@@ -29,6 +29,8 @@ from press_deploy.engine.progress import Progress, show_size
 # A dump of less than this share of the last one has lost something, or somebody tidied up a great deal.
 LEAST_SHARE = 0.5
 TAIL_BYTES = 4096
+# mariadb-dump on Windows writes such lines to a file that the shell opens, and some programs when they copy text.
+_WINDOWS_LINE = re.compile(rb"^--[^\n]*\r$", re.MULTILINE)
 POSTGRESQL_CLOSING_LINE = b"\n-- PostgreSQL database dump complete\n"
 
 
@@ -129,6 +131,14 @@ def _check_head(found: DumpHead, head: bytes, compression: str | None, expected:
 		raise DamagedFile("size", f"it is a {compression} of nothing: the program before it wrote nothing")
 	if found.kind == "unknown":
 		raise DamagedFile("kind", "it is no dump of a database: it does not begin as one")
+	if found.kind == "mariadb" and _WINDOWS_LINE.search(
+		head.partition(b"\nCREATE ")[0].partition(b"\nINSERT ")[0]
+	):
+		raise DamagedFile(
+			"line ends",
+			"its lines end with CR LF, as on Windows, and those of a dump with LF: it was changed when it was written or "
+			"copied → write it by mariadb-dump --result-file=FILE, and copy it as binary data",
+		)
 	if found.partial:
 		raise DamagedFile("completeness", "Frappe says in it that it is a partial backup")
 	if expected.database and found.database and found.database != expected.database:

@@ -5,9 +5,12 @@ Invariant: the file is not changed, and what could not be looked at is never cou
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pymysql
 
 from press_deploy.engine.backup.dump_check import ANYTHING, DumpFacts, Expectation, check_dump
 from press_deploy.engine.backup.dump_file import DamagedFile
@@ -17,12 +20,18 @@ from press_deploy.engine.backup.restoring import restore_mariadb, restore_sqlite
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.mariadb.server_errors import number_of
 from press_deploy.engine.progress import Progress
 
 PLAIN_NOTE = (
 	"It is not packed and has no manifest beside it, so it has no checksum: a byte that was changed inside a "
 	"value can't be seen."
 )
+# The server's numbers for a right that an account has not: a database's, a table's, a column's, one of the whole
+# server, a routine's. A login that is refused is none of them.
+_NO_RIGHT = {1044, 1142, 1143, 1227, 1370}
+# What the client says, as `client_errors` repeats it.
+_CLIENT_NUMBER = re.compile(r"\bmariadb(?: ended with exit status \d+)?: ERROR (\d+) \(")
 
 
 @dataclass
@@ -132,8 +141,19 @@ def _restore_mariadb(
 		try:
 			seen = restore_mariadb(proven.path, facts, account.server, progress=progress)
 		except DeployError as error:
-			if account.why_not or "lacks rights" not in error.why:
+			if account.why_not or _find_number(error) not in _NO_RIGHT:
 				raise
 			why = f"it needs rights on something outside of its own database: {error.why}"
 			raise DamagedFile("other databases", why) from error
 	return {**seen, "restored_by": account.why_not or "a user with rights on the scratch database alone"}
+
+
+def _find_number(error: DeployError) -> int:
+	"""The server's own number, told by what the error was raised from or, of a client program, by its words."""
+	cause = error.__cause__
+	while cause:
+		if isinstance(cause, pymysql.Error):
+			return number_of(cause)
+		cause = cause.__cause__
+	found = _CLIENT_NUMBER.search(error.why)
+	return int(found.group(1)) if found else 0

@@ -27,6 +27,8 @@ SILENT_SECONDS = 7 * 86400
 # name a definer (1064); a rule for passwords (1819).
 _NOT_MADE = {1044, 1142, 1227, 1410, 1290, 1064, 1819}
 _WITH_DEFINER = ("views", "triggers", "procedures", "functions", "events")
+# An access denied to who logs in: as where an anonymous user of that host stands before it.
+_SHUT_OUT = {1045, 1698}
 # With a binary log, the server lets nobody but its administrator make these.
 _LOGGED = ("triggers", "functions")
 
@@ -59,7 +61,27 @@ def lend_account(server: Server, objects: Mapping[str, Collection[str]]) -> Iter
 				if not error.__cause__ or number_of(error.__cause__) not in _NOT_MADE:
 					raise
 				why_not = f"{server.user} may not make users with such rights"
-		yield Account(server, why_not) if why_not else Account(server.as_user(user, password))
+			else:
+				own = server.as_user(user, password)
+				why_not = _find_obstacle(own)
+		yield Account(server, why_not) if why_not else Account(own)
+
+
+def _find_obstacle(account: Server) -> str:
+	"""Why a user that was made is of no use: the server may take it for another one. Raises `StepFailed`."""
+	anonymous = "as it does where an anonymous user may come from the same host"
+	with translate_server_errors("Proving", f"as {account.user}"):
+		try:
+			with account.session() as cursor:
+				cursor.execute("SELECT CURRENT_USER()")
+				known_as = cursor.fetchone()[0]
+		except pymysql.Error as error:
+			if number_of(error) not in _SHUT_OUT:
+				raise
+			return f"the server refuses the user that was made for it ({number_of(error)}), {anonymous}"
+	if known_as.rpartition("@")[0] == account.user:
+		return ""
+	return f"the server takes the user that was made for it for {known_as}, {anonymous}"
 
 
 def _prepare(cursor: Any, user: str, objects: Mapping[str, Collection[str]]) -> tuple[str, str]:

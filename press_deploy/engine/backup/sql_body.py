@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from press_deploy.engine.backup.sql_words import NAME, NUMBER, STRING, Unclear, Word
+from press_deploy.engine.backup.sql_refusals import PLAIN_BODY, Unclear
+from press_deploy.engine.backup.sql_words import NAME, NUMBER, STRING, Word
+
+NOT_UNDERSTOOD = "its body can't be understood"
 
 _EXPRESSION, _BLOCK = b"CASE of an expression", b"BEGIN"
 # After its head, a statement of this kind has a list of statements, which begins with the word named here.
@@ -54,7 +57,7 @@ class _Body:
 			else:
 				self._go_on(sign)
 		if self._open or self._parentheses:
-			raise Unclear("its body does not end")
+			raise Unclear("its body does not end", PLAIN_BODY)
 
 	def _sign(self, ahead: int = 0) -> bytes:
 		"""The word that comes; nothing behind the last one, and for what is part of a name."""
@@ -79,7 +82,7 @@ class _Body:
 		if not self._open:
 			raise Unclear("more than one statement stands in it")
 		if self._parentheses or top.kind == _EXPRESSION or top.head:
-			raise Unclear("its body can't be understood")
+			raise Unclear(NOT_UNDERSTOOD, PLAIN_BODY)
 		self._start = True
 
 	def _begin_statement(self, sign: bytes) -> None:
@@ -100,17 +103,17 @@ class _Body:
 		elif (sign, top.kind) == (b"UNTIL", b"REPEAT"):
 			top.head = True
 		elif sign in _KEYWORDS and sign != b"DO":
-			raise Unclear("its body can't be understood")
+			raise Unclear(NOT_UNDERSTOOD, PLAIN_BODY)
 		elif sign == b"(":
 			self._parentheses += 1
 
 	def _close(self) -> None:
 		if not self._open:
-			raise Unclear("its body can't be understood")
+			raise Unclear(NOT_UNDERSTOOD, PLAIN_BODY)
 		closed = self._open.pop()
 		if closed.kind != _BLOCK:
 			if self._sign() != closed.kind:
-				raise Unclear("its body can't be understood")
+				raise Unclear(NOT_UNDERSTOOD, PLAIN_BODY)
 			self._place += 1
 
 	def _go_on(self, sign: bytes) -> None:
@@ -123,13 +126,13 @@ class _Body:
 			if sign == b"END":
 				self._open.pop()
 			elif sign in (b"ELSEIF", b"DO", b"UNTIL"):
-				raise Unclear("its body can't be understood")
+				raise Unclear(NOT_UNDERSTOOD, PLAIN_BODY)
 		elif top.head and sign == _LEADS.get(top.kind) and not self._parentheses:
 			top.head, self._start = False, True
 		elif top.head and (top.kind, sign) == (b"REPEAT", b"END") and not self._parentheses:
 			self._close()
 		elif sign in _KEYWORDS and not (sign == b"WHEN" and top.head and top.kind == b"CASE"):
-			raise Unclear("its body can't be understood")
+			raise Unclear(NOT_UNDERSTOOD, PLAIN_BODY)
 
 	def _declare(self) -> None:
 		"""A handler is followed by a statement; what else is declared ends with its semicolon."""
@@ -149,9 +152,9 @@ class _Body:
 			self._place += 1 + (self._sign(1) == b"VALUE")
 			sign = self._sign()
 			if sign != STRING:
-				raise Unclear("its body can't be understood")
+				raise Unclear(NOT_UNDERSTOOD, PLAIN_BODY)
 		elif sign == b"NOT":
 			self._place += 1
 		elif not sign or (not sign[:1].isalpha() and sign not in (NAME, NUMBER)):
-			raise Unclear("its body can't be understood")
+			raise Unclear(NOT_UNDERSTOOD, PLAIN_BODY)
 		self._place += 1

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from press_deploy.engine.backup.sql_body import check_body
-from press_deploy.engine.backup.sql_words import NAME, NUMBER, STRING, VARIABLE, Unclear, Word, shape_of
+from press_deploy.engine.backup.sql_refusals import (
+	ONE_DATABASE,
+	OWN_DATABASE,
+	PLAIN_BODY,
+	PLAIN_SESSION,
+	PRESENT_COLLATION,
+	UTF8_SESSION,
+	Unclear,
+)
+from press_deploy.engine.backup.sql_words import NAME, NUMBER, STRING, VARIABLE, Word, shape_of
 
 OTHER_DATABASE = "it names another database"
 LEAVES = "loading it would leave its own database, and might change another"
@@ -27,6 +36,8 @@ _PLAIN = re.compile(
 	rb"|(?:DO|SELECT) SETVAL \( ` , (?:- )?0 , 0 \)|COMMIT|START TRANSACTION"
 )
 _LEAVING = re.compile(rb"USE\b|(?:CREATE|DROP|ALTER) (?:OR REPLACE )?(?:DATABASE|SCHEMA)\b")
+# The collation that a trigger, routine or event was made under, before it and behind it.
+_OF_COLLATION = re.compile(rb"ALTER DATABASE ` (?:CHARACTER SET|COLLATE)\b")
 _ABOUT_ONE = re.compile(rb"(?:CREATE|DROP|ALTER|LOCK|DO|SELECT)\b")
 _QUALIFIED = re.compile(rb"(?:^| )\. ")
 _DEFINER = rb"(?:DEFINER = `(?: @ `)? )?"
@@ -38,7 +49,9 @@ _VIEW = re.compile(
 	rb"AS (?:SELECT|WITH|VALUES|\() .*",
 	re.DOTALL,
 )  # fmt: skip
-_SEQUENCE = re.compile(rb"CREATE SEQUENCE (?:IF NOT EXISTS )?(?P<name>`)(?: (?:[A-Z]+|0|-|=))*")
+_SEQUENCE = re.compile(
+	rb"CREATE SEQUENCE (?:IF NOT EXISTS )?(?P<name>`)(?: (?:AS [A-Z]+ \( 0 \)|COMMENT = '|[A-Z]+|0|-|=))*"
+)
 _ROUTINE = re.compile(
 	rb"CREATE (?:OR REPLACE )?" + _DEFINER + rb"(?:AGGREGATE )?(?P<kind>PROCEDURE|FUNCTION) "
 	rb"(?:IF NOT EXISTS )?(?P<name>`) (?=\()"
@@ -66,8 +79,10 @@ _EVENT = re.compile(
 )  # fmt: skip
 # Tables of other engines are files of their own somewhere, or tables of other databases and servers.
 _ENGINES = {b"INNODB", b"MYISAM", b"ARIA", b"MEMORY", b"ARCHIVE", b"CSV", b"ROCKSDB", b"TOKUDB", b"MROONGA"}
-# A table that is filled by a query, or kept elsewhere.
-_NOT_IN_TABLES = {b"SELECT", b"UNION", b"CONNECTION", b"DIRECTORY", b"SONAME", b"WRAPPER"}
+_MERGED = {b"MERGE", b"MRG_MYISAM"}
+# Other tables, a directory that it names, another server.
+_ELSEWHERE = {b"UNION", b"CONNECTION", b"DIRECTORY", b"SONAME", b"WRAPPER"}
+AGAIN = "then back up again"
 _SEQUENCE_ELSEWHERE = re.compile(rb"NEXTVAL \( ` \. ` \)")
 _VALUES = re.compile(rb"\bVALUES (?!LESS THAN |IN )")
 
@@ -106,7 +121,7 @@ def recognise(words: list[Word]) -> Form:
 	"""What a statement is. Raises `Unclear`, which says why it is refused."""
 	shape = shape_of(words)
 	if _LEAVING.match(shape):
-		raise Unclear(LEAVES)
+		raise Unclear(LEAVES, PRESENT_COLLATION if _OF_COLLATION.match(shape) else ONE_DATABASE)
 	found = _recognise_routine(words, shape)
 	if found:
 		return found
@@ -125,13 +140,15 @@ def recognise(words: list[Word]) -> Form:
 			return Form(kind, _named(words, found).name)
 	if found := _TABLE.fullmatch(shape):
 		return _recognise_table(words, found)
-	raise Unclear(OTHER_DATABASE if _ABOUT_ONE.match(shape) and _QUALIFIED.search(shape) else UNKNOWN)
+	if _ABOUT_ONE.match(shape) and _QUALIFIED.search(shape):
+		raise Unclear(OTHER_DATABASE, OWN_DATABASE)
+	raise Unclear(UNKNOWN)
 
 
 def _recognise_routine(words: list[Word], shape: bytes) -> Form | None:
 	if found := _TRIGGER.match(shape):
 		if found.group("away") or found.group("elsewhere"):
-			raise Unclear(OTHER_DATABASE)
+			raise Unclear(OTHER_DATABASE, OWN_DATABASE)
 		check_body(words[_count(shape, found.end()) :])
 		table = words[_count(shape, found.start("table"))].name
 		return Form("triggers", _named(words, found).name, table)
@@ -159,7 +176,7 @@ def _find_body(words: list[Word], shape: bytes, found: re.Match[bytes]) -> int:
 	rest = shape_of(words[place:])
 	returns = _RETURNS.match(rest) if found.group("kind") == b"FUNCTION" else None
 	if found.group("kind") == b"FUNCTION" and not returns:
-		raise Unclear("what it returns can't be understood")
+		raise Unclear("what it returns can't be understood", PLAIN_BODY)
 	begin = returns.end() if returns else 0
 	end = _CHARACTERISTICS.match(rest, begin).end()  # type: ignore[union-attr]
 	return place + _count(rest, end)
@@ -169,11 +186,17 @@ def _recognise_table(words: list[Word], found: re.Match[bytes]) -> Form:
 	rest = found.group("rest")
 	# Nothing else in a table names a database, unless it is another one.
 	if _QUALIFIED.search(_SEQUENCE_ELSEWHERE.sub(b"", rest)):
-		raise Unclear(OTHER_DATABASE)
-	strange = _NOT_IN_TABLES.intersection(rest.split(b" "))
-	if strange or _VALUES.search(rest):
-		raise Unclear(f"no dump holds a table with {(strange or {b'VALUES'}).pop().decode()}")
+		raise Unclear(OTHER_DATABASE, OWN_DATABASE)
 	_check_engines(words)
+	strange = _ELSEWHERE.intersection(rest.split(b" "))
+	if strange:
+		word = min(strange).decode()
+		raise Unclear(
+			f"a table with {word} keeps its rows elsewhere", f"make it a table without {word}; {AGAIN}"
+		)
+	query = "SELECT" if b"SELECT" in rest.split(b" ") else "VALUES" if _VALUES.search(rest) else ""
+	if query:
+		raise Unclear(f"a table with {query} is filled by a query")
 	return Form("tables", _named(words, found).name, filled_elsewhere=_find_filled_elsewhere(words))
 
 
@@ -194,8 +217,19 @@ def _check_engines(words: list[Word]) -> None:
 		sign, value = [each.sign for each in (*words[place + 1 : place + 3], Word(b"", b""), Word(b"", b""))][
 			:2
 		]
-		if sign != b"=" or value not in _ENGINES:
-			raise Unclear(f"a table of engine {value.decode('utf-8', 'replace')} may be kept elsewhere")
+		if sign == b"=" and value in _ENGINES:
+			continue
+		engine = value.decode("utf-8", "replace")
+		if value in _MERGED:
+			raise Unclear(
+				f"a table of engine {engine} holds no rows of its own: it shows those of other tables, and loading one "
+				"may write into them",
+				f"replace it by a view of these tables, {AGAIN}",
+			)
+		raise Unclear(
+			f"a table of engine {engine} may be kept elsewhere",
+			f"make it an InnoDB table: ALTER TABLE … ENGINE=InnoDB, {AGAIN}",
+		)
 
 
 def _check_settings(words: list[Word]) -> None:
@@ -239,9 +273,9 @@ def _check_value(setting: str, value: Word) -> None:
 	if value.sign not in (STRING, NUMBER) and not value.sign[:1].isalpha():
 		raise Unclear(UNKNOWN)
 	if setting in _ENCODINGS and text.lower() not in _CHARACTER_SETS:
-		raise Unclear(f"with character set {text[:40]} it can't be understood reliably")
+		raise Unclear(f"with character set {text[:40]} it can't be understood reliably", UTF8_SESSION)
 	if setting == "sql_mode" and _MODES_OF_WORDS.search(text.upper()):
-		raise Unclear("with this sql_mode it can't be understood reliably")
+		raise Unclear("with this sql_mode it can't be understood reliably", PLAIN_SESSION)
 
 
 def _named(words: list[Word], found: re.Match[bytes]) -> Word:

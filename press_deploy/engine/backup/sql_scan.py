@@ -16,7 +16,8 @@ from typing import NoReturn
 
 from press_deploy.engine.backup.dump_file import DamagedFile
 from press_deploy.engine.backup.sql_forms import OTHER_DATABASE, SEVERAL, Form, recognise
-from press_deploy.engine.backup.sql_words import NotOver, Unclear, Word, split_words
+from press_deploy.engine.backup.sql_refusals import AS_WRITTEN, OWN_DATABASE, Unclear
+from press_deploy.engine.backup.sql_words import NotOver, Word, split_words
 
 CLOSING_LINE = b"-- Dump completed"
 # By then the head of an INSERT, up to VALUES, has been read: 4096 columns of 64 characters.
@@ -142,13 +143,15 @@ class SqlScanner:
 				return False
 			self._refuse(bytes(self._buffer), "it can't be understood")
 		if header.group(2):
-			self._refuse(header.group(), OTHER_DATABASE)
+			self._refuse(header.group(), OTHER_DATABASE, OWN_DATABASE)
 		self._refuse_after_end()
 		table = _decode(header.group(1))
 		self._require_fillable(table, header.group())
 		columns = set(map(_decode, _COLUMN.findall(header.group(3) or b"")))
 		if columns and self._filled_elsewhere.get(table.casefold(), frozenset()) - columns:
-			self._refuse(header.group(), "a column it leaves out may be filled from another database")
+			self._refuse(
+				header.group(), "a column it leaves out may be filled from another database", OWN_DATABASE
+			)
 		self._table, self._in_row, self._value = table, False, b""
 		self.rows.setdefault(table, 0)
 		self._remove(header.end())
@@ -227,7 +230,7 @@ class SqlScanner:
 			self._searched = end + 1
 			return True
 		except Unclear as error:
-			self._refuse(statement, str(error))
+			self._refuse(statement, str(error), error.remedy)
 		self._note(form, statement)
 		self._remove(end + len(mark))
 		self._searched = 0
@@ -258,11 +261,13 @@ class SqlScanner:
 		if self._closed:
 			raise DamagedFile("closing line", "more statements follow its closing line “-- Dump completed”")
 
-	def _refuse(self, statement: bytes, why: str) -> NoReturn:
+	def _refuse(self, statement: bytes, why: str, remedy: str = AS_WRITTEN) -> NoReturn:
 		# The beginning alone, and no value of it: a dump holds passwords.
 		head = re.split(rb"['\"\n(]", _EXECUTED.sub(b"", statement[:SHOWN_BYTES]))[0]
 		shown = " ".join(head.decode("utf-8", "replace").split())
-		raise DamagedFile("statements", f"line {self._line}: a statement in it is refused, {why}: {shown}")
+		raise DamagedFile(
+			"statements", f"line {self._line}: a statement in it is refused, {why}: {shown} → {remedy}"
+		)
 
 
 def _whole_escapes(text: bytearray) -> int:

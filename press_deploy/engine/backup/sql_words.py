@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from press_deploy.engine.backup.sql_refusals import FOR_ALL, PLAIN_BODY, Unclear
+
 # What stands for a word in the shape of a statement: names, strings, numbers and variables have one sign each.
 NAME, STRING, NUMBER, VARIABLE = b"`", b"'", b"0", b"@"
 # All servers that are supported execute a comment for these; MariaDB skips those of MySQL 5.7 and later.
@@ -24,7 +26,7 @@ _WORD = re.compile(
 	|(?P<string>'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'|"[^"\\]*(?:(?:\\.|"")[^"\\]*)*")
 	|(?P<name>`(?:[^`]|``)+`)
 	|(?P<variable>@@?[\w.$\x80-\xff]*)
-	|(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w$`\x80-\xff]|\.(?!\.)))
+	|(?P<number>(?:\d+(?:\.\d+)?|(?<=[\s(,=<>+*-])\.\d+)(?:[eE][-+]?\d+)?(?![\w$`\x80-\xff]|\.(?!\.)))
 	|(?P<word>[\w$\x80-\xff]+)
 	|(?P<sign>:=|[^'"`\\\#\x00-\x1f\x7f])
 	""",
@@ -41,10 +43,6 @@ _SIGNS = {"name": NAME, "string": STRING, "number": NUMBER, "variable": VARIABLE
 
 class NotOver(ValueError):
 	"""The text ends inside a string, a name or a comment: what was taken for its end is none."""
-
-
-class Unclear(ValueError):
-	"""Others might read this statement in another way; says why."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def split_words(statement: bytes) -> list[Word]:
 				place = attribute.end()
 				continue
 			if not _SETTING_FOR_SOME.fullmatch(statement):
-				raise Unclear("it is for some servers alone")
+				raise Unclear("it is for some servers alone", FOR_ALL)
 		if kind in ("begin", "end"):
 			if inside == (kind == "begin"):
 				raise Unclear("comments that are executed stand inside each other")
@@ -93,9 +91,9 @@ def _make_word(kind: str, text: bytes, before: list[Word]) -> Word:
 	is_after_point = bool(before) and before[-1].sign == b"."
 	is_after_digits = bool(before) and before[-1].text.isdigit() and before[-1].sign != NUMBER
 	if kind == "word" and (_NUMBER_AND_WORD.match(text) or (is_after_point and text[:1].isdigit())):
-		raise Unclear("it can't be understood")
+		raise Unclear("it can't be understood", PLAIN_BODY)
 	if text == b"." and is_after_digits:
-		raise Unclear("it can't be understood")
+		raise Unclear("it can't be understood", PLAIN_BODY)
 	return Word(_SIGNS.get(kind, text.upper()), text)
 
 

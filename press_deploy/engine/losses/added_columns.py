@@ -31,11 +31,14 @@ def find_filled(reader: Reader, pair: Pair) -> dict[str, tuple[int, object]]:
 	if not written:
 		return {}
 	digests = [reader.digest([reader.token("live", column)]) for column in written]
-	values = ", ".join(f"MIN({digest}), MAX({digest})" for digest in digests)
+	# A value too large for a packet has no digest (NULL), which only COUNT doesn't pass over.
+	values = ", ".join(f"MIN({digest}), MAX({digest}), COUNT({digest})" for digest in digests)
 	rows, *found = reader.one(f"SELECT COUNT(*), {values} {join_kept(reader, pair, 'JOIN')}")
-	ends = zip(written, found[::2], found[1::2], strict=True)
+	ends = zip(written, found[::3], found[1::3], found[2::3], strict=True)
 	return {
-		column.name: (rows, least) for column, least, most in ends if rows >= ROWS_ALIKE and least == most
+		column.name: (rows, least)
+		for column, least, most, known in ends
+		if rows >= ROWS_ALIKE and least == most and known == rows
 	}
 
 

@@ -25,6 +25,7 @@ from press_deploy.engine.mariadb.schemas import Mark, Schema, find_schema, list_
 from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
 from press_deploy.engine.mariadb.swap import Databases
+from press_deploy.engine.mariadb.throwaway_user import drop_leftovers
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.progress import Progress
 from press_deploy.engine.standby.base import StandbyDatabase
@@ -148,6 +149,8 @@ class MariaDBStandby(StandbyDatabase):
 			require_no_swap(self.swap_note, "Removing", self.name)
 			self._require_free(self.name, "Removing")
 			self._require_ours(cursor, "Removing", schemas.STANDBY, self.loaded_note)
+			# A killed test of rung 5 may have left its user, who has the standby's name and all rights on it.
+			drop_leftovers(cursor, self.name)
 			self._remove_half_made(cursor)
 			self.loaded_note.remove()
 

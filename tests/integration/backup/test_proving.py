@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pymysql
 import pytest
 from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from press_deploy.engine import backup
-from press_deploy.engine.backup import proving, restoring
+from press_deploy.engine.backup import proving, proving_account, restoring
 from press_deploy.engine.backup.dump_check import DumpFacts, check_dump
+from press_deploy.engine.backup.dump_file import unpack
 from press_deploy.engine.backup.encryption_key import check_encryption_key
 from press_deploy.engine.backup.proving import prove_file
 from press_deploy.engine.backup.proving_account import USER_PREFIX
 from press_deploy.engine.backup.restoring import PREFIX
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.mariadb import throwaway_user
+from press_deploy.engine.mariadb.client_errors import translate_client_error
 from press_deploy.engine.mariadb.dumping import dump_database
 from press_deploy.engine.mariadb.scratch_server import run_scratch_server
 from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.mariadb.server_errors import translate
 from tests.integration.backup.conftest import MakeDatabase, short_directory
 from tests.integration.backup.schema import EVERYTHING, TABLES
 from tests.support.dumps import pack_gzip, write_dump
@@ -381,6 +386,105 @@ def test_what_a_killed_proof_left_of_a_user_is_dropped_and_who_is_at_work_stays(
 		assert prove_file(put(tmp_path, write_dump()), Rung.RESTORABLE, server).is_enough
 		assert list_users(server) == [working]
 		cursor.execute(f"DROP USER {working}@localhost")
+
+
+@pytest.fixture
+def shadowed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+	"""An anonymous user of this very host stands before a user who may come from anywhere; the hosts asked for."""
+	asked, prepare = [], proving_account._prepare
+
+	def from_anywhere(*arguments: object) -> tuple[str, str]:
+		asked.append("%")
+		return "%", prepare(*arguments)[1]
+
+	monkeypatch.setattr(proving_account, "_prepare", from_anywhere)
+	with server.session() as cursor:
+		cursor.execute("CREATE USER ''@'localhost' IDENTIFIED BY 'geheim'")
+		try:
+			yield asked
+		finally:
+			cursor.execute("DROP USER ''@'localhost'")
+
+
+@pytest.mark.parametrize(
+	"password,words",
+	[("another", "refuses the user that was made for it (1045)"), ("geheim", "for it for @localhost")],
+)
+def test_where_an_anonymous_user_stands_before_it_the_account_that_was_named_restores(
+	server: Server,
+	tmp_path: Path,
+	shadowed: list[str],
+	monkeypatch: pytest.MonkeyPatch,
+	password: str,
+	words: str,
+) -> None:
+	monkeypatch.setattr(throwaway_user.secrets, "token_urlsafe", lambda size: password)
+	proven = prove_file(put(tmp_path, write_dump(FRAPPE)), Rung.RESTORABLE, server)
+	assert proven.is_enough and shadowed == ["%"], proven.as_data()
+	assert words in proven.proof.facts(Rung.RESTORABLE)["restored_by"]
+	assert len(proven.notes) == 1 and words in proven.notes[0] and "account that was named" in proven.notes[0]
+	assert not list_users(server)
+
+
+def say_as_client(number: int) -> StepFailed:
+	return translate_client_error(
+		"Loading", "a", "mariadb", 1, f"ERROR {number} (42000) at line 3: no, 'b'\n"
+	)
+
+
+def say_as_server(number: int) -> StepFailed:
+	error = translate(pymysql.OperationalError(number, "no"), "Proving", "a")
+	error.__cause__ = pymysql.OperationalError(number, "no")
+	return error
+
+
+@pytest.mark.parametrize("say", [say_as_client, say_as_server])
+@pytest.mark.parametrize("number", [1044, 1142, 1143, 1227, 1370, 1045, 1698, 1064, 2013])
+def test_only_a_right_that_is_lacking_means_that_a_dump_reaches_outside(
+	server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Callable, number: int
+) -> None:
+	asked = []
+
+	def fail(*arguments: object, **options: object) -> object:
+		asked.append(number)
+		raise say(number)
+
+	monkeypatch.setattr(proving, "restore_mariadb", fail)
+	check = "other databases" if number in (1044, 1142, 1143, 1227, 1370) else "restore"
+	refuse(put(tmp_path, write_dump(FRAPPE)), server, check, str(number))
+	assert asked == [number]
+
+
+# --- objects of another collation ---------------------------------------------------------------
+
+OBJECTS_OF_A_COLLATION = {
+	"trigger": "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.b = 1",
+	"procedure": "CREATE PROCEDURE p() SELECT 'a'",
+	"event": "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1",
+	"view": "CREATE VIEW v AS SELECT 'a' AS b",
+	"sequence": "CREATE SEQUENCE s COMMENT = 'it''s'",
+}
+
+
+@pytest.mark.parametrize("kind", OBJECTS_OF_A_COLLATION)
+def test_an_object_of_another_collation_would_change_the_database_it_came_from(
+	server: Server, make_database: MakeDatabase, tmp_path: Path, kind: str
+) -> None:
+	"""mariadb-dump writes ALTER DATABASE with the name of the live database, with and without --databases."""
+	database = make_database("CREATE TABLE a (b int)", OBJECTS_OF_A_COLLATION[kind])
+	path = tmp_path / "a.sql.zst"
+	dump_database(server, database, path)
+	assert prove_file(path, Rung.RESTORABLE, server).proof.has(Rung.WHOLE)
+	with server.session() as cursor:
+		cursor.execute(f"ALTER DATABASE {quote(database)} CHARACTER SET latin1 COLLATE latin1_bin")
+	dump_database(server, database, path)
+	alters = f"ALTER DATABASE `{database}` ".encode() in b"".join(unpack(path))
+	assert alters == (kind in ("trigger", "procedure", "event"))
+	why = prove_file(path, Rung.WHOLE, server).proof.why_not(Rung.WHOLE)
+	if alters:
+		assert "leave its own database" in why and "under the database's present collation" in why
+	else:
+		assert not why
 
 
 # --- the encryption key ------------------------------------------------------------------------

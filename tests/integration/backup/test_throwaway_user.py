@@ -7,7 +7,7 @@ import pytest
 
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.mariadb.throwaway_user import escape_database, make_throwaway_user
+from press_deploy.engine.mariadb.throwaway_user import drop_leftovers, escape_database, make_throwaway_user
 from tests.integration.backup.conftest import MakeDatabase
 
 NAME = "throwaway_50%"
@@ -50,3 +50,42 @@ def test_it_is_gone_after_a_failure_and_made_anew_after_a_kill(
 		with make_throwaway_user(server, NAME, ["localhost"], escape_database(NAME), ["NO SUCH RIGHT"]):
 			raise AssertionError("it was made")
 	assert not count_users(server)
+
+
+def make_with_lost_rights(server: Server, trouble: Exception | None) -> None:
+	"""The administrator is gone before the user can be dropped."""
+	with server.session() as cursor:
+		cursor.execute("CREATE OR REPLACE USER boss@localhost IDENTIFIED BY 'geheim'")
+		cursor.execute("GRANT ALL PRIVILEGES ON *.* TO boss@localhost WITH GRANT OPTION")
+		boss = server.as_user("boss", "geheim")
+		try:
+			with make_throwaway_user(boss, NAME, ["localhost"], escape_database(NAME)):
+				cursor.execute("DROP USER boss@localhost")
+				if trouble:
+					raise trouble
+		finally:
+			assert count_users(server) == 1
+			drop_leftovers(cursor, NAME)
+
+
+def test_what_went_wrong_is_not_hidden_by_a_user_that_can_not_be_dropped(server: Server) -> None:
+	with pytest.raises(ZeroDivisionError) as caught:
+		make_with_lost_rights(server, ZeroDivisionError())
+	(note,) = caught.value.__notes__
+	assert f"Dropping the user {NAME}" in note and "1045" in note
+	with pytest.raises(StepFailed, match=f"Dropping the user {NAME}"):
+		make_with_lost_rights(server, None)
+
+
+def test_what_a_killed_call_left_is_dropped_from_all_hosts(server: Server) -> None:
+	with server.session() as cursor:
+		for host in ("localhost", "%", "10.0.0.1"):
+			cursor.execute("CREATE USER %s@%s", (NAME, host))
+		# A name that a pattern would reach.
+		cursor.execute("CREATE OR REPLACE USER 'throwawayX50y'@'localhost' IDENTIFIED BY 'geheim'")
+		with server.as_user("throwawayX50y", "geheim").session() as limited:
+			drop_leftovers(limited, NAME)
+		assert count_users(server) == 3
+		drop_leftovers(cursor, NAME)
+		assert not count_users(server)
+		cursor.execute("DROP USER 'throwawayX50y'@'localhost'")

@@ -3,6 +3,8 @@
 import pytest
 
 from press_deploy.engine.losses import Named
+from press_deploy.engine.losses.added_columns import find_filled
+from press_deploy.engine.losses.queries import Pair
 
 TASK = "CREATE TABLE `tabTask` (name VARCHAR(140) PRIMARY KEY, title VARCHAR(140), modified VARCHAR(30))"
 ITEM = "CREATE TABLE `tabItem` (name VARCHAR(140) PRIMARY KEY, parent VARCHAR(140), parenttype VARCHAR(140))"
@@ -171,3 +173,32 @@ def test_sqlites_ways_to_write_a_default(sqlite, default):
 	assert found.other_tables == ({"tabTask": 3} if default == '"dq"' else {})
 	sqlite.execute(sqlite.after, "UPDATE `tabTask` SET added = 'x' WHERE name = 'B'")
 	assert "B" in sqlite.find().documents["Task"]["changed"].names
+
+
+def test_a_value_without_a_digest_is_not_taken_for_what_all_others_hold(mariadb):
+	"""One that is larger than a packet: MIN and MAX pass over it."""
+	mariadb.both(TASK)
+	for database in (mariadb.before, mariadb.after):
+		mariadb.insert(database, "tabTask", [(name, "", "") for name in "ABC"])
+	mariadb.execute(
+		mariadb.after,
+		ADD.format("LONGTEXT CHARACTER SET latin1"),
+		"UPDATE `tabTask` SET added = 'filled in'",
+		"UPDATE `tabTask` SET added = REPEAT('x', 5000) WHERE name = 'B'",
+	)
+	with mariadb.open() as reader:
+		(size,) = reader.one("SELECT @@GLOBAL.max_allowed_packet")
+	mariadb.execute("mysql", "SET GLOBAL max_allowed_packet = 4096")
+	try:
+		with mariadb.open() as reader:
+			live, kept = (reader.tables(database)["tabTask"] for database in (mariadb.after, mariadb.before))
+			places = (reader.place(database, "tabTask") for database in (mariadb.before, mariadb.after))
+			pair = Pair("tabTask", kept, live, *places)
+			digest = reader.digest([reader.token("live", live.columns["added"])])
+			unknown = f"SELECT COUNT(*) - COUNT({digest}) FROM {pair.live_place} AS live"
+			assert reader.one(unknown) == (1,)
+			assert find_filled(reader, pair) == {}
+	finally:
+		mariadb.execute("mysql", f"SET GLOBAL max_allowed_packet = {size}")
+	with mariadb.open() as reader:
+		assert find_filled(reader, pair) == {}

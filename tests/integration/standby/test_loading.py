@@ -237,6 +237,21 @@ def test_what_is_left_on_the_server(site: Site):
 	assert site.execute("SELECT COUNT(*) FROM tabDocType") == [(2,)]
 
 
+def test_the_user_of_a_killed_start_goes_with_the_standby(site: Site):
+	"""From all hosts, also where the standby itself is gone; a user of another name stays."""
+	site.load()
+	others = f"{site.standby.name[:-1]}_"
+	with site.server.session() as cursor:
+		for _ in range(2):
+			for host in ("localhost", "%"):
+				cursor.execute("CREATE USER %s@%s IDENTIFIED BY 'pw'", (site.standby.name, host))
+			cursor.execute("CREATE OR REPLACE USER %s@localhost", (others,))
+			site.standby.drop_standby()
+			cursor.execute("SELECT user FROM mysql.user WHERE user IN (%s, %s)", (site.standby.name, others))
+			assert cursor.fetchall() == ((others,),)
+		cursor.execute("DROP USER %s@localhost", (others,))
+
+
 def test_nothing_is_dropped_in_the_middle_of_a_swap(site: Site):
 	site.load()
 	assert killed.kill_at(24, lambda: site.standby.swap(chunk=1))

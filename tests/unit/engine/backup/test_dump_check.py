@@ -231,3 +231,18 @@ def test_a_postgresql_dump_is_whole_with_its_closing_line(tmp_path: Path) -> Non
 	assert check_dump(put(tmp_path, POSTGRES + POSTGRES_END)).kind == "postgresql"
 	assert refuse(put(tmp_path, POSTGRES)).check == "closing line"
 	assert refuse(put(tmp_path, POSTGRES + POSTGRES_END + POSTGRES)).check == "closing line"
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("expected", [EXPECTED, Expectation()])
+def test_a_dump_with_the_lines_of_windows_is_told_so(
+	tmp_path: Path, packing: str, expected: Expectation
+) -> None:
+	"""And neither taken for another site's, nor for one that was cut off."""
+	error = refuse(put(tmp_path, PACKINGS[packing](DUMP.replace(b"\n", b"\r\n"))), expected)
+	assert error.check == "line ends" and "end with CR LF" in str(error) and "--result-file" in str(error)
+
+
+def test_a_line_break_of_windows_in_a_value_is_no_line_of_the_dump(tmp_path: Path) -> None:
+	extra = "INSERT INTO `tabNote` VALUES (1,'a\r\n-- b\r\nc');\n"
+	assert check_dump(put(tmp_path, write_dump(extra=extra))).tables["tabNote"] == 1

@@ -153,6 +153,12 @@ def test_objects_are_found_by_kind(size: int) -> None:
 		("CREATE TABLE `a` LIKE `tabNote`", "no dump of one database"),
 		("CREATE TABLE `a` (b int, FOREIGN KEY (b) REFERENCES `prod`.`users` (c))", "names another database"),
 		("CREATE TABLE `a` (b int) ENGINE=MRG_MyISAM UNION=(`prod`.`users`)", "names another database"),
+		(
+			"CREATE TABLE `a` (b int) ENGINE=MRG_MyISAM INSERT_METHOD=LAST UNION=(`b`,`c`)",
+			"no rows of its own",
+		),
+		("CREATE TABLE `a` (b decimal(2,1) DEFAULT prod.5)", "names another database"),
+		("CREATE TABLE `a` (b decimal(2,1) DEFAULT prod . 5)", "names another database"),
 		("CREATE TABLE `a` (b int) ENGINE=FEDERATED", "engine FEDERATED"),
 		("CREATE TABLE `a` (b int) ENGINE=InnoDB DATA DIRECTORY='/srv'", "a table with DIRECTORY"),
 		("CREATE FUNCTION `f` RETURNS STRING SONAME 'x.so'", "no dump of one database"),
@@ -170,6 +176,8 @@ def test_a_statement_that_leaves_the_database_is_refused(statement: str, words: 
 	assert caught.value.check == "statements" and words in str(caught.value)
 	shown = "USE" if "another statement" in words else statement.lstrip("/*!0123456789 ")[:3]
 	line = write_dump({"tabNote": 2}).count(b"\n")
+	# What is to be done now.
+	assert len(str(caught.value).partition(" → ")[2]) > 20
 	assert str(caught.value).startswith(f"line {line}: ") and f": {shown}" in str(caught.value).replace(
 		"; ", ""
 	)
@@ -282,3 +290,61 @@ def test_no_value_is_repeated_in_a_message(statement: str) -> None:
 	with pytest.raises(DamagedFile) as caught:
 		scan(write_dump({}, extra=f"{statement};\n"))
 	assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+	"statement,remedy",
+	[
+		(
+			"ALTER DATABASE `shop` CHARACTER SET latin1 COLLATE latin1_bin",
+			"under the database's present collation",
+		),
+		("ALTER DATABASE `shop` COLLATE latin1_bin", "under the database's present collation"),
+		("ALTER DATABASE `shop` UPGRADE DATA DIRECTORY NAME", "of one database alone"),
+		("USE `other`", "of one database alone"),
+		("INSERT INTO `other`.`tabNote` VALUES (1,'a')", "take out of it what reaches into another database"),
+		("SET NAMES gbk", "--default-character-set=utf8mb4"),
+		("SET sql_mode='ANSI_QUOTES'", "without such an sql_mode"),
+		("CREATE TABLE `a` (b int) ENGINE=MERGE UNION=(`c`)", "by a view of these tables"),
+		("CREATE TABLE `a` (b int) ENGINE=FEDERATED", "ENGINE=InnoDB"),
+		("CREATE TABLE `a` (b int) DATA DIRECTORY='/x'", "a table without DIRECTORY"),
+		("/*!99999 SET time_zone = */ SHUTDOWN", "a MariaDB that is supported"),
+		("TRUNCATE `tabNote`", "which nobody has edited"),
+	],
+)
+def test_what_to_do_about_a_refusal_is_said(statement: str, remedy: str) -> None:
+	with pytest.raises(DamagedFile) as caught:
+		scan(write_dump({"tabNote": 2}, extra=f"{statement};\n"))
+	assert remedy in str(caught.value).partition(" → ")[2]
+
+
+@pytest.mark.parametrize("size", [1, 1 << 20])
+@pytest.mark.parametrize("number", [".5", "-.5", ".5e3", "(.5*2)", "(`b`*.25)", "0.5"])
+def test_a_number_that_begins_with_a_point_is_no_name(number: str, size: int) -> None:
+	table = f"CREATE TABLE `a` (`b` decimal(5,2) DEFAULT {number}, CHECK (`b`>.1));\n"
+	assert scan(write_dump({}, extra=table), size).rows == {"a": 0}
+
+
+@pytest.mark.parametrize(
+	"options",
+	["", " as int(11)", " as tinyint(3) unsigned", " as bigint(20) unsigned"],
+)
+def test_sequences_of_all_types_are_taken(options: str) -> None:
+	"""As MariaDB 11.5 and later write them."""
+	extra = (
+		f"CREATE SEQUENCE `s`{options} start with -1 minvalue -100 maxvalue -1 increment by -1 cache 1000 nocycle "
+		"ENGINE=InnoDB COMMENT='it\\'s (odd); `a`.`b`';\nDO SETVAL(`s`, -1, 0);\n"
+	)
+	assert scan(write_dump({"a": 1}, extra=extra)).objects == {"sequences": {"s"}}
+
+
+def test_a_table_as_mariadb_11_8_writes_it() -> None:
+	extra = (
+		"/*M!100616 SET @OLD_NOTE_VERBOSITY=@@NOTE_VERBOSITY, NOTE_VERBOSITY=0 */;\n"
+		"CREATE TABLE `a` (\n  `b` uuid NOT NULL,\n  `d` datetime(6) DEFAULT current_timestamp(6)\n) ENGINE=InnoDB;\n"
+		"SET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, @@AUTOCOMMIT=0;\nLOCK TABLES `a` WRITE;\n"
+		"/*!40000 ALTER TABLE `a` DISABLE KEYS */;\nINSERT INTO `a` VALUES\n('x','y'),\n('z',NULL);\n"
+		"/*!40000 ALTER TABLE `a` ENABLE KEYS */;\nUNLOCK TABLES;\nCOMMIT;\nSET AUTOCOMMIT=@OLD_AUTOCOMMIT;\n"
+		"/*M!100616 SET NOTE_VERBOSITY=@OLD_NOTE_VERBOSITY */;\n"
+	)
+	assert scan(write_dump({}, extra=extra)).rows == {"a": 2}
