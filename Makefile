@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MONITOR ?= 10
-WORKERS ?= 4
+# More than there are processors: most of the time, the tests wait for real services.
+WORKERS ?= 6
 
 .PHONY: demo test lint bench clean
 

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def take_picture(bench: PracticeBench) -> Picture:
 def quick_plan(bench: PracticeBench, release: str, **overrides: Any) -> PlanSpec:
 	"""A plan that runs through in seconds, for the many runs of the crash matrix."""
 	overrides = {**QUICK, **overrides}
-	monitor = {"seconds": 1.0, "interval_seconds": 0.2, "baseline_seconds": 1.0, "minimum_samples": 1}
+	monitor = {"seconds": 0.4, "interval_seconds": 0.2, "baseline_seconds": 1.0, "minimum_samples": 1}
 	return bench.plan(release, 1.0, **{"monitor": monitor, **overrides})
 
 
@@ -148,8 +149,8 @@ def reset(bench: PracticeBench, pristine: Path) -> None:
 	bench.helper.reload("web")
 	if git(bench, "symbolic-ref", "-q", "--short", "HEAD") != "main" or bench.served_version() != "1.0.0":
 		git(bench, "checkout", "--quiet", "--force", "main")
-		restart(bench, "web")
-		restart(bench, "workers")
+		with ThreadPoolExecutor() as both:
+			list(both.map(lambda role: restart(bench, role), ("web", "workers")))
 	wait_until(lambda: bench.served_version() == "1.0.0", "the bench as it was built")
 
 

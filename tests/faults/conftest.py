@@ -14,6 +14,7 @@ from moto.server import ThreadedMotoServer
 from press_deploy.demo.build import build_bench
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.snapshots.aws import Aws
 from press_deploy.engine.state import State, load_state
 from tests.faults.bench_state import backup_settings, create_run, quick_plan, reset, resume, write
 
@@ -76,6 +77,8 @@ def volume(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 	monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
 	monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "aws-secret")
 	monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+	# This provider lists a snapshot as soon as it has one.
+	monkeypatch.setattr(Aws, "settle_seconds", 0.2)
 	server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
 	server.start()
 	try:

@@ -159,13 +159,12 @@ def test_a_worker_older_than_the_configuration_counts_against_it(bench):
 			end_group(master)
 
 
-def test_it_reloads_and_looks_until_it_is_so(bench, monkeypatch):
+def test_it_reloads_and_looks_until_it_is_so(bench):
 	services, web = FakeServices(), FakeWeb(GOOD, REFUSED, MAINTENANCE)
 	MaintenanceObserver(bench, services, web).wait_until([SITE], CLOSED)
 	assert services.reloaded == [WEB] and web.asked >= 2 + maintenance.MINIMUM_ANSWERS
-	monkeypatch.setattr(maintenance, "OBSERVE_SECONDS", 0.2)
 	web = FakeWeb(GOOD)
-	MaintenanceObserver(bench, services, web).wait_until([SITE], CLOSED)
+	MaintenanceObserver(bench, services, web).wait_until([SITE], CLOSED, seconds=0.2)
 	assert web.asked > 1
 
 
