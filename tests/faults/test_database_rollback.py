@@ -123,6 +123,21 @@ def test_a_release_that_did_not_migrate_can_take_its_database_back(bench: Practi
 	assert_in_order(bench, run)
 
 
+def test_without_a_standby_a_plan_may_still_want_a_person(bench: PracticeBench) -> None:
+	settings = {**backup_settings(bench), "required_rung": 3, "automatic_rollback": False}
+	run = create_run(bench, quick_plan(bench, "migrating-bad", migrate="always", backup=settings))
+	before = take_picture(bench)
+	assert resume(bench, run) is State.WAITING, load_state(run).reason
+	assert "lets no database go back by itself" in load_state(run).waiting["reason"]
+	put_request(run, "go", "admin", "on with it")
+	assert resume(bench, run) is State.WAITING
+	put_request(run, "rollback", "admin", "back with it")
+	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
+	state = assert_in_order(bench, run)
+	assert state.before("rollback-database")["sites"][SITE]["how"] == "restore"
+	assert take_picture(bench) == before
+
+
 def test_two_rollbacks_at_once_are_one(bench: PracticeBench, live: RunDirectory) -> None:
 	shown = list_losses(Bench.open(bench.path), live)
 	assert go_back(bench, live, approves=shown["sha256"]) is State.ROLLED_BACK

@@ -52,6 +52,9 @@ class LostDocuments(Step):
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		waiting = self._choose_listed(context)
 		if not waiting:
+			if context.state.rollback["by"] is None and not context.spec.backup.automatic_rollback:
+				reason = "the plan lets no database go back by itself, and what would be lost can't be listed"
+				raise WaitForPerson(reason, when_nobody_decides="wait", accepts_go=False)
 			return {"found": "nothing is to be compared"}
 		listed = describe_all(find_all(waiting))
 		shown = context.state.losses
