@@ -25,7 +25,7 @@ from press_deploy.engine.requests import check_approval, put_request
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.state import Phase, RunState, State, load_state
 from press_deploy.engine.steps.base import Observation, Step
-from press_deploy.engine.steps.rollback_database import check_listable
+from press_deploy.engine.steps.rollback_losses import check_listable
 from press_deploy.engine.waiting import leave_waiting
 
 # In these phases no visitor may get through.

@@ -18,7 +18,7 @@ from press_deploy.engine.steps.deploy import Maintenance, PauseJobs
 from press_deploy.engine.steps.install import RESTART_SECONDS, Restart, Stabilise
 from press_deploy.engine.steps.prepare import Announce
 from press_deploy.engine.steps.release import Open
-from press_deploy.engine.steps.rollback_database import open_all_former_data
+from press_deploy.engine.steps.rollback_losses import open_all_former_data
 from press_deploy.engine.web import GOOD
 
 if TYPE_CHECKING:

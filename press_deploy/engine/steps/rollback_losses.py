@@ -1,0 +1,172 @@
+"""What users would lose, and have lost, when a database goes back: shown, approved, exported.
+
+Invariant: data that users may have written since the backup leaves the live database only after a person
+approved exactly the list of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from press_deploy.engine.errors import DeployError, Refused
+from press_deploy.engine.interrupts import WaitForPerson
+from press_deploy.engine.losses import export, find_losses
+from press_deploy.engine.losses.of_run import describe_all, find_all, open_former
+from press_deploy.engine.standby.base import StandbyDatabase
+from press_deploy.engine.standby.finding import find_standbys
+from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.backup import LoadStandby
+from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.rollback_database import SWAP, RollbackDatabase
+from press_deploy.engine.steps.standby_of_run import can_be_made_again, is_listable, is_swapped, make_again
+
+if TYPE_CHECKING:
+	from press_deploy.engine.bench import Bench
+	from press_deploy.engine.context import Context
+	from press_deploy.engine.run_directory import RunDirectory
+	from press_deploy.engine.state import RunState
+
+
+class LostDocuments(Step):
+	"""Where users may have worked since the backup: a person approves what would be lost, behind closed doors."""
+
+	name, title, phase = "lost-documents", "What would be lost", Phase.ROLLBACK
+
+	def skip_reason(self, context: Context) -> str | None:
+		if not context.state.rolls_database_back:
+			return "the database stays as it is"
+		state = context.state
+		# While a run was left to people, one of them may have opened the sites by hand.
+		if state.was_opened or state.was_left or not context.spec.backup.automatic_rollback:
+			return None
+		return "nobody could write since the final backup, and the plan lets the database go back by itself"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		waiting = self._choose_listed(context)
+		if not waiting:
+			if context.state.rollback["by"] is None and not context.spec.backup.automatic_rollback:
+				reason = "the plan lets no database go back by itself, and what would be lost can't be listed"
+				raise WaitForPerson(reason, when_nobody_decides="wait", accepts_go=False)
+			return {"found": "nothing is to be compared"}
+		listed = describe_all(find_all(waiting))
+		shown = context.state.losses
+		if shown is None or shown["sha256"] != listed["sha256"]:
+			context.journal.append("losses", listed)
+		for line in listed["lines"]:
+			context.log(line)
+		if not listed["total"]:
+			return {"found": "nothing"}
+		if by := context.state.approval_of(listed["sha256"]):
+			return {
+				"approved_by": by,
+				"sha256": listed["sha256"],
+				"found": f"{by} approved: {listed['summary']}",
+			}
+		may_stay = context.state.may_stay_as_it_is
+		raise WaitForPerson(
+			f"rolling the database back would lose: {listed['summary']}",
+			when_nobody_decides="keep" if may_stay else "wait",
+			accepts_go=may_stay,
+			approve=listed["sha256"],
+		)
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		return Observation(result is not None, (result or {}).get("found", "to be listed again"))
+
+	def _choose_listed(self, context: Context) -> dict[str, StandbyDatabase | None]:
+		"""Not those that an earlier rollback has swapped already: what is live there stays live."""
+		waiting = {site: each for site, each in context.standbys.items() if not is_swapped(each)}
+		if context.state.was_opened:
+			return waiting
+		for site in [site for site, standby in waiting.items() if not is_listable(standby)]:
+			if can_be_made_again(context, site):
+				make_again(context, site)
+				continue
+			# The run opened nothing; it must not stay closed for want of a list that is only a precaution.
+			context.note(
+				f"Without a standby database nobody can say what was written on {site} since the final backup; "
+				"what is replaced is kept"
+			)
+			del waiting[site]
+		return waiting
+
+
+class ExportLosses(Step):
+	"""Keep the rows that are not live any more, so that people can enter or import them again."""
+
+	name, title, phase = "export-losses", "Export what was lost", Phase.ROLLBACK
+
+	def skip_reason(self, context: Context) -> str | None:
+		if _swapped_sites(context):
+			return None
+		restored = context.state.before(RollbackDatabase.name)
+		return (
+			"without a standby there is nothing to compare" if restored else "the database stayed as it was"
+		)
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		try:
+			return self._export(context)
+		except (DeployError, OSError) as error:
+			# The sites are open and healthy again; what is lost lies in quarantine, list or no list.
+			context.note(f"{self.title}: {error}")
+			return {"found": f"not exported: {error}. Everything is still in quarantine"}
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		return Observation(result is not None, (result or {}).get("found", "to be exported again"))
+
+	def _export(self, context: Context) -> dict[str, Any]:
+		losses, files = {}, []
+		for site in _swapped_sites(context):
+			if site not in context.former:
+				context.note(
+					f"What was lost on {site} is listed against what users have written since it is open."
+				)
+				open_former_data(context, site)
+			reader, former, replaced = context.former[site]
+			losses[site] = find_losses(reader, former, replaced)
+			files += export(losses[site], reader, former, replaced, context.run.losses / site)
+		listed = describe_all(losses)
+		context.journal.append("losses", {**listed, "files": [str(file) for file in files]})
+		return {"files": len(files), "found": f"{listed['summary']}; with their rows in {context.run.losses}"}
+
+
+def check_listable(bench: Bench, run: RunDirectory, state: RunState, database: bool) -> None:
+	"""Before sites that are open are closed for it: raise `Refused` where the rollback could not go on."""
+	if not state.was_announced("maintenance") or not (database or state.was_announced("migrate")):
+		return
+	for site, standby in find_standbys(bench, run, run.read_plan().site_names).items():
+		is_closed = bool(bench.read_config(site).get("maintenance_mode"))
+		if (is_closed and not state.was_opened) or is_listable(standby):
+			continue
+		raise Refused(
+			"Rolling back",
+			f"run {run.name}",
+			f"the database of {site} would go back, and without its standby nobody can say what would be lost",
+			f"nothing was changed, the site is {'in maintenance' if is_closed else 'open'}; "
+			+ (
+				"restore a backup by hand"
+				if standby is None or not state.is_done(LoadStandby.name)
+				else f"make it again first: press-deploy standby --load {run.name}"
+			),
+		)
+
+
+def open_all_former_data(context: Context) -> None:
+	"""Before the sites are opened: see the data of before as it is now, for the list that is made afterwards."""
+	for site in _swapped_sites(context):
+		try:
+			open_former_data(context, site)
+		except (DeployError, OSError) as error:
+			context.log(f"The former data of {site} can't be looked at yet: {error}")
+
+
+def open_former_data(context: Context, site: str) -> None:
+	backup_of, final = context.backup_of(site), context.final_backup_of(site)
+	opened = open_former(context.standbys[site], backup_of, final)
+	context.former[site] = context.open_resources.enter_context(opened)
+
+
+def _swapped_sites(context: Context) -> list[str]:
+	ways = context.state.before(RollbackDatabase.name).get("sites", {})
+	return [site for site, way in ways.items() if way["how"] == SWAP]

@@ -1,0 +1,41 @@
+"""What the standby of a run is good for when its database goes back, and how one that was lost is made again.
+
+Invariant: a final backup that is only a difference never goes without the standby that it was brought into.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from press_deploy.engine import backup
+from press_deploy.engine.standby.base import StandbyDatabase
+from press_deploy.engine.steps.backup import FinalBackup, LoadStandby
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+
+
+def is_listable(standby: StandbyDatabase | None) -> bool:
+	"""Whether it can be compared with what is live, or is live already."""
+	return standby is not None and (standby.is_loaded() or standby.is_swap_begun())
+
+
+def is_swapped(standby: StandbyDatabase | None) -> bool:
+	"""Whether what is live may be the backup already: a swap that was begun is completed, not listed."""
+	return standby is not None and standby.is_swap_begun()
+
+
+def make_again(context: Context, site: str) -> None:
+	"""Make a standby that was lost again, as the final backup left it. Raises `StepFailed`."""
+	final = context.final_backup_of(site) if context.state.is_done(FinalBackup.name) else None
+	meter = context.measure(f"{site}, making the standby database again")
+	context.standbys[site].rebuild(context.backup_of(site), final, meter)
+	context.note(f"The standby database of {site} was lost; it was made again from the backups.")
+
+
+def can_be_made_again(context: Context, site: str) -> bool:
+	"""A final backup that is whole in itself was made because there was no standby, and is imported instead."""
+	had_one = context.state.is_done(LoadStandby.name) and not backup.is_verified(
+		context.final_backup_of(site)
+	)
+	return had_one and context.standbys[site] is not None
