@@ -22,12 +22,12 @@ from press_deploy.demo.command import awake
 from press_deploy.demo.command import demo as show_demo
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import Refused
+from press_deploy.engine.execution import ask_to_roll_back, execute, roll_back
 from press_deploy.engine.lock import is_alive
 from press_deploy.engine.plan import PLAN_SIZE_LIMIT, parse_plan
 from press_deploy.engine.report import write_report
 from press_deploy.engine.requests import put_request
 from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.runner import ask_to_roll_back, execute, roll_back
 from press_deploy.engine.state import EXIT_CODES, UNFINISHED, State, load_state
 from press_deploy.engine.summary import summarise
 

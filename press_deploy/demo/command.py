@@ -99,7 +99,7 @@ def _deploy(
 	"""One run; returns its end and where its report is."""
 	# Late, for the terminal is of no use to those who only want a practice bench.
 	from press_deploy.cli.terminal import TerminalListener
-	from press_deploy.engine.runner import execute
+	from press_deploy.engine.execution import execute
 
 	run = RunDirectory.create(bench.path, bench.plan(release, monitor_seconds))
 	state = execute(Bench.open(bench.path), run, listeners=[TerminalListener()])

@@ -18,12 +18,12 @@ import psutil
 
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.execution import execute
 from press_deploy.engine.lock import is_alive, read_owner
 from press_deploy.engine.plan import PlanSpec
 from press_deploy.engine.processes import end_processes_of
 from press_deploy.engine.programs import RUN_VARIABLE
 from press_deploy.engine.run_directory import RunDirectory, list_runs
-from press_deploy.engine.runner import execute
 from press_deploy.engine.state import RunState, State, load_state
 from tests.support.practice_bench import git, query, restart, wait_until
 

@@ -14,9 +14,9 @@ import sys
 
 from press_deploy.engine import context, maintenance
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.execution import execute
 from press_deploy.engine.journal import Record
 from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.runner import execute
 from press_deploy.engine.state import RunState
 from press_deploy.engine.steps import Step
 

@@ -16,8 +16,8 @@ from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine import maintenance, services
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import JournalDamaged, LockHeld, Refused
+from press_deploy.engine.execution import execute, roll_back
 from press_deploy.engine.maintenance import MaintenanceObserver
-from press_deploy.engine.runner import execute, roll_back
 from press_deploy.engine.state import State, load_state
 from press_deploy.engine.steps import install
 from tests.faults.bench_state import (

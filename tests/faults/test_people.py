@@ -7,8 +7,8 @@ import pytest
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine import steps
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.execution import roll_back
 from press_deploy.engine.requests import put_request
-from press_deploy.engine.runner import roll_back
 from press_deploy.engine.state import State, load_state
 from tests.faults.bench_state import (
 	HANG_SECONDS,

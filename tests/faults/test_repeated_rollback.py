@@ -13,10 +13,10 @@ import pytest
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import Refused
+from press_deploy.engine.execution import roll_back
 from press_deploy.engine.losses.of_run import list_losses
 from press_deploy.engine.requests import put_request
 from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.runner import roll_back
 from press_deploy.engine.standby.finding import find_standby
 from press_deploy.engine.state import State, load_state
 from press_deploy.engine.steps import install

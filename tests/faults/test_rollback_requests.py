@@ -8,9 +8,9 @@ from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine import steps
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import Refused
+from press_deploy.engine.execution import ask_to_roll_back, roll_back
 from press_deploy.engine.requests import put_request
 from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.runner import ask_to_roll_back, roll_back
 from press_deploy.engine.state import State, load_state
 from tests.faults.bench_state import (
 	assert_in_order,

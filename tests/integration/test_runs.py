@@ -10,7 +10,7 @@ import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.runner import execute
+from press_deploy.engine.execution import execute
 from press_deploy.engine.state import State, load_state
 from press_deploy.engine.summary import summarise
 from tests.faults.bench_state import (
