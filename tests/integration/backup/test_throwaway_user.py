@@ -72,7 +72,7 @@ def test_what_went_wrong_is_not_hidden_by_a_user_that_can_not_be_dropped(server:
 	with pytest.raises(ZeroDivisionError) as caught:
 		make_with_lost_rights(server, ZeroDivisionError())
 	(note,) = caught.value.__notes__
-	assert f"Dropping the user {NAME}" in note and "1045" in note
+	assert f"Dropping the user {NAME}" in note and "Access denied for user 'boss'" in note
 	with pytest.raises(StepFailed, match=f"Dropping the user {NAME}"):
 		make_with_lost_rights(server, None)
 
