@@ -12,7 +12,6 @@ import click
 
 from press_deploy.cli.guard import bench_option, translate_errors
 from press_deploy.engine.backup.catalogue import back_up_site, find_backups
-from press_deploy.engine.backup.manifest import is_verified
 from press_deploy.engine.backup.rungs import Proof
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import InputError, Refused
@@ -26,6 +25,7 @@ from press_deploy.engine.standby import list_databases
 from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.finding import find_standbys
 from press_deploy.engine.state import RunState, State, load_state
+from press_deploy.engine.steps.standby_of_run import had_standby, rebuild
 
 
 @click.command()
@@ -135,14 +135,12 @@ def _load(bench: Bench, run: RunDirectory) -> None:
 	doing = "Making again the standby of"
 	with _at_rest(bench, run, doing) as state:
 		for site, each in _find_all(bench, run).items():
-			final = run.backup / "final" / site if state.is_done("final-backup") else None
-			if not state.is_done("standby") or (final and is_verified(final)):
+			if not had_standby(run, state, site):
 				raise Refused(doing, f"{site}, run {run.name}", "it had none", "restore its backup by hand")
 			if each.is_swap_begun():
 				click.echo(f"{site}: swapped already, so there is nothing to load")
 				continue
-			meter = ProgressMeter(click.echo)
-			found = each.rebuild(run.backup / site, final, meter)
+			found = rebuild(each, run, state, ProgressMeter(click.echo))
 			click.echo(f"{site}: {Path(each.name).name} is loaded, {found['tables']} tables")
 
 

@@ -103,7 +103,7 @@ class Context:
 		return self.run.backup / site
 
 	def final_backup_of(self, site: str) -> Path:
-		return self.run.backup / "final" / site
+		return self.run.final_backup_of(site)
 
 	@cached_property
 	def standbys(self) -> dict[str, StandbyDatabase | None]:

@@ -1,7 +1,8 @@
 """What may go when its time is over: backups, standby databases, quarantines.
 
-Invariant: nothing of a run that is unfinished or ended Fatal, nothing while a run is followed up, never the
-last backup of a site that is proven, and no quarantine that was not exported; what can't be told is kept.
+Invariant: nothing of a run that is unfinished, or that ended Fatal and still keeps databases; nothing while a
+run is followed up, never the last backup of a site that is proven, and no quarantine that was not exported.
+What can't be told is kept.
 """
 
 from __future__ import annotations

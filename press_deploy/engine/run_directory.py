@@ -108,6 +108,10 @@ class RunDirectory:
 	def backup(self) -> Path:
 		return self.path / "backup"
 
+	def final_backup_of(self, site: str) -> Path:
+		"""The backup that was taken behind maintenance, or what it adds to the one before."""
+		return self.backup / "final" / site
+
 	@property
 	def losses(self) -> Path:
 		"""After a rollback of the database: the documents that are not live any more, with their rows."""

@@ -5,10 +5,13 @@ Invariant: a final backup that is only a difference never goes without the stand
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine import backup
+from press_deploy.engine.progress import Progress
+from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.standby.base import StandbyDatabase
+from press_deploy.engine.state import RunState
 from press_deploy.engine.steps.backup import FinalBackup, LoadStandby
 
 if TYPE_CHECKING:
@@ -26,16 +29,24 @@ def is_swapped(standby: StandbyDatabase | None) -> bool:
 
 
 def make_again(context: Context, site: str) -> None:
-	"""Make a standby that was lost again, as the final backup left it. Raises `StepFailed`."""
-	final = context.final_backup_of(site) if context.state.is_done(FinalBackup.name) else None
+	"""Make a standby that was lost again, and note it. Raises `StepFailed`."""
 	meter = context.measure(f"{site}, making the standby database again")
-	context.standbys[site].rebuild(context.backup_of(site), final, meter)
+	rebuild(context.standbys[site], context.run, context.state, meter)
 	context.note(f"The standby database of {site} was lost; it was made again from the backups.")
 
 
-def can_be_made_again(context: Context, site: str) -> bool:
+def rebuild(
+	standby: StandbyDatabase, run: RunDirectory, state: RunState, progress: Progress
+) -> dict[str, Any]:
+	"""Make it again as the final backup left it, where there is one: {"tables"}. Raises `StepFailed`."""
+	final = run.final_backup_of(standby.site) if state.is_done(FinalBackup.name) else None
+	return standby.rebuild(run.backup / standby.site, final, progress)
+
+
+def had_standby(run: RunDirectory, state: RunState, site: str) -> bool:
 	"""A final backup that is whole in itself was made because there was no standby, and is imported instead."""
-	had_one = context.state.is_done(LoadStandby.name) and not backup.is_verified(
-		context.final_backup_of(site)
-	)
-	return had_one and context.standbys[site] is not None
+	return state.is_done(LoadStandby.name) and not backup.is_verified(run.final_backup_of(site))
+
+
+def can_be_made_again(context: Context, site: str) -> bool:
+	return context.standbys[site] is not None and had_standby(context.run, context.state, site)
