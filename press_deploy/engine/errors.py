@@ -21,11 +21,16 @@ from __future__ import annotations
 SHOWN_VALUE_LENGTH = 80
 
 
+def encodable(text: str) -> str:
+	"""The text with `\\udce9` for each byte of a file's name that is no UTF-8, so that it can be written down."""
+	return text.encode("utf-8", "backslashreplace").decode()
+
+
 class DeployError(Exception):
 	"""`doing` something to `what` failed: `why`; `remedy` is what the reader does now."""
 
 	def __init__(self, doing: str, what: str, why: str, remedy: str = ""):
-		self.doing, self.what, self.why, self.remedy = doing, what, why, remedy
+		self.doing, self.what, self.why, self.remedy = map(encodable, (doing, what, why, remedy))
 		super().__init__(str(self))
 
 	def __str__(self) -> str:

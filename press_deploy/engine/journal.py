@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from press_deploy.engine import durable
-from press_deploy.engine.errors import JournalDamaged, JournalError
+from press_deploy.engine.errors import JournalDamaged, JournalError, encodable
 from press_deploy.engine.plan import canonical_json
 
 SCHEMA_VERSION = 1
@@ -72,7 +72,7 @@ class Journal:
 			"time": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
 			"previous": self._last_hash,
 			"event": event,
-			"data": data or {},
+			"data": _encodable(data or {}),
 		}
 		digest = hash_fields(fields)
 		self._write(canonical_json({**fields, "hash": digest}).encode() + b"\n")
@@ -153,6 +153,15 @@ def read_journal(path: Path) -> Iterator[Record]:
 def hash_fields(fields: dict[str, Any]) -> str:
 	"""SHA-256 of a record's fields without its hash."""
 	return hashlib.sha256(canonical_json(fields).encode()).hexdigest()
+
+
+def _encodable(data: Any) -> Any:
+	"""The same data, of which every text can be written: a file's name may be no text at all."""
+	if isinstance(data, dict):
+		return {_encodable(key): _encodable(value) for key, value in data.items()}
+	if isinstance(data, list | tuple):
+		return [_encodable(value) for value in data]
+	return encodable(data) if isinstance(data, str) else data
 
 
 def _whole_lines(path: Path) -> list[bytes]:
