@@ -98,7 +98,7 @@ def losses(run: str, bench_path: str, as_json: bool) -> None:
 		click.echo(line)
 	if not found["total"]:
 		click.echo("Nothing would be lost.")
-	click.echo(f"press-deploy rollback {run} --bench {bench.path} --database --approve {found['sha256']}")
+	click.echo(bench.command_to_type("rollback", run, "--database", "--approve", found["sha256"]))
 
 
 def _drop(bench: Bench, run: RunDirectory, although_fatal: bool) -> None:
@@ -111,7 +111,7 @@ def _drop(bench: Bench, run: RunDirectory, although_fatal: bool) -> None:
 				doing,
 				f"run {run.name}",
 				"it ended Fatal: what users wrote may be in its quarantine alone, and its rollback still needs both",
-				f"complete it: press-deploy rollback {run.name} --bench {bench.path}; if the site was mended by hand "
+				f"complete it: {bench.command_to_type('rollback', run.name)}; if the site was mended by hand "
 				"instead, and nobody needs what is in them: --although-fatal",
 			)
 		standbys = _find_all(bench, run)
@@ -122,7 +122,7 @@ def _drop(bench: Bench, run: RunDirectory, although_fatal: bool) -> None:
 					doing,
 					f"{site}, run {run.name}",
 					"a swap of its databases was begun and not finished, and needs all of them",
-					f"complete it: press-deploy rollback {run.name} --bench {bench.path} --database",
+					f"complete it: {bench.command_to_type('rollback', run.name, '--database')}",
 				)
 		for site, each in standbys.items():
 			each.drop_standby()

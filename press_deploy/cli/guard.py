@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,8 +17,20 @@ import click
 from press_deploy.engine.errors import DeployError, InputError, LockHeld, Refused
 
 FAILED, BAD_USAGE = 1, 2
+
+
+def find_own_bench() -> str:
+	"""The bench that this program is installed on; else the present directory."""
+	bench = Path(sys.prefix).parent
+	return str(bench) if (bench / "apps").is_dir() and (bench / "sites").is_dir() else "."
+
+
 bench_option = click.option(
-	"--bench", "bench_path", default=".", show_default="this directory", help="The bench's directory."
+	"--bench",
+	"bench_path",
+	default=find_own_bench,
+	show_default="the one this program is installed on, else this directory",
+	help="The bench's directory.",
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from press_deploy.cli.guard import bench_option
 from press_deploy.helper import __main__ as daemon
 from press_deploy.helper.client import HelperClient, find_bench_name, find_socket
 from press_deploy.helper.discovery import discover
@@ -18,14 +19,6 @@ from press_deploy.helper.errors import HelperError
 from press_deploy.helper.install import install as install_helper
 from press_deploy.helper.install import uninstall as uninstall_helper
 from press_deploy.helper.practice import write_practice_configuration
-
-bench_option = click.option(
-	"--bench",
-	"bench_path",
-	required=True,
-	type=click.Path(exists=True, file_okay=False),
-	help="The bench's directory.",
-)
 
 
 def translate_errors(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from press_deploy.engine.bench import Bench
 from press_deploy.engine.journal import Record
 from press_deploy.engine.state import UNFINISHED, RunState, State
 from press_deploy.engine.steps import Step
@@ -151,37 +155,39 @@ def show_summary(console: Console, summary: dict) -> None:
 
 def what_now(summary: dict) -> list[str]:
 	"""What a person can do about a run that isn't over and has nobody at work on it."""
-	state, place = State(summary["state"]), f"{summary['run']} --bench {summary['bench']}"
+	state, command = State(summary["state"]), partial(_command, summary)
 	if state is State.FATAL:
-		return [f"→ mend the cause, then: press-deploy rollback {place}"]
+		return [f"→ mend the cause, then: {command('rollback')}"]
 	if state not in UNFINISHED or summary["alive"]:
 		return []
 	if state is State.WAITING:
-		return _who_decides(summary["waiting"], place, closed=summary["closed"])
+		return _who_decides(summary["waiting"], command, closed=summary["closed"])
 	if state is State.PENDING:
-		return [f"→ not begun; start it: press-deploy resume {place}"]
+		return [f"→ not begun; start it: {command('resume')}"]
 	return [
 		"No runner is at work on this run. With a helper it is resumed when its lease expires, in 30 s at most.",
-		f"→ press-deploy resume {place}",
-		f"→ press-deploy rollback {place}",
+		f"→ {command('resume')}",
+		f"→ {command('rollback')}",
 	]
 
 
-def _who_decides(waiting: dict, place: str, *, closed: bool) -> list[str]:
+def _who_decides(waiting: dict, command: Callable[..., str], *, closed: bool) -> list[str]:
 	deadline = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(waiting["deadline"]))
 	follows = {"roll_back": "it is rolled back", "keep": "the sites are opened again as they are"}
 	follow = follows.get(waiting["when_nobody_decides"])
 	lines = [f"If nobody decides until {deadline} UTC, {follow}."] if follow else []
 	if waiting.get("approve"):
-		lines.append(
-			f"→ approve what is lost: press-deploy decide {place} approve --list {waiting['approve']}"
-		)
-		keep = [f"→ give the rollback up: press-deploy decide {place} go"] if waiting["accepts_go"] else []
+		lines.append(f"→ approve what is lost: {command('decide', 'approve', '--list', waiting['approve'])}")
+		keep = [f"→ give the rollback up: {command('decide', 'go')}"] if waiting["accepts_go"] else []
 		return [*lines, *keep]
 	if waiting["accepts_go"]:
-		return [*lines, f"→ press-deploy decide {place} go", f"→ press-deploy decide {place} no-go"]
-	keep = [] if closed else [f"→ keep the release as it is: press-deploy decide {place} go"]
-	return [*lines, f"→ press-deploy rollback {place}", *keep]
+		return [*lines, f"→ {command('decide', 'go')}", f"→ {command('decide', 'no-go')}"]
+	keep = [] if closed else [f"→ keep the release as it is: {command('decide', 'go')}"]
+	return [*lines, f"→ {command('rollback')}", *keep]
+
+
+def _command(summary: dict, command: str, *more: str) -> str:
+	return Bench(Path(summary["bench"])).command_to_type(command, summary["run"], *more)
 
 
 def _short(commit: str | None) -> str:

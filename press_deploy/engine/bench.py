@@ -8,6 +8,7 @@ What a bench does differently from Frappe's (the practice bench does) stands in 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,6 +67,14 @@ class Bench:
 		"""The interpreter of the bench's environment; the practice bench has none of its own."""
 		own = self.path / "env" / "bin" / "python"
 		return str(own) if own.exists() else sys.executable
+
+	def command_to_type(self, *words: str) -> str:
+		"""The `press-deploy` command for this bench, as a person can paste it at any prompt."""
+		own = self.path / "env" / "bin" / "press-deploy"
+		if own.exists():
+			# It knows the bench that it is installed on.
+			return shlex.join([str(own), *words])
+		return shlex.join(["press-deploy", *words, "--bench", str(self.path)])
 
 	@cached_property
 	def descriptor(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import LockHeld
 
 FILE_NAME = "lock.json"
@@ -38,6 +39,7 @@ class BenchLock:
 	"""The lock of a bench's deployments directory, to be used as a context manager."""
 
 	def __init__(self, deployments: Path, run: str, reason: str, is_unfinished: Callable[[str], bool]):
+		self._bench = Bench(deployments.parent)
 		self._path = deployments / FILE_NAME
 		self._owner = Owner(
 			run, reason, os.getpid(), datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -55,11 +57,11 @@ class BenchLock:
 			if not is_alive(self._path.parent):
 				found = "backups or standby databases are being worked on"
 				raise LockHeld("Locking", "the bench", found, "wait until that is done, then try again")
-			raise _held(owner, alive=True)
+			raise _held(self._bench, owner, alive=True)
 		owner = read_owner(self._path.parent)
 		if owner and owner.run != self._owner.run and self._is_unfinished(owner.run):
 			self._release()
-			raise _held(owner, alive=False)
+			raise _held(self._bench, owner, alive=False)
 		self._write(json.dumps(asdict(self._owner)))
 		return self
 
@@ -142,18 +144,17 @@ def keep_idle(deployments: Path) -> Iterator[bool]:
 		os.close(descriptor)
 
 
-def _held(owner: Owner | None, alive: bool) -> LockHeld:
+def _held(bench: Bench, owner: Owner | None, alive: bool) -> LockHeld:
 	if owner is None:
 		return LockHeld("Locking", "the bench", "another run is just starting", "wait, then try again")
 	who = f"run {owner.run} (process {owner.pid}, {owner.reason}, since {owner.since})"
 	if alive:
-		return LockHeld(
-			"Locking", "the bench", f"{who} is at work", f"watch it: press-deploy status {owner.run}"
-		)
+		watch = bench.command_to_type("status", owner.run)
+		return LockHeld("Locking", "the bench", f"{who} is at work", f"watch it: {watch}")
 	return LockHeld(
 		"Locking",
 		"the bench",
 		f"{who} is not finished, and nobody is at work on it: its process died, or it waits for a person",
-		f"see what it needs: press-deploy status {owner.run}; then press-deploy resume {owner.run}, or "
-		f"press-deploy rollback {owner.run}",
+		f"see what it needs: {bench.command_to_type('status', owner.run)}; then "
+		f"{bench.command_to_type('resume', owner.run)}, or {bench.command_to_type('rollback', owner.run)}",
 	)

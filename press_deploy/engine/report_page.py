@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from press_deploy.engine import charts
+from press_deploy.engine.bench import Bench
 
 # Escape sequences of terminals; then control characters, and marks that turn the direction of writing.
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)")
@@ -23,7 +25,8 @@ _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\
 def render_html(report: dict[str, Any]) -> str:
 	"""The report as one page, from the data that `build_report` returns."""
 	template = _ENVIRONMENT.get_template("report.html")
-	return template.render(report=report, charts=charts.draw(report))
+	command = Bench(Path(report["bench"])).command_to_type
+	return template.render(report=report, charts=charts.draw(report), command=command)
 
 
 def plain(value: Any) -> Any:

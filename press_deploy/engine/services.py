@@ -88,9 +88,9 @@ class Services:
 			return self._try(verb)
 		except HelperError as error:
 			who = "helper" if self.has_helper else "bench user's own rights"
-			remedy = f"see whether the helper runs: press-deploy helper status --bench {self._bench.path}"
+			remedy = f"see whether the helper runs: {self._bench.command_to_type('helper', 'status')}"
 			if not self.has_helper:
-				remedy = f"install the helper: sudo press-deploy helper install --bench {self._bench.path}"
+				remedy = f"install the helper: sudo {self._bench.command_to_type('helper', 'install')}"
 			raise ServiceError(doing.capitalize(), what, f"{error} (through the {who})", remedy) from error
 
 	def _try(self, verb: Callable[[Any], Any]) -> Any:

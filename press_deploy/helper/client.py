@@ -87,7 +87,7 @@ class HelperClient:
 		except (OSError, BadRequest) as error:
 			raise Unreachable(
 				f"Asking the helper at {self._socket_path} for {request['verb']} failed: {error}. "
-				"Check that it runs; to install it: sudo press-deploy helper install"
+				"Check that it runs; to install it, in the bench's directory: sudo env/bin/press-deploy helper install"
 			) from error
 
 

@@ -119,7 +119,7 @@ def _require_unused(state: str, name: str, force: bool) -> None:
 	if runs and not force:
 		raise Conflict(
 			f"{name} is held in maintenance by {runs}; without the helper nobody would resume it. Finish it "
-			f"first: press-deploy resume {runs} (or force the removal)."
+			f"first: env/bin/press-deploy resume {runs} (or force the removal)."
 		)
 
 

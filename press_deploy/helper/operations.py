@@ -114,7 +114,7 @@ class Operations:
 		if not names:
 			# Success would read as "restarted", when nothing was.
 			raise NotFound(
-				f"No {role} service of {self.bench.path} is known; run: sudo press-deploy helper install"
+				f"No {role} service of {self.bench.path} is known; run there: sudo env/bin/press-deploy helper install"
 			)
 		return names
 

@@ -154,7 +154,9 @@ class NoServices:
 
 	@staticmethod
 	def _refusal(name: str) -> NotFound:
-		return NotFound(f"{name} is out of reach; install the helper: sudo press-deploy helper install")
+		return NotFound(
+			f"{name} is out of reach; install the helper, in the bench's directory: sudo env/bin/press-deploy helper install"
+		)
 
 
 def build_status(name: str, state: str, pid: int | None, description: str) -> dict:

@@ -25,7 +25,11 @@ RECENT_BYTES = 20_000
 def check_other_runs(context: Context) -> Iterator[Check]:
 	others = [state.run for state in unfinished_runs(context.bench.path) if state.run != context.run.name]
 	if others:
-		yield fail("No other run", f"{', '.join(others)} not finished", f"press-deploy resume {others[0]}")
+		yield fail(
+			"No other run",
+			f"{', '.join(others)} not finished",
+			context.bench.command_to_type("resume", others[0]),
+		)
 	else:
 		yield ok("No other run", "the bench is locked for this run")
 
@@ -54,7 +58,7 @@ def check_helper(context: Context) -> Iterator[Check]:
 		yield warn(
 			"Helper",
 			"there is none: if this process dies, nobody resumes the run and the sites stay in maintenance",
-			f"sudo press-deploy helper install --bench {context.bench.path}",
+			f"sudo {context.bench.command_to_type('helper', 'install')}",
 		)
 
 
@@ -81,8 +85,7 @@ def check_services(context: Context) -> Iterator[Check]:
 			yield fail(
 				f"Services: {role}",
 				"none that can be restarted is known",
-				"bench setup supervisor, then: sudo press-deploy helper install --bench "
-				+ str(context.bench.path),
+				f"bench setup supervisor, then: sudo {context.bench.command_to_type('helper', 'install')}",
 			)
 
 

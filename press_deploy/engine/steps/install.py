@@ -180,7 +180,7 @@ class Restart(Step):
 				"Restarting",
 				"the web server",
 				"no program of it is known, so nothing can be restarted",
-				f"sudo press-deploy helper install --bench {context.bench.path}",
+				f"sudo {context.bench.command_to_type('helper', 'install')}",
 			)
 		roles = [role for role in ROLES if self._old(context, role, since)]
 		for role in roles:
