@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from press_deploy import __version__
+from press_deploy.cli.backup_key import backup_config, backup_key
 from press_deploy.cli.backups import backup, losses, standby
 from press_deploy.cli.guard import FAILED, bench_option, translate_errors
 from press_deploy.cli.helper import helper
@@ -156,7 +157,7 @@ def demo(release: str | None, directory: str | None, monitor: float) -> None:
 	sys.exit(show_demo(release, directory, monitor))
 
 
-for command in (helper, backup, prove, standby, losses):
+for command in (helper, backup, backup_key, backup_config, prove, standby, losses):
 	main.add_command(command)
 
 

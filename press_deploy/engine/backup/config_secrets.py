@@ -1,11 +1,12 @@
 """The configuration in a backup holds passwords in clear: leave them out, or encrypt the file.
 
-Invariant: the plain file is removed only after the encrypted one was read back; the key stays on the bench,
-so that a copy at a safe place is useless without it.
+Invariant: the plain file is removed only after the encrypted one was read back; the key goes to no safe place,
+so that a copy there is useless to a thief. Whoever loses the bench needs the key's copy: `export_key`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -24,6 +25,8 @@ ENCRYPTED_SUFFIX = ".encrypted"
 # In the file itself, so that whoever restores it knows what to fill in.
 LEFT_OUT = "press_deploy_left_out"
 KEY_NAME = "backup.key"
+# Beside the key: that it was copied elsewhere, and which key that was.
+_EXPORTED_SUFFIX = ".exported"
 # How every Fernet token begins: version 0x80, and the first bytes of a time before the year 2106.
 _TOKEN_START = b"gAAAA"
 
@@ -53,6 +56,34 @@ def read_config(path: Path, key_file: Path) -> dict[str, Any]:
 	if is_encrypted(content):
 		content = _decrypt(content, path, key_file)
 	return _parse(content, path)
+
+
+def export_key(key_file: Path, target: Path) -> None:
+	"""Copy the key to the new file `target` (mode 0600), for a place apart from the bench and its backups.
+
+	The key is made where there is none yet. Raises `StepFailed`, and `OSError` when `target` can't be written.
+	"""
+	key = _make_key(key_file)
+	descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+	with os.fdopen(descriptor, "wb") as file:
+		file.write(key + b"\n")
+		file.flush()
+		os.fsync(file.fileno())
+	if _read_key(target) != key:
+		raise _refuse_key(target, "what was written differs when it is read back", "check that disk")
+	durable.write_json(_exported(key_file), {"sha256": hashlib.sha256(key).hexdigest()})
+
+
+def is_exported(key_file: Path) -> bool:
+	"""Whether the key that is there was ever copied elsewhere. Raises `StepFailed` when it can't be read."""
+	if not key_file.exists() or not _exported(key_file).exists():
+		return False
+	exported = json.loads(_exported(key_file).read_text())
+	return exported == {"sha256": hashlib.sha256(_read_key(key_file)).hexdigest()}
+
+
+def _exported(key_file: Path) -> Path:
+	return key_file.with_name(key_file.name + _EXPORTED_SUFFIX)
 
 
 def is_encrypted(content: bytes) -> bool:

@@ -4,6 +4,7 @@ A new check is a function `(context) -> Iterator[Check]` in the module of its su
 """
 
 from press_deploy.engine.checks import FAILED, OK, WARNING, Check
+from press_deploy.engine.preflight.backup_key import check_backup_key
 from press_deploy.engine.preflight.backups import check_proof, check_safe_places, check_snapshot
 from press_deploy.engine.preflight.code import check_copy_sources, check_repositories
 from press_deploy.engine.preflight.machine import (
@@ -32,6 +33,7 @@ CHECKS = [
 	check_neighbours,
 	check_disk,
 	check_safe_places,
+	check_backup_key,
 	check_proof,
 	check_snapshot,
 	check_helper,
