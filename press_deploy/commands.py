@@ -6,6 +6,20 @@ import click
 import frappe
 from frappe.commands import get_site, pass_context
 
+# As written in press_deploy/cli, which is not imported here: bench loads this module for every command.
+PASSED_ON_COMMANDS = {
+	"status": "Show how a run is doing, or how it ended.",
+	"resume": "Go on with a run that stopped half-way.",
+	"rollback": "Roll a run back.",
+	"decide": "Decide for a run that waits, or abort one at work.",
+	"losses": "List what rolling the database of a run back would lose.",
+	"backup-key": "Copy the key that opens the configurations in this bench's backups.",
+	"backup-config": "Print the configuration of a site that is in a backup.",
+	"standby": "List the standby and quarantine databases of this bench, remove or rebuild those of a run.",
+	"report": "Write the report of a run again, and print where it is.",
+}
+PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
 
 @click.group("press-deploy")
 def press_deploy():
@@ -23,108 +37,51 @@ def run(context, plan: str | None = None, dry_run: bool = False):
 	_exit_with(context, run_plan, plan, dry_run)
 
 
-@press_deploy.command("status")
-@click.argument("run")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@press_deploy.command("backup", context_settings=PASSED_ON, add_help_option=False)
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
 @pass_context
-def status(context, run: str, as_json: bool = False):
-	"""Show how a run is doing, or how it ended."""
-	_delegate(context, "status", run, *(["--json"] if as_json else []))
-
-
-@press_deploy.command("resume")
-@click.argument("run")
-@pass_context
-def resume(context, run: str):
-	"""Go on with a run that stopped half-way."""
-	_delegate(context, "resume", run)
-
-
-@press_deploy.command("rollback")
-@click.argument("run")
-@click.option("--reason", default="asked for on the command line", help="Why; it stands in the report.")
-@click.option("--database", is_flag=True, help="The database too, even if the run did not migrate it.")
-@click.option("--approve", metavar="SHA256", help="You have read this list: press-deploy losses RUN.")
-@pass_context
-def rollback(context, run: str, reason: str, database: bool = False, approve: str | None = None):
-	"""Roll a run back."""
-	options = [*(["--database"] if database else []), *([f"--approve={approve}"] if approve else [])]
-	_delegate(context, "rollback", run, f"--reason={reason}", *options)
-
-
-@press_deploy.command("decide")
-@click.argument("run")
-@click.argument("decision", type=click.Choice(["go", "no-go", "abort", "approve"]))
-@click.option("--reason", default="decided on the command line", help="Why; it stands in the report.")
-@click.option("--list", "listed", metavar="SHA256", help="Which list of lost documents is approved.")
-@pass_context
-def decide(context, run: str, decision: str, reason: str, listed: str | None = None):
-	"""Decide for a run that waits, or abort one at work."""
-	options = [f"--list={listed}"] if listed else []
-	_delegate(context, "decide", run, decision, f"--reason={reason}", *options)
-
-
-@press_deploy.command("losses")
-@click.argument("run")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@pass_context
-def losses(context, run: str, as_json: bool = False):
-	"""List what rolling the database of RUN back would lose."""
-	_delegate(context, "losses", run, *(["--json"] if as_json else []))
-
-
-@press_deploy.command("backup")
-@click.option("--list", "only_list", is_flag=True, help="Make none; list the backups there are.")
-@click.option("--without-files", is_flag=True, help="The database and the configuration only.")
-@click.option("--method", type=click.Choice(["auto", "frappe", "stream", "physical"]), default="auto")
-@pass_context
-def backup(context, only_list: bool = False, without_files: bool = False, method: str = "auto"):
+def backup(context, options: tuple[str, ...] = ()):
 	"""Back this site up, and see that every file is whole."""
-	flags = [*(["--list"] if only_list else []), *(["--without-files"] if without_files else [])]
-	_delegate(context, "backup", get_site(context), *flags, f"--method={method}")
+	_delegate(context, "backup", get_site(context), *options)
 
 
-@press_deploy.command("prove")
-@click.argument("file", required=False)
-@click.option("--rung", type=click.Choice(["2", "4"]), default="2", show_default=True, help="Of FILE.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@press_deploy.command("prove", context_settings=PASSED_ON, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @pass_context
-def prove(context, file: str | None = None, rung: str = "2", as_json: bool = False):
+def prove(context, arguments: tuple[str, ...] = ()):
 	"""Prove the dump FILE (an absolute path), or, without one, restore and compare this site's newest backup."""
 	from press_deploy.site.foreground import prove_file, prove_site
 
-	if file is None:
+	if not arguments:
 		_exit_with(context, prove_site)
-	_exit_with(context, prove_file, file, f"--rung={rung}", *(["--json"] if as_json else []))
+	_exit_with(context, prove_file, *arguments, connect=False)
 
 
-@press_deploy.command("standby")
-@click.option(
-	"--drop", "run", metavar="RUN", help="Remove what this run keeps: its standbys and quarantines."
-)
-@pass_context
-def standby(context, run: str | None = None):
-	"""List the standby and quarantine databases of this bench, or remove those of one run."""
-	_delegate(context, "standby", *([f"--drop={run}"] if run else []))
+def _pass_on(name: str, said: str) -> None:
+	"""Add the command of this name, with whatever arguments and options `press-deploy` gives it."""
+
+	@press_deploy.command(name, help=said, context_settings=PASSED_ON, add_help_option=False)
+	@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+	@pass_context
+	def passed_on(context, arguments: tuple[str, ...] = ()):
+		_delegate(context, name, *arguments)
 
 
-@press_deploy.command("report")
-@click.argument("run")
-@pass_context
-def report(context, run: str):
-	"""Write the report of a run again, and print where it is."""
-	_delegate(context, "report", run)
+for _name, _said in PASSED_ON_COMMANDS.items():
+	_pass_on(_name, _said)
 
 
 def _delegate(context, command: str, *arguments: str) -> None:
 	from press_deploy.site.foreground import run_command
 
-	_exit_with(context, run_command, command, *arguments)
+	_exit_with(context, run_command, command, *arguments, connect=False)
 
 
-def _exit_with(context, function, *arguments) -> None:
+def _exit_with(context, function, *arguments, connect: bool = True) -> None:
+	"""`connect` to the site's database, or not: it may be gone when these commands are needed most."""
 	frappe.init(get_site(context))
-	frappe.connect()
+	if connect:
+		frappe.connect()
 	try:
 		code = function(*arguments)
 	finally:

@@ -32,15 +32,15 @@ def run_plan(plan: str | None = None, dry_run: bool = False) -> int:
 def run_command(command: str, *arguments: str) -> int:
 	"""Run `press-deploy COMMAND` for this bench and wait for it; return its exit code."""
 	bench = runners.open_bench()
-	frappe.db.commit()
-	frappe.db.close()
+	if frappe.db:
+		frappe.db.commit()
+		frappe.db.close()
 	return subprocess.run(runners.command_line(bench, command, *arguments)).returncode
 
 
 def prove_file(*arguments: str) -> int:
 	"""Run `press-deploy prove ARGUMENTS`, which knows no bench, and wait for it; return its exit code."""
 	bench = runners.open_bench()
-	frappe.db.close()
 	return subprocess.run([bench.python, "-m", "press_deploy.cli", "prove", *arguments]).returncode
 
 

@@ -88,3 +88,12 @@ def test_the_commands_of_the_bench_reach_those_of_the_console_script(site, only_
 	refused = bench("rollback", "nonsense", "--database", "--approve=" + "a" * 64)
 	assert refused.returncode == 2 and "nonsense" in refused.stderr
 	assert bench("standby").returncode == 0
+	assert "--although-fatal" in bench("standby", "--help").stdout
+
+
+def test_every_command_of_the_console_script_has_its_twin(site):
+	missing = (
+		"from press_deploy import commands\nfrom press_deploy.cli import main\n"
+		"result = sorted(set(main.commands) - set(commands.press_deploy.commands))"
+	)
+	assert site.execute(missing) == ["demo", "helper"]
