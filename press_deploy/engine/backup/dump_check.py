@@ -22,8 +22,14 @@ from press_deploy.engine.backup.dump_file import (
 	parse_head,
 	unpack,
 )
+from press_deploy.engine.backup.foreign_heads import (
+	REWRITTEN,
+	explain_unknown,
+	refuse_encoded,
+	refuse_postgresql_archive,
+)
 from press_deploy.engine.backup.sql_scan import SqlScanner
-from press_deploy.engine.backup.sqlite_check import check_sqlite, refuse_journal
+from press_deploy.engine.backup.sqlite_check import WAL_DOUBT, check_sqlite, may_lack_log, refuse_journal
 from press_deploy.engine.progress import Progress, show_size
 
 # A dump of less than this share of the last one has lost something, or somebody tidied up a great deal.
@@ -31,6 +37,13 @@ LEAST_SHARE = 0.5
 TAIL_BYTES = 4096
 # mariadb-dump on Windows writes such lines to a file that the shell opens, and some programs when they copy text.
 _WINDOWS_LINE = re.compile(rb"^--[^\n]*\r$", re.MULTILINE)
+UNCHECKED_DOUBT = (
+	"It is packed by zstd without a checksum: bytes that were changed in it may not be seen "
+	"(the program zstd adds one by itself)."
+)
+NO_ROWS_DOUBT = "None of its tables has a row, as in a dump that was made with --no-data."
+# Of all text, these lose nothing.
+_WHOLE_CHARACTER_SETS = {"utf8mb4", "binary"}
 POSTGRESQL_CLOSING_LINE = b"\n-- PostgreSQL database dump complete\n"
 
 
@@ -49,6 +62,12 @@ class DumpFacts:
 	database: str | None = None
 	server_version: str | None = None
 	frappe_version: str | None = None
+	# Of the statements that fill tables, in bytes.
+	longest_statement: int = 0
+	# Tables that were dumped with the rows they had once (--dump-history), which are counted too.
+	historic: list[str] = field(default_factory=list)
+	# What no check here could see, as sentences.
+	doubts: list[str] = field(default_factory=list)
 
 	def as_data(self) -> dict[str, Any]:
 		return asdict(self)
@@ -74,12 +93,13 @@ def check_dump(
 	size, compression = path.stat().st_size, find_compression(path)
 	if not size:
 		raise DamagedFile("size", "it is empty: whatever was to write it wrote nothing")
-	digest, counter = hashlib.sha256(), _Counter()
-	chunks = counter.count(unpack(path, progress, digest))
+	digest, counter, doubts = hashlib.sha256(), _Counter(), dict[str, None]()
+	chunks = counter.count(unpack(path, progress, digest, lambda: doubts.setdefault(UNCHECKED_DOUBT)))
 	head, chunks = _peek(chunks)
 	_check_head(parse_head(head), head, compression, expected)
 	found = parse_head(head)
-	tables, objects = _read(found, chunks, path, compression)
+	read = _read(found, chunks, path, compression)
+	tables = read.get("tables", {})
 	if found.kind != "postgresql" and not tables:
 		raise DamagedFile(
 			"tables", "it holds no table at all: it was made of an empty database, or of the wrong one"
@@ -90,10 +110,26 @@ def check_dump(
 			f"it has {show_size(size)}, the backup before it had {show_size(expected.previous_size)}: "
 			"less than half, so something is missing or was deleted",
 		)
+	doubts.update(dict.fromkeys(_find_doubts(found, head, path, compression, tables)))
 	return DumpFacts(
-		found.kind, compression, size, counter.size, digest.hexdigest(), tables, objects,
-		found.database, found.server_version, found.frappe_version,
+		found.kind, compression, size, counter.size, digest.hexdigest(), database=found.database,
+		server_version=found.server_version, frappe_version=found.frappe_version, doubts=list(doubts), **read,
 	)  # fmt: skip
+
+
+def _find_doubts(
+	found: DumpHead, head: bytes, path: Path, compression: str | None, tables: dict[str, int]
+) -> Iterator[str]:
+	if found.kind == "sqlite" and may_lack_log(head, path, compression is not None):
+		yield WAL_DOUBT
+	if found.kind == "mariadb" and not any(tables.values()):
+		yield NO_ROWS_DOUBT
+	if found.kind == "mariadb" and found.character_set not in _WHOLE_CHARACTER_SETS:
+		known = f"is {found.character_set}" if found.character_set else "is not named in it"
+		yield (
+			f"The character set that it was written with {known}: characters that are not in it (as emoji are not in utf8) "
+			"would stand in it as “?”, and that can't be seen (mariadb-dump --default-character-set=utf8mb4 keeps them)."
+		)
 
 
 def is_newer(version: str | None, than: str | None, parts: int) -> bool:
@@ -129,15 +165,17 @@ def _peek(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 def _check_head(found: DumpHead, head: bytes, compression: str | None, expected: Expectation) -> None:
 	if not head:
 		raise DamagedFile("size", f"it is a {compression} of nothing: the program before it wrote nothing")
+	refuse_encoded(head)
 	if found.kind == "unknown":
-		raise DamagedFile("kind", "it is no dump of a database: it does not begin as one")
+		raise explain_unknown(head)
+	refuse_postgresql_archive(head)
 	if found.kind == "mariadb" and _WINDOWS_LINE.search(
 		head.partition(b"\nCREATE ")[0].partition(b"\nINSERT ")[0]
 	):
 		raise DamagedFile(
 			"line ends",
 			"its lines end with CR LF, as on Windows, and those of a dump with LF: it was changed when it was written or "
-			"copied → write it by mariadb-dump --result-file=FILE, and copy it as binary data",
+			f"copied → {REWRITTEN}",
 		)
 	if found.partial:
 		raise DamagedFile("completeness", "Frappe says in it that it is a partial backup")
@@ -161,19 +199,22 @@ def check_server_version(version: str | None, here: str | None) -> None:
 		raise DamagedFile("server version", f"it was made by {version}, newer than the server here, {here}")
 
 
-def _read(
-	head: DumpHead, chunks: Iterator[bytes], path: Path, compression: str | None
-) -> tuple[dict[str, int], dict[str, list[str]]]:
+def _read(head: DumpHead, chunks: Iterator[bytes], path: Path, compression: str | None) -> dict[str, Any]:
+	"""What the content holds, as fields of `DumpFacts`."""
 	if head.kind == "mariadb":
 		scanner = SqlScanner()
 		for chunk in chunks:
 			scanner.feed(chunk)
 		scanner.finish()
-		return scanner.rows, {kind: sorted(names) for kind, names in scanner.objects.items()}
+		objects = {kind: sorted(names) for kind, names in scanner.objects.items()}
+		return {
+			**{"tables": scanner.rows, "objects": objects, "historic": sorted(scanner.historic)},
+			"longest_statement": scanner.longest_statement,
+		}
 	if head.kind == "sqlite":
-		return _read_sqlite(chunks, path, compression), {}
+		return {"tables": _read_sqlite(chunks, path, compression)}
 	_read_postgresql(chunks)
-	return {}, {}
+	return {}
 
 
 def _read_sqlite(chunks: Iterator[bytes], path: Path, compression: str | None) -> dict[str, int]:

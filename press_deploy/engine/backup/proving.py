@@ -12,12 +12,20 @@ from typing import Any
 
 import pymysql
 
-from press_deploy.engine.backup.dump_check import ANYTHING, DumpFacts, Expectation, check_dump
+from press_deploy.engine.backup.dump_check import (
+	ANYTHING,
+	UNCHECKED_DOUBT,
+	DumpFacts,
+	Expectation,
+	check_dump,
+)
 from press_deploy.engine.backup.dump_file import DamagedFile
 from press_deploy.engine.backup.manifest import find_expected_hash
 from press_deploy.engine.backup.proving_account import lend_account
-from press_deploy.engine.backup.restoring import restore_mariadb, restore_sqlite
+from press_deploy.engine.backup.restoring import Look, restore_mariadb, restore_sqlite
 from press_deploy.engine.backup.rungs import Proof, Rung
+from press_deploy.engine.backup.sql_refusals import OWN_DATABASE
+from press_deploy.engine.backup.sqlite_check import WAL_DOUBT
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.mariadb.server_errors import number_of
@@ -25,7 +33,7 @@ from press_deploy.engine.progress import Progress
 
 PLAIN_NOTE = (
 	"It is not packed and has no manifest beside it, so it has no checksum: a byte that was changed inside a "
-	"value can't be seen."
+	"value, or rows that were taken out, can't be seen."
 )
 # The server's numbers for a right that an account has not: a database's, a table's, a column's, one of the whole
 # server, a routine's. A login that is refused is none of them.
@@ -77,24 +85,37 @@ def prove_file(
 	previous_size: int | None = None,
 	wanted_database: str | None = None,
 	progress: Progress | None = None,
+	look: Look | None = None,
 ) -> FileProof:
 	"""Climb up to rung `wanted` (2 or 4) with one file, and stop where a check fails.
 
 	`server` is needed for rung 4 of a MariaDB dump. `previous_size` in bytes of the last file of this kind.
-	Progress counts bytes of the file, once for each rung. Raises `OSError` when the file can't be read.
+	Progress counts bytes of the file, once for each rung. `look` is shown what was restored. A file that can't be read has not passed its rung.
 	"""
 	proven = FileProof(path, wanted)
-	proven.proof.record(Rung.MADE, {"bytes": path.stat().st_size})
+	try:
+		proven.proof.record(Rung.MADE, {"bytes": path.stat().st_size})
+	except OSError as error:
+		proven.proof.record_failure(Rung.MADE, "file", _say_unreadable(error))
+		return proven
 	expected = Expectation(previous_size, wanted_database) if previous_size or wanted_database else ANYTHING
 	try:
 		facts = proven.facts = _check_whole(path, expected, proven.notes, progress)
 	except DamagedFile as error:
 		proven.proof.record_failure(Rung.WHOLE, error.check, str(error))
 		return proven
+	except OSError as error:
+		proven.proof.record_failure(Rung.WHOLE, "reading", _say_unreadable(error))
+		return proven
 	proven.proof.record(Rung.WHOLE, facts.as_data())
 	if wanted >= Rung.RESTORABLE:
-		_restore(proven, facts, server, progress)
+		_restore(proven, facts, server, progress, look)
 	return proven
+
+
+def _say_unreadable(error: OSError) -> str:
+	"""The disk may also be too full for what is unpacked for a proof."""
+	return f"it can't be read, or unpacked to be proven: {error.strerror or error} → see its rights, and the disk"
 
 
 def _check_whole(path: Path, expected: Expectation, notes: list[str], progress: Progress | None) -> DumpFacts:
@@ -106,30 +127,41 @@ def _check_whole(path: Path, expected: Expectation, notes: list[str], progress: 
 		)
 	if facts.compression is None and sha256 is None:
 		notes.append(PLAIN_NOTE)
+	# A file with a manifest is as it was made, and a run's own copy of an SQLite file was made by SQLite.
+	settled = (UNCHECKED_DOUBT, WAL_DOUBT) if sha256 else ()
+	notes += [doubt for doubt in facts.doubts if doubt not in settled]
 	return facts
 
 
-def _restore(proven: FileProof, facts: DumpFacts, server: Server | None, progress: Progress | None) -> None:
+def _restore(
+	proven: FileProof,
+	facts: DumpFacts,
+	server: Server | None,
+	progress: Progress | None,
+	look: Look | None,
+) -> None:
 	try:
 		if facts.kind == "sqlite":
-			seen = restore_sqlite(proven.path, facts, progress=progress)
+			seen = restore_sqlite(proven.path, facts, progress=progress, look=look)
 		elif facts.kind != "mariadb":
 			raise DamagedFile("kind", f"restoring a dump of {facts.kind} is not supported here")
 		elif server is None:
 			raise DamagedFile("server", "no MariaDB server was named to restore it into")
 		else:
-			seen = _restore_mariadb(proven, facts, server, progress)
+			seen = _restore_mariadb(proven, facts, server, progress, look)
 	except DamagedFile as error:
 		proven.proof.record_failure(Rung.RESTORABLE, error.check, str(error))
 	except DeployError as error:
 		remedy = f" → {error.remedy}" if error.remedy else ""
 		proven.proof.record_failure(Rung.RESTORABLE, "restore", f"{error.why}{remedy}")
+	except OSError as error:
+		proven.proof.record_failure(Rung.RESTORABLE, "reading", _say_unreadable(error))
 	else:
 		proven.proof.record(Rung.RESTORABLE, seen)
 
 
 def _restore_mariadb(
-	proven: FileProof, facts: DumpFacts, server: Server, progress: Progress | None
+	proven: FileProof, facts: DumpFacts, server: Server, progress: Progress | None, look: Look | None
 ) -> dict[str, Any]:
 	"""The second line of defence, behind the reading of each statement: rights that end at the scratch database."""
 	with lend_account(server, facts.objects) as account:
@@ -139,11 +171,11 @@ def _restore_mariadb(
 				"scratch database alone: only the reading of its statements kept it from other databases."
 			)
 		try:
-			seen = restore_mariadb(proven.path, facts, account.server, progress=progress)
+			seen = restore_mariadb(proven.path, facts, account.server, progress=progress, look=look)
 		except DeployError as error:
 			if account.why_not or _find_number(error) not in _NO_RIGHT:
 				raise
-			why = f"it needs rights on something outside of its own database: {error.why}"
+			why = f"it needs rights on something outside of its own database: {error.why} → {OWN_DATABASE}"
 			raise DamagedFile("other databases", why) from error
 	return {**seen, "restored_by": account.why_not or "a user with rights on the scratch database alone"}
 

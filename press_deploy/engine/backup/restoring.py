@@ -7,7 +7,7 @@ database that is made is dropped again whatever happens.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.loading import load_dump
 from press_deploy.engine.mariadb.server import Server, quote
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
-from press_deploy.engine.progress import Progress
+from press_deploy.engine.progress import Progress, show_size
 
 PREFIX = "press_deploy_prove_"
 DOING = "Proving"
+# Is shown what was restored, before it goes: its server and its name; an SQLite file has a path alone.
+Look = Callable[[Server | None, str], Any]
 # Tables that belong to no DocType, without which Frappe doesn't start or search.
 FRAPPE_TABLES = ("tabSingles", "__Auth", "__global_search")
 SHOWN_NAMES = 5
@@ -50,9 +52,14 @@ _TABLES = (
 
 
 def restore_mariadb(
-	path: Path, facts: DumpFacts, server: Server, *, progress: Progress | None = None
+	path: Path,
+	facts: DumpFacts,
+	server: Server,
+	*,
+	progress: Progress | None = None,
+	look: Look | None = None,
 ) -> dict[str, Any]:
-	"""Restore a whole dump into a database of its own, compare, and drop it again.
+	"""Restore a whole dump into a database of its own, compare, let `look` see it, and drop it again.
 
 	`server` is asked by an account that may create databases. Returns {"server_version", "tables", "rows"}.
 	Raises `DamagedFile` (what the comparison found) and `StepFailed` (what could not be done).
@@ -63,26 +70,34 @@ def restore_mariadb(
 		version = cursor.fetchone()[0]
 		check_server_version(facts.server_version, version)
 		_check_events(cursor, facts)
+		_check_packet(cursor, facts)
 		load_dump(path, server, database, progress=progress)
 		cursor.execute(f"USE {quote(database)}")
 		_compare_names("tables", set(facts.tables), _names(cursor, _TABLES, database))
-		_compare_rows(facts.tables, {table: _count(cursor, table) for table in facts.tables})
+		found = {table: _count(cursor, table, table in facts.historic) for table in facts.tables}
+		_compare_rows(facts.tables, found)
 		for kind, query in _OBJECTS.items():
 			_compare_names(kind, set(facts.objects.get(kind, ())), _names(cursor, query, database))
 		_check_frappe_tables(set(facts.tables))
+		if look:
+			look(server, database)
 	return {"server_version": version, "tables": len(facts.tables), "rows": sum(facts.tables.values())}
 
 
-def restore_sqlite(path: Path, facts: DumpFacts, *, progress: Progress | None = None) -> dict[str, Any]:
-	"""Restore an SQLite file into a scratch file and compare. Raises `DamagedFile` and `OSError`."""
+def restore_sqlite(
+	path: Path, facts: DumpFacts, *, progress: Progress | None = None, look: Look | None = None
+) -> dict[str, Any]:
+	"""Restore an SQLite file into a scratch file, compare, and let `look` see it. Raises `DamagedFile` and `OSError`."""
 	with scratch_file(path) as scratch:
 		for chunk in unpack(path, progress):
 			scratch.write(chunk)
 		scratch.flush()
 		restored = check_sqlite(Path(scratch.name))
-	_compare_names("tables", set(facts.tables), set(restored))
-	_compare_rows(facts.tables, restored)
-	_check_frappe_tables(set(restored))
+		_compare_names("tables", set(facts.tables), set(restored))
+		_compare_rows(facts.tables, restored)
+		_check_frappe_tables(set(restored))
+		if look:
+			look(None, scratch.name)
 	return {"tables": len(restored), "rows": sum(restored.values())}
 
 
@@ -137,13 +152,26 @@ def _check_events(cursor: Any, facts: DumpFacts) -> None:
 		)
 
 
+def _check_packet(cursor: Any, facts: DumpFacts) -> None:
+	"""A server that gets more at once closes the connection, which looks as if it had died."""
+	cursor.execute("SELECT @@GLOBAL.max_allowed_packet")
+	limit = cursor.fetchone()[0]
+	if facts.longest_statement >= limit:
+		raise DamagedFile(
+			"max_allowed_packet",
+			f"a statement in it has {show_size(facts.longest_statement)}, and this server takes {show_size(limit)} at once → "
+			f"raise max_allowed_packet on the server to more than {facts.longest_statement}",
+		)
+
+
 def _names(cursor: Any, query: str, database: str) -> set[str]:
 	cursor.execute(query, (database,))
 	return {name for (name,) in cursor.fetchall()}
 
 
-def _count(cursor: Any, table: str) -> int:
-	cursor.execute(f"SELECT COUNT(*) FROM {quote(table)}")
+def _count(cursor: Any, table: str, with_history: bool) -> int:
+	history = " FOR SYSTEM_TIME ALL" if with_history else ""
+	cursor.execute(f"SELECT COUNT(*) FROM {quote(table)}{history}")
 	return cursor.fetchone()[0]
 
 

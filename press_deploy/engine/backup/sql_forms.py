@@ -20,6 +20,7 @@ from press_deploy.engine.backup.sql_refusals import (
 	PLAIN_BODY,
 	PLAIN_SESSION,
 	PRESENT_COLLATION,
+	UNREPLICATED,
 	UTF8_SESSION,
 	Unclear,
 )
@@ -28,14 +29,18 @@ from press_deploy.engine.backup.sql_words import NAME, NUMBER, STRING, VARIABLE,
 OTHER_DATABASE = "it names another database"
 LEAVES = "loading it would leave its own database, and might change another"
 UNKNOWN = "no dump of one database holds such a statement"
+REPLICATES = "it sets up the replication of the server, which is no part of one database"
 SEVERAL = "more than one statement stands in one line"
 
 _PLAIN = re.compile(
 	rb"DROP (?:TABLE|VIEW|SEQUENCE|TRIGGER|PROCEDURE|FUNCTION|EVENT) (?:IF EXISTS )?`"
 	rb"|(?P<lock>LOCK TABLES) ` WRITE|UNLOCK TABLES|ALTER TABLE ` (?:DIS|EN)ABLE KEYS"
+	rb"|ANALYZE TABLE ` UPDATE HISTOGRAM ON `(?: , `)* WITH 0 BUCKETS(?: (?:AUTO|MANUAL) UPDATE)?"
 	rb"|(?:DO|SELECT) SETVAL \( ` , (?:- )?0 , 0 \)|COMMIT|START TRANSACTION"
 )
 _LEAVING = re.compile(rb"USE\b|(?:CREATE|DROP|ALTER) (?:OR REPLACE )?(?:DATABASE|SCHEMA)\b")
+_REPLICATION = re.compile(rb"CHANGE (?:MASTER|REPLICATION)|(?:START|STOP) (?:ALL )?(?:SLAVES?|REPLICAS?)\b")
+_REPLICATION_SETTINGS = {"sql_log_bin", "gtid_slave_pos", "global.gtid_purged"}
 # The collation that a trigger, routine or event was made under, before it and behind it.
 _OF_COLLATION = re.compile(rb"ALTER DATABASE ` (?:CHARACTER SET|COLLATE)\b")
 _ABOUT_ONE = re.compile(rb"(?:CREATE|DROP|ALTER|LOCK|DO|SELECT)\b")
@@ -115,6 +120,8 @@ class Form:
 	table: str = ""
 	# Columns whose default is a sequence: mariadb-dump names it with its database, which is not the one loaded.
 	filled_elsewhere: frozenset[str] = frozenset()
+	# Of a table: the server refuses to make it where another one, or a view, has the name by then.
+	is_new: bool = False
 
 
 def recognise(words: list[Word]) -> Form:
@@ -122,6 +129,8 @@ def recognise(words: list[Word]) -> Form:
 	shape = shape_of(words)
 	if _LEAVING.match(shape):
 		raise Unclear(LEAVES, PRESENT_COLLATION if _OF_COLLATION.match(shape) else ONE_DATABASE)
+	if _REPLICATION.match(shape):
+		raise Unclear(REPLICATES, UNREPLICATED)
 	found = _recognise_routine(words, shape)
 	if found:
 		return found
@@ -197,7 +206,8 @@ def _recognise_table(words: list[Word], found: re.Match[bytes]) -> Form:
 	query = "SELECT" if b"SELECT" in rest.split(b" ") else "VALUES" if _VALUES.search(rest) else ""
 	if query:
 		raise Unclear(f"a table with {query} is filled by a query")
-	return Form("tables", _named(words, found).name, filled_elsewhere=_find_filled_elsewhere(words))
+	name, is_new = _named(words, found).name, not found.string.startswith(b"CREATE TABLE IF NOT EXISTS ")
+	return Form("tables", name, filled_elsewhere=_find_filled_elsewhere(words), is_new=is_new)
 
 
 def _find_filled_elsewhere(words: list[Word]) -> frozenset[str]:
@@ -237,6 +247,8 @@ def _check_settings(words: list[Word]) -> None:
 	if _NAMES.fullmatch(shape_of(words)):
 		_check_value("character_set_client", words[1])
 		return
+	if any(_setting(word) in _REPLICATION_SETTINGS for word in words):
+		raise Unclear(REPLICATES, UNREPLICATED)
 	assignment: list[Word] = []
 	for word in (*words, Word(b",", b",")):
 		if word.sign != b",":

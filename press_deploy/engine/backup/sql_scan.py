@@ -16,7 +16,14 @@ from typing import NoReturn
 
 from press_deploy.engine.backup.dump_file import DamagedFile
 from press_deploy.engine.backup.sql_forms import OTHER_DATABASE, SEVERAL, Form, recognise
-from press_deploy.engine.backup.sql_refusals import AS_WRITTEN, OWN_DATABASE, Unclear
+from press_deploy.engine.backup.sql_refusals import (
+	AS_WRITTEN,
+	FOR_ALL,
+	OWN_DATABASE,
+	PLAIN_BODY,
+	WITH_TABLES,
+	Unclear,
+)
 from press_deploy.engine.backup.sql_words import NotOver, Word, split_words
 
 CLOSING_LINE = b"-- Dump completed"
@@ -27,12 +34,23 @@ _NAME = rb"`((?:[^`]|``)+)`"
 _INSERT = re.compile(
 	rb"(?:INSERT|REPLACE)(?: +(?:IGNORE|DELAYED))? INTO "
 	+ _NAME
-	+ rb"(\s*\.\s*`(?:[^`]|``)+`)?\s*(\(`(?:[^`]|``)+`(?:, ?`(?:[^`]|``)+`)*\)\s*)?VALUES"
+	+ rb"(\s*\.\s*`(?:[^`]|``)+`)?\s*(\(`(?:[^`]|``)+`(?:, ?`(?:[^`]|``)+`)*(?:, row_start, row_end)?\)\s*)?"
+	+ rb"VALUES"
 )
 _COLUMN = re.compile(_NAME)
 _EXECUTED = re.compile(rb"/\*M?!\d*|\*/")
 _BLANK = re.compile(rb"\s*")
 _DELIMITER = re.compile(rb"DELIMITER (;+)\s*", re.IGNORECASE)
+# A line of the dump program itself, where its standard error went into the same file.
+_ERROR_LINE = re.compile(rb"(?:[^\s`'\"]*[/\\])?(?:mysqldump|mariadb-dump)(?:\.exe)?: ", re.IGNORECASE)
+_LONGEST_PROGRAM = 200
+# Its comments on what it left out, where it was told to go on (--force).
+_LEFT_OUT = (b"-- failed on view ", b"-- insufficient privileges to ")
+# The setting that lets a connection write rows of former times (--dump-history), and the end of it.
+_HISTORY = b"system_versioning_insert_history"
+_BANNER = re.compile(rb"^-- (?:MariaDB|MySQL) dump ", re.MULTILINE)
+# Statements whose text is kept as somebody typed it.
+_TYPED = re.compile(rb"CREATE\b.{0,400}?\b(?:TRIGGER|PROCEDURE|FUNCTION|EVENT)\b", re.DOTALL)
 # The first line: a client that knows it takes no commands from the file.
 _SANDBOX = re.compile(rb"/\*M?!999999\\- enable the sandbox mode \*/ *\r?")
 _SANDBOX_STARTS = (b"/*M!999999\\-", b"/*!999999\\-")
@@ -51,6 +69,10 @@ class SqlScanner:
 		# Rows by table, and the names of everything else by kind (“views”, “triggers”, …).
 		self.rows: dict[str, int] = {}
 		self.objects: dict[str, set[str]] = {}
+		# Tables whose rows of former times are among those counted.
+		self.historic, self._with_history = set[str](), False
+		# In bytes: the server has a limit for it.
+		self.longest_statement = self._length = 0
 		self._buffer = bytearray()
 		# The line of the file, from 1, where the buffer begins; and how much of the buffer holds no end.
 		self._line, self._searched = 1, 0
@@ -65,15 +87,29 @@ class SqlScanner:
 
 	def feed(self, chunk: bytes) -> None:
 		"""Raises `DamagedFile`."""
+		self._refuse_nul(chunk)
 		self._buffer += chunk
 		while self._take():
 			pass
+
+	def _refuse_nul(self, chunk: bytes) -> None:
+		"""The program writes NUL as an escape, or in hexadecimal; such bytes are what a crash or a bad disk leaves."""
+		place = chunk.find(b"\0")
+		if place >= 0:
+			line = self._line + self._buffer.count(b"\n") + chunk.count(b"\n", 0, place)
+			raise DamagedFile(
+				"content",
+				f"line {line}: NUL bytes stand in it, which no dump program writes: a part of it was lost, as by a full or "
+				"failing disk or an interrupted copy",
+			)
 
 	def finish(self) -> None:
 		"""Say how a dump that was cut off ends. Raises `DamagedFile`."""
 		rest = bytes(self._buffer).strip()
 		if self._table is None and rest.startswith((b"INSERT", b"REPLACE")) and b";\n" in self._buffer:
 			self._refuse(rest, "it can't be understood")
+		if self._closed and rest and not rest.startswith(b"--"):
+			self._refuse_after_end()
 		if self._is_inside(rest):
 			place = f" that fills table {self._table}" if self._table else ""
 			raise DamagedFile(
@@ -108,6 +144,8 @@ class SqlScanner:
 			return False
 		if buffer[:10].upper() == b"DELIMITER ":
 			return self._take_line()
+		if _ERROR_LINE.match(buffer[:_LONGEST_PROGRAM]):
+			self._refuse_error_line()
 		if buffer.startswith((b"INSERT", b"REPLACE")):
 			return self._take_insert()
 		return self._take_statement()
@@ -129,10 +167,28 @@ class SqlScanner:
 			self._delimiter = found.group(1)
 		elif line.startswith(CLOSING_LINE):
 			self._closed = True
+		elif line.startswith(_LEFT_OUT):
+			self._refuse_gap(line)
 		elif line.startswith(_SANDBOX_STARTS) and not _SANDBOX.fullmatch(line):
 			self._refuse(line, "it can't be understood")
 		self._remove(end + 1)
 		return True
+
+	def _refuse_gap(self, line: bytes) -> NoReturn:
+		said = _decode(line[3:]).partition(":")[0][:SHOWN_BYTES]
+		raise DamagedFile(
+			"completeness",
+			f"line {self._line}: the program that wrote it says that it left something out ({said}) → mend that, or give the "
+			"account its rights, and dump again without --force",
+		)
+
+	def _refuse_error_line(self) -> NoReturn:
+		said = _decode(bytes(self._buffer).partition(b"\n")[0]).partition("'")[0][:SHOWN_BYTES].strip()
+		raise DamagedFile(
+			"statements",
+			f"line {self._line}: what the program that wrote it said of warnings and errors stands in it ({said}) → keep its "
+			"standard error out of the file (no 2>&1), see what it says, and dump again",
+		)
 
 	# --- rows ----------------------------------------------------------------------------------
 
@@ -152,15 +208,17 @@ class SqlScanner:
 			self._refuse(
 				header.group(), "a column it leaves out may be filled from another database", OWN_DATABASE
 			)
-		self._table, self._in_row, self._value = table, False, b""
+		self._table, self._in_row, self._value, self._length = table, False, b"", header.end()
 		self.rows.setdefault(table, 0)
+		if self._with_history:
+			self.historic.add(table)
 		self._remove(header.end())
 		return True
 
 	def _require_fillable(self, table: str, statement: bytes) -> None:
 		"""Servers may tell names apart by their case or not."""
 		if table.casefold() not in self._made:
-			self._refuse(statement, "it fills or locks a table that the dump has not made")
+			self._refuse(statement, "it fills or locks a table that the dump has not made", WITH_TABLES)
 		if table.casefold() in self._not_filled:
 			self._refuse(statement, "it fills or locks a view, or a table that has a trigger by then")
 
@@ -168,6 +226,8 @@ class SqlScanner:
 		end = self._buffer.find(b";\n")
 		size = _whole_escapes(self._buffer) if end < 0 else end
 		self._count(bytes(self._buffer[:size]))
+		self._length += size
+		self.longest_statement = max(self.longest_statement, self._length)
 		self._remove(size)
 		if end < 0:
 			return False
@@ -230,7 +290,13 @@ class SqlScanner:
 			self._searched = end + 1
 			return True
 		except Unclear as error:
-			self._refuse(statement, str(error), error.remedy)
+			if _BANNER.search(statement):
+				why = (
+					"another dump begins in the middle of a statement, so the one before it was cut off there"
+				)
+				raise DamagedFile("closing line", f"line {self._line}: {why}") from None
+			is_typed = error.remedy in (AS_WRITTEN, FOR_ALL) and _TYPED.search(_EXECUTED.sub(b"", statement))
+			self._refuse(statement, str(error), PLAIN_BODY if is_typed else error.remedy)
 		self._note(form, statement)
 		self._remove(end + len(mark))
 		self._searched = 0
@@ -246,11 +312,16 @@ class SqlScanner:
 
 	def _note(self, form: Form, statement: bytes) -> None:
 		name = form.name.casefold()
+		if not form.kind and _HISTORY in statement:
+			self._with_history = statement.endswith(b"=1 */")
 		if form.kind == "lock":
 			self._require_fillable(form.name, statement)
 		elif form.kind == "tables":
 			self.rows.setdefault(form.name, 0)
 			self._made.add(name)
+			if form.is_new:
+				# What had this name before, with its triggers, is gone, or the server ends the load here.
+				self._not_filled.discard(name)
 			self._filled_elsewhere[name] = form.filled_elsewhere
 		elif form.kind:
 			self.objects.setdefault(form.kind, set()).add(form.name)

@@ -21,7 +21,7 @@ _WORD = re.compile(
 	rb"""
 	(?P<blank>\s+)
 	|(?P<begin>/\*M?!(?P<version>\d{5,6})?)
-	|(?P<comment>/\*(?!\+).*?\*/|--(?=\s|\Z)[^\n]*|\#[^\n]*)
+	|(?P<comment>/\*(?!\+).*?\*/|/\*\+[\w\s@(),.=%]*\*/|--(?=\s|\Z)[^\n]*|\#[^\n]*)
 	|(?P<end>\*/)
 	|(?P<string>'[^'\\]*(?:(?:\\.|'')[^'\\]*)*'|"[^"\\]*(?:(?:\\.|"")[^"\\]*)*")
 	|(?P<name>`(?:[^`]|``)+`)
@@ -32,9 +32,9 @@ _WORD = re.compile(
 	""",
 	re.VERBOSE | re.DOTALL,
 )
-# Of such a comment, which only some servers execute: a column's attribute, and a setting.
-_FOR_SOME = re.compile(rb"/\*M?!\d{5,6} (?:INVISIBLE|SRID \d+) ?\*/")
-_SETTING_FOR_SOME = re.compile(rb"/\*M?!\d{5,6} SET [\w@.,= ]+\*/\s*")
+# Of such a comment, which only some servers execute: an attribute of a column, check or table, and a setting.
+_FOR_SOME = re.compile(rb"/\*M?!\d{5,6} (?:INVISIBLE|SRID \d+|NOT ENFORCED|ENCRYPTION='[YN]') ?\*/")
+_SETTING_FOR_SOME = re.compile(rb"/\*M?!\d{5,6} (?:SET [\w@.,= ]+|ANALYZE TABLE [^*]+)\*/\s*")
 # The server reads a number here, and then a word.
 _NUMBER_AND_WORD = re.compile(rb"\d+[eE]\d")
 _OPEN = (b"'", b'"', b"`", b"/*")
@@ -81,6 +81,9 @@ def split_words(statement: bytes) -> list[Word]:
 		elif kind not in ("blank", "comment"):
 			words.append(_make_word(kind or "", found.group(), words))
 		place = found.end()
+		if kind == "comment" and place == len(statement) and not found.group().startswith(b"/*"):
+			# The client takes no delimiter in the comment of a line.
+			raise NotOver
 	if inside:
 		raise NotOver
 	return words

@@ -13,6 +13,10 @@ from urllib.parse import quote
 from press_deploy.engine.backup.dump_file import SQLITE_MAGIC, DamagedFile
 
 HEADER_BYTES = 100
+WAL_DOUBT = (
+	"It is of a database with a write-ahead log, which is not here: were it a copy of the file alone, rows that stood in "
+	"the log by then would be missing, and that can't be seen (a copy by sqlite3 FILE '.backup COPY' has them all)."
+)
 
 
 def check_sqlite(path: Path) -> dict[str, int]:
@@ -44,14 +48,32 @@ def refuse_journal(path: Path) -> None:
 		("-wal", "rows that were written last may be in there alone"),
 		("-journal", "a change that was not finished may have to be undone from it"),
 	):
-		journal = path.with_name(path.name + suffix)
-		if journal.is_file() and (size := journal.stat().st_size):
+		# SQLite too looks beside what a link leads to.
+		journal = path.resolve().with_name(path.resolve().name + suffix)
+		if journal.is_file() and (size := journal.stat().st_size) and not _is_over(journal):
 			raise DamagedFile(
 				"journal",
 				f"{journal.name} beside it has {size} bytes, and {why}: the file alone is not the database. Let SQLite "
 				f"put both together, while nobody uses it (sqlite3 {path.name} 'PRAGMA wal_checkpoint(TRUNCATE)'), "
 				f"or take a copy with sqlite3 {path.name} '.backup COPY' and prove that",
 			)
+
+
+def _is_over(journal: Path) -> bool:
+	"""Whether a change was finished, and its journal kept for the next one: its header is zero then.
+
+	(SQLite's documentation, “PRAGMA journal_mode”: PERSIST.)
+	"""
+	if not journal.name.endswith("-journal"):
+		return False
+	with journal.open("rb") as file:
+		return file.read(1) == b"\0"
+
+
+def may_lack_log(head: bytes, path: Path, is_packed: bool) -> bool:
+	"""Whether a file that begins so is used with a write-ahead log (header, field 18), and none stands beside it."""
+	log = path.resolve().with_name(path.resolve().name + "-wal")
+	return head[18:19] == b"\x02" and (is_packed or not log.is_file())
 
 
 def _count(database: sqlite3.Connection, table: str) -> int:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pymysql
 import pytest
+import zstandard
 from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from press_deploy.engine import backup
 from press_deploy.engine.backup import proving, proving_account, restoring
-from press_deploy.engine.backup.dump_check import DumpFacts, check_dump
+from press_deploy.engine.backup.dump_check import UNCHECKED_DOUBT, DumpFacts, check_dump
 from press_deploy.engine.backup.dump_file import unpack
 from press_deploy.engine.backup.encryption_key import check_encryption_key
 from press_deploy.engine.backup.proving import prove_file
 from press_deploy.engine.backup.proving_account import USER_PREFIX
 from press_deploy.engine.backup.restoring import PREFIX
 from press_deploy.engine.backup.rungs import Rung
+from press_deploy.engine.backup.sqlite_check import WAL_DOUBT
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb import throwaway_user
 from press_deploy.engine.mariadb.client_errors import translate_client_error
@@ -189,6 +193,22 @@ def test_the_manifest_beside_a_file_counts(server: Server, tmp_path: Path) -> No
 	assert proven.reached is Rung.MADE and "SHA-256" in proven.proof.why_not(Rung.WHOLE)
 	(tmp_path / backup.MANIFEST).write_text("{")
 	assert "manifest" in prove_file(path, Rung.WHOLE).proof.why_not(Rung.WHOLE)
+
+
+def test_a_manifest_settles_what_a_file_alone_leaves_open(tmp_path: Path) -> None:
+	path = tmp_path / "site.db.zst"
+	with closing(sqlite3.connect(tmp_path / "live.db")) as live:
+		live.execute("PRAGMA journal_mode = WAL")
+		live.execute("CREATE TABLE a (b)")
+		live.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+		path.write_bytes(
+			zstandard.ZstdCompressor(write_checksum=False).compress((tmp_path / "live.db").read_bytes())
+		)
+	assert prove_file(path, Rung.WHOLE).notes == [UNCHECKED_DOUBT, WAL_DOUBT]
+	(tmp_path / "made.json").write_text(json.dumps({"files": [{"kind": "database", "path": str(path)}]}))
+	backup.verify(tmp_path)
+	proven = prove_file(path, Rung.RESTORABLE)
+	assert proven.is_enough and not proven.notes
 
 
 TROUBLE = ["'", '"', "\\", "(", ")", ",", ";", "\n", "\r\n", "),(", ");\n", "--", "`", "\0", "ü", "漢", "x"]
@@ -367,6 +387,7 @@ def test_with_a_binary_log_triggers_are_restored_by_the_administrator(tmp_path: 
 			cursor.execute("CREATE DATABASE shop")
 			cursor.execute("USE shop")
 			cursor.execute("CREATE TABLE a (b int)")
+			cursor.execute("INSERT INTO a VALUES (1)")
 			cursor.execute("CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.b = 1")
 		dump_database(server, "shop", tmp_path / "a.sql.zst")
 		proven = prove_file(tmp_path / "a.sql.zst", Rung.RESTORABLE, server)

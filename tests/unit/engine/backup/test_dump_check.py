@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import zstandard
 
-from press_deploy.engine.backup import dump_check
-from press_deploy.engine.backup.dump_check import Expectation, check_dump, is_newer
+from press_deploy.engine.backup import dump_check, dump_file
+from press_deploy.engine.backup.dump_check import (
+	NO_ROWS_DOUBT,
+	UNCHECKED_DOUBT,
+	Expectation,
+	check_dump,
+	is_newer,
+)
 from press_deploy.engine.backup.dump_file import DamagedFile, read_head
+from press_deploy.engine.backup.sqlite_check import WAL_DOUBT
 from tests.support.dumps import PACKINGS, Broken, flip, make_broken, pack_gzip, pack_zstd, write_dump
 
 EXPECTED = Expectation(database="shop", server_version="10.11.6-MariaDB", frappe_version="15.2.0")
@@ -82,6 +91,96 @@ def test_several_packed_streams_in_a_row_are_one_dump_as_frappe_writes_it(tmp_pa
 	for pack in (pack_gzip, pack_zstd):
 		facts = check_dump(put(tmp_path, pack(DUMP[:cut]) + pack(DUMP[cut:])), EXPECTED)
 		assert facts.frappe_version == "15.2.0" and facts.tables["tabOrder"] == 3000
+
+
+SKIPPED = b"\x5d\x2a\x4d\x18\x04\0\0\0abcd"
+
+
+@pytest.mark.parametrize("piece", [1, 3, 1 << 16])
+@pytest.mark.parametrize("place", ["first", "between", "last"])
+def test_frames_of_zstd_that_hold_nothing_are_skipped(
+	tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, piece: int
+) -> None:
+	"""As pzstd and programs for seeking write them."""
+	monkeypatch.setattr(dump_file, "PACKED_CHUNK_BYTES", piece)
+	frames = [pack_zstd(DUMP[:9000]), pack_zstd(DUMP[9000:])]
+	frames.insert({"first": 0, "between": 1, "last": 2}[place], SKIPPED)
+	facts = check_dump(put(tmp_path, b"".join(frames)), EXPECTED)
+	assert (facts.compression, facts.tables["tabOrder"], facts.doubts) == ("zstd", 3000, [])
+	for cut in (2, 6, 10):
+		content = b"".join(frames) + SKIPPED[:cut]
+		assert "ends too early" in str(refuse(put(tmp_path, content)))
+
+
+def is_taken(tmp_path: Path, content: bytes) -> bool:
+	try:
+		return bool(check_dump(put(tmp_path, content)))
+	except DamagedFile:
+		return False
+
+
+@pytest.mark.parametrize("piece", [1, 1 << 16])
+def test_a_zstd_stream_without_a_checksum_is_said_to_have_none(
+	tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+	"""A value that was changed in it passes."""
+	monkeypatch.setattr(dump_file, "PACKED_CHUNK_BYTES", piece)
+	dump = write_dump({"tabOrder": 1})
+	pack = zstandard.ZstdCompressor(level=1, write_checksum=False).compress
+	passed = [place for place in range(400, len(pack(dump))) if is_taken(tmp_path, flip(pack(dump), place))]
+	assert passed
+	assert check_dump(put(tmp_path, flip(pack(dump), passed[0]))).doubts == [UNCHECKED_DOUBT]
+	# One of several is enough.
+	cut = dump.index(b"\n/*!40101")
+	assert check_dump(put(tmp_path, pack_zstd(dump[:cut]) + pack(dump[cut:]))).doubts == [UNCHECKED_DOUBT]
+	assert check_dump(put(tmp_path, pack_zstd(dump))).doubts == []
+
+
+def test_what_is_read_only_once_is_no_file(tmp_path: Path) -> None:
+	os.mkfifo(tmp_path / "pipe")
+	for path in (tmp_path / "pipe", tmp_path, Path("/dev/null")):
+		error = refuse(path)
+		assert error.check == "kind" and "copy it to a file" in str(error)
+		with pytest.raises(DamagedFile, match="copy it to a file"):
+			read_head(path)
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_hole_of_nul_bytes_is_seen(tmp_path: Path, packing: str) -> None:
+	"""From one string into another one, so that the rest makes sense: what a crash leaves of a file."""
+	begin, end = DUMP.index(b"(7919)"), DUMP.rindex(b"(9"[:1] + b"5")
+	content = DUMP[:begin] + bytes(end - begin) + DUMP[end:]
+	error = refuse(put(tmp_path, PACKINGS[packing](content)))
+	assert error.check == "content" and f"line {DUMP.count(10, 0, begin) + 1}: NUL bytes" in str(error)
+
+
+@pytest.mark.parametrize(
+	"names,words",
+	[
+		("utf8mb4 */;", None),
+		("binary */;", None),
+		("utf8 */;", "is utf8: "),
+		("latin1 */;", "is latin1: "),
+		("", "is not named in it: "),
+	],
+)
+def test_a_character_set_that_loses_characters_is_told(tmp_path: Path, names: str, words: str | None) -> None:
+	line = f"/*!40101 SET NAMES {names}\n" if names else ""
+	dump = DUMP.replace(b"/*!40101 SET NAMES utf8mb4 */;\n", line.encode())
+	doubts = check_dump(put(tmp_path, dump)).doubts
+	assert len(doubts) == bool(words) and (not words or words in doubts[0])
+
+
+def test_a_dump_without_any_row_is_told(tmp_path: Path) -> None:
+	assert check_dump(put(tmp_path, write_dump({"tabNote": 0}))).doubts == [NO_ROWS_DOUBT]
+	assert check_dump(put(tmp_path, write_dump({"tabNote": 0, "tabOrder": 1}))).doubts == []
+
+
+@pytest.mark.parametrize("size", [1000, 3 << 20])
+def test_the_longest_statement_is_measured(tmp_path: Path, size: int) -> None:
+	insert = f"INSERT INTO `tabNote` VALUES (1,'{'x' * size}')"
+	facts = check_dump(put(tmp_path, write_dump({"tabNote": 1}, extra=f"{insert};\n")))
+	assert facts.longest_statement == len(insert)
 
 
 def test_a_dump_of_less_than_half_the_last_one_is_refused(tmp_path: Path) -> None:
@@ -219,6 +318,41 @@ def test_a_sqlite_file_with_an_unfinished_change_is_refused(tmp_path: Path, sqli
 	(tmp_path / "dump-journal").write_bytes(b"x")
 	error = refuse(path, Expectation())
 	assert error.check == "journal" and "dump-journal" in str(error) and ".backup" in str(error)
+
+
+def test_a_journal_that_is_over_is_no_unfinished_change(tmp_path: Path, sqlite_content: bytes) -> None:
+	path = put(tmp_path, sqlite_content)
+	with closing(sqlite3.connect(path)) as database:
+		database.execute("PRAGMA journal_mode = PERSIST")
+		database.execute("INSERT INTO numbered VALUES (1)")
+		database.commit()
+	assert (tmp_path / "dump-journal").stat().st_size
+	assert check_dump(path).tables["numbered"] == 1
+
+
+def test_a_link_to_a_sqlite_file_does_not_hide_its_log(tmp_path: Path) -> None:
+	path, link = tmp_path / "site.db", tmp_path / "link.db"
+	link.symlink_to(path.name)
+	with closing(sqlite3.connect(path)) as database:
+		database.execute("PRAGMA journal_mode = WAL")
+		database.execute("CREATE TABLE a (b)")
+		assert refuse(link, Expectation()).check == "journal"
+		database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+		assert check_dump(link).doubts == []
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_copy_without_the_log_that_it_is_used_with_is_told(tmp_path: Path, packing: str) -> None:
+	"""As `bench backup` of Frappe 16 makes it: it packs the file alone."""
+	with closing(sqlite3.connect(tmp_path / "site.db")) as database:
+		database.execute("PRAGMA journal_mode = WAL")
+		database.execute("CREATE TABLE a (b)")
+		database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+		database.execute("INSERT INTO a VALUES (1)")
+		database.commit()
+		copy = put(tmp_path, PACKINGS[packing]((tmp_path / "site.db").read_bytes()))
+		facts = check_dump(copy)
+	assert (facts.tables, facts.doubts) == ({"a": 0}, [WAL_DOUBT])
 
 
 # --- PostgreSQL --------------------------------------------------------------------------------

@@ -51,11 +51,15 @@ def write_value(value: object, raw: bool) -> bytes:
 		return str(value).encode()
 	if isinstance(value, str):
 		# A line break as it is: not how mariadb-dump writes it, but how other programs do.
-		escaped = value.replace("\\", "\\\\").replace("'", "\\'") if raw else escape_string(value)
+		escaped = (
+			value.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\0")
+			if raw
+			else escape_string(value)
+		)
 		return b"'" + escaped.encode() + b"'"
 	if raw:
 		escaped_bytes = value.replace(b"\\", b"\\\\").replace(b"'", b"\\'").replace(b"\n", b"\\n")
-		return b"_binary '" + escaped_bytes + b"'"
+		return b"_binary '" + escaped_bytes.replace(b"\0", b"\\0") + b"'"
 	return b"0x" + value.hex().encode() if value else b"''"
 
 
@@ -348,3 +352,168 @@ def test_a_table_as_mariadb_11_8_writes_it() -> None:
 		"/*M!100616 SET NOTE_VERBOSITY=@OLD_NOTE_VERBOSITY */;\n"
 	)
 	assert scan(write_dump({}, extra=extra)).rows == {"a": 2}
+
+
+# --- what honest dumps hold, and what shows that one is none ------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 1 << 20])
+@pytest.mark.parametrize(
+	"body",
+	[
+		"BEGIN SELECT 1; -- done;;\nEND",
+		"BEGIN SELECT 1; # it's;;\nEND",
+		"BEGIN SELECT /*+ MAX_EXECUTION_TIME(1000) NO_ICP(t@a, `b) */ 1; END".replace("`", ""),
+	],
+)
+def test_a_delimiter_in_the_comment_of_a_line_is_none(body: str, size: int) -> None:
+	extra = f"DELIMITER ;;\n{PROCEDURE}{body} ;;\nDELIMITER ;\n"
+	assert scan(write_dump({"tabNote": 2}, extra=extra), size).objects == {"procedures": {"p"}}
+
+
+def test_a_comment_hides_no_statement_behind_it() -> None:
+	extra = f"DELIMITER ;;\n{PROCEDURE}BEGIN SELECT 1; END -- x;;\n; {AFTER} ;;\nDELIMITER ;\n"
+	with pytest.raises(DamagedFile) as caught:
+		scan(write_dump({"tabNote": 2}, extra=extra))
+	assert caught.value.check == "statements"
+
+
+def test_a_table_as_mysql_8_writes_it() -> None:
+	extra = (
+		"CREATE TABLE `a` (\n  `b` int /*!80023 INVISIBLE */ DEFAULT NULL,\n  `c` point /*!80003 SRID 4326 */,\n"
+		"  KEY `b` (`b`) /*!80000 INVISIBLE */,\n  CONSTRAINT `d` CHECK ((`b` > 0)) /*!80016 NOT ENFORCED */\n"
+		") /*!50100 TABLESPACE `t` */ ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 /*!80016 ENCRYPTION='N' */\n"
+		"/*!50100 PARTITION BY RANGE (`b`)\n(PARTITION p0 VALUES LESS THAN (10) ENGINE = InnoDB) */;\n"
+		"INSERT INTO `a` (`b`) VALUES (1);\n"
+		"/*!80002 ANALYZE TABLE `a` UPDATE HISTOGRAM ON `b`, `c` WITH 100 BUCKETS */;\n"
+	)
+	assert scan(write_dump({}, extra=extra)).rows == {"a": 1}
+
+
+@pytest.mark.parametrize(
+	"statement",
+	[
+		"/*!80002 ANALYZE TABLE `prod`.`a` UPDATE HISTOGRAM ON `b` WITH 100 BUCKETS */",
+		"/*!80002 ANALYZE TABLE `a` UPDATE HISTOGRAM ON `b` WITH 100 BUCKETS; DROP TABLE `prod`.`a` */",
+		"/*!80002 ANALYZE TABLE `a` UPDATE HISTOGRAM ON `b` WITH 100 BUCKETS */ DROP TABLE `a`",
+		"CREATE TABLE `a` (`b` int /*!80016 NOT ENFORCED, `c` int */)",
+		"SELECT /*+ ; */ 1",
+	],
+)
+def test_nothing_hides_behind_what_is_for_some_servers(statement: str) -> None:
+	with pytest.raises(DamagedFile) as caught:
+		scan(write_dump({}, extra=f"{statement};\n"))
+	assert caught.value.check == "statements"
+
+
+HISTORY = "/*M!101100 SET {}system_versioning_insert_history={} */;\n"
+
+
+def test_rows_of_former_times_are_counted_and_told() -> None:
+	extra = (
+		"CREATE TABLE `a` (`b` int) ENGINE=InnoDB WITH SYSTEM VERSIONING;\n"
+		+ HISTORY.format(
+			"@old_system_versioning_insert_history=@@session.system_versioning_insert_history, @@session.", 1
+		)
+		+ "INSERT INTO `a` (`b`, row_start, row_end) VALUES (1,'2026-11-23 16:17:27.26','2038-01-19 03:14:07.99'),\n"
+		"(0,'2026-11-23 16:17:27.26','2026-11-23 16:17:27.27');\n"
+		+ HISTORY.format("", "@old_system_versioning_insert_history")
+		+ "INSERT INTO `tabNote` VALUES (1,'a');\n"
+	)
+	found = scan(write_dump({"tabNote": 0}, extra=extra))
+	assert (found.rows, found.historic) == ({"a": 2, "tabNote": 1}, {"a"})
+
+
+def test_tables_that_differ_by_case_alone_are_two() -> None:
+	trigger = TRIGGER.format("`Note`") + "DELIMITER ;\n"
+	extra = "CREATE TABLE `Note` (a int);\n" + trigger + "DROP TABLE IF EXISTS `note`;\n"
+	rows = "LOCK TABLES `note` WRITE;\nINSERT INTO `note` VALUES (1);\nUNLOCK TABLES;\n"
+	assert scan(write_dump({}, extra=f"{extra}CREATE TABLE `note` (a int);\n{rows}")).rows == {
+		"Note": 0,
+		"note": 1,
+	}
+	# On a server that doesn't tell them apart, the first one and its trigger would be still there.
+	with pytest.raises(DamagedFile, match="has a trigger by then"):
+		scan(write_dump({}, extra=f"{extra}CREATE TABLE IF NOT EXISTS `note` (a int);\n{rows}"))
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+@pytest.mark.parametrize(
+	"line",
+	[
+		"mysqldump: [Warning] Using a password on the command line interface can be insecure.",
+		"/usr/bin/mysqldump: Deprecated program name. It will be removed in a future release",
+		"mariadb-dump: Got error: 1146: \"Table 'geheim' doesn't exist\" when using LOCK TABLES",
+		"mariadb-dump: Error 2013: Lost connection to server during query when dumping table `a` at row: 1",
+	],
+)
+def test_the_words_of_the_program_are_no_statement(line: str, size: int) -> None:
+	"""Its standard error went into the file."""
+	for content in (
+		write_dump({"a": 1}, extra=f"{line}\n"),
+		f"{line}\n".encode() + write_dump({"a": 1}),
+		write_dump({"a": 1}, extra=f"{line}\n").removesuffix(CLOSING.encode()),
+	):
+		with pytest.raises(DamagedFile, match="no 2>&1") as caught:
+			scan(content, size)
+		assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+	"line",
+	[
+		"-- failed on view `v`: CREATE VIEW `v` AS select `shop`.`c`.`b` AS `b` from `c`",
+		"-- insufficient privileges to SHOW CREATE PROCEDURE `p`",
+	],
+)
+def test_what_the_program_left_out_is_missing(line: str) -> None:
+	with pytest.raises(DamagedFile) as caught:
+		scan(write_dump({"a": 1}, extra=f"\n{line}\n\n"))
+	assert caught.value.check == "completeness" and "without --force" in str(caught.value)
+	# In a row it is none of its words.
+	assert scan(write_dump({"a": 0}, extra=f"INSERT INTO `a` VALUES (1,'x\n{line}\n');\n")).rows == {"a": 1}
+
+
+@pytest.mark.parametrize("rest", ["garbage", "rubbish in a line\n", "DROP TABLE `a`;\n", "/* "])
+def test_what_follows_the_closing_line_is_told(rest: str) -> None:
+	with pytest.raises(DamagedFile, match="follow its closing line") as caught:
+		scan(write_dump({"a": 1}) + rest.encode())
+	assert caught.value.check == "closing line"
+
+
+def test_a_dump_that_another_one_cuts_off_is_told() -> None:
+	dump = write_dump({"a": 1})
+	with pytest.raises(DamagedFile, match="another dump begins in the middle of a statement"):
+		scan(dump[: dump.index(b"PRIMARY KEY")] + dump)
+
+
+@pytest.mark.parametrize(
+	"statement,remedy",
+	[
+		("SET @MYSQLDUMP_TEMP_LOG_BIN = @@SESSION.SQL_LOG_BIN", "--set-gtid-purged=OFF"),
+		("SET @@SESSION.SQL_LOG_BIN= 0", "--set-gtid-purged=OFF"),
+		("SET @@GLOBAL.GTID_PURGED='a:1-2'", "--set-gtid-purged=OFF"),
+		("SET GLOBAL gtid_slave_pos='0-1-2'", "no --gtid"),
+		("CHANGE MASTER TO MASTER_LOG_FILE='a', MASTER_LOG_POS=1", "--master-data=2"),
+		("STOP ALL SLAVES", "--dump-slave=2"),
+		("LOCK TABLES `other` WRITE", "without --no-create-info"),
+		("INSERT INTO `other` VALUES (1)", "without --no-create-info"),
+		("CREATE USER `a`@`b` ACCOUNT LOCK", "--system"),
+		("DROP TABLE IF EXISTS a", "--skip-quote-names"),
+		("SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='ANSI'", "without --compatible"),
+	],
+)
+def test_an_option_that_spoils_a_dump_is_named(statement: str, remedy: str) -> None:
+	with pytest.raises(DamagedFile) as caught:
+		scan(write_dump({"tabNote": 2}, extra=f"{statement};\n"))
+	assert remedy in str(caught.value).partition(" → ")[2]
+
+
+@pytest.mark.parametrize(
+	"body", ["SELECT \\N", "SELECT /*!99999 1 + */ 2", "SELECT 1.", "SELECT /*+ 'x' */ 1"]
+)
+def test_what_to_do_about_a_body_is_said(body: str) -> None:
+	extra = f"DELIMITER ;;\n/*!50003 CREATE*/ /*!50020 DEFINER=`a`@`b`*/ /*!50003 PROCEDURE `p`()\nBEGIN {body}; END */;;\n"
+	with pytest.raises(DamagedFile) as caught:
+		scan(write_dump({"tabNote": 2}, extra=f"{extra}DELIMITER ;\n"))
+	assert "create that trigger, routine or event again" in str(caught.value)
