@@ -1,6 +1,7 @@
-"""Who holds on to a database: connections that use it, or that a site's own user has.
+"""Who holds on to a database: connections that use it, or those of a site's own user that use none.
 
-Invariant: nobody is ended but them: not our own connections, and nobody whose database is another one.
+Invariant: nobody is ended but them: not our own connections, and nobody whose database is another one; sites may
+share a user, and two databases may differ in capitals alone.
 """
 
 from __future__ import annotations
@@ -31,13 +32,19 @@ class Holder:
 
 
 def find_holders(cursor: Any, databases: list[str], users: list[str]) -> list[Holder]:
-	"""Connections to any of these databases, or of these users; not this cursor's own.
+	"""Connections to any of these databases, or of these users to none; not this cursor's own.
 
 	Without the right PROCESS the server shows those of the same user alone.
 	"""
 	places = ", ".join(["%s"] * len(databases))
 	people = ", ".join(["%s"] * len(users)) or "NULL"
-	return _list_connections(cursor, f"DB IN ({places}) OR USER IN ({people})", [*databases, *users])
+	# Where the server knows no capitals in names, it may tell another spelling than ours.
+	return _list_connections(
+		cursor,
+		f"(DB IN ({places}) AND (@@lower_case_table_names <> 0 OR BINARY DB IN ({places}))) "
+		f"OR (DB IS NULL AND BINARY USER IN ({people}))",
+		[*databases, *databases, *users],
+	)
 
 
 def find_suspects(cursor: Any) -> list[Holder]:

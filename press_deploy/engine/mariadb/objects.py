@@ -3,20 +3,22 @@
 `RENAME TABLE` takes none of them along: it refuses tables with triggers (error 1435) and views (1450).
 
 Invariant: what was read holds all that the server needs to make the object again: the definer, the SQL mode
-and the character set it was made with. Kinds that are not known are an error, never left out.
+and the character set it was made with, and the bytes of its statement as they were sent once. Kinds that are not
+known are an error, never left out; what can't be made again says so ("why").
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import pymysql
-from pymysql.charset import charset_by_name
 
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.server import quote
-from press_deploy.engine.mariadb.server_errors import number_of
+from press_deploy.engine.mariadb.server_errors import is_refusal, number_of
+from press_deploy.engine.mariadb.trigger_text import free_statement, names_database
 
 # In the order in which they are made: each may use those before it.
 ROUTINES = ("FUNCTION", "PROCEDURE")
@@ -28,15 +30,20 @@ StoredObject = dict[str, str]
 
 def list_objects(cursor: Any, database: str) -> list[tuple[str, str]]:
 	"""(kind, name) of all of them, in the order of `KINDS`. Raises `StepFailed` for a kind that isn't known."""
-	found = []
-	for kinds, column, table, schema in (
-		("ROUTINE_TYPE", "ROUTINE_NAME", "ROUTINES", "ROUTINE_SCHEMA"),
-		("'VIEW'", "TABLE_NAME", "VIEWS", "TABLE_SCHEMA"),
-		("'TRIGGER'", "TRIGGER_NAME", "TRIGGERS", "TRIGGER_SCHEMA"),
-		("'EVENT'", "EVENT_NAME", "EVENTS", "EVENT_SCHEMA"),
+	found: list[tuple[str, str]] = []
+	for kinds, column, table, schema, order in (
+		("ROUTINE_TYPE", "ROUTINE_NAME", "ROUTINES", "ROUTINE_SCHEMA", "2"),
+		("'VIEW'", "TABLE_NAME", "VIEWS", "TABLE_SCHEMA", "2"),
+		# The order in which they act.
+		(
+			*("'TRIGGER'", "TRIGGER_NAME", "TRIGGERS", "TRIGGER_SCHEMA"),
+			"EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER",
+		),
+		("'EVENT'", "EVENT_NAME", "EVENTS", "EVENT_SCHEMA", "2"),
 	):
 		cursor.execute(
-			f"SELECT {kinds}, {column} FROM information_schema.{table} WHERE {schema} = %s", (database,)
+			f"SELECT {kinds}, {column} FROM information_schema.{table} WHERE {schema} = %s ORDER BY {order}",
+			(database,),
 		)
 		found += cursor.fetchall()
 	unknown = sorted(f"{kind.lower()} {name}" for kind, name in found if kind not in KINDS)
@@ -47,52 +54,85 @@ def list_objects(cursor: Any, database: str) -> list[tuple[str, str]]:
 			f"it has {', '.join(unknown)}, which can't be moved",
 			"drop them",
 		)
-	return sorted(found, key=lambda each: (KINDS.index(each[0]), each[1]))
+	return sorted(found, key=lambda each: KINDS.index(each[0]))
 
 
 def read_objects(cursor: Any, database: str) -> list[StoredObject]:
-	"""All of them, in an order in which they can be made again; plain data, for a note on the disk."""
+	"""All of them, in an order in which they can be made again; plain data, for a note on the disk.
+
+	Events that were to run once, in the past, are no more: the server drops them when it is told to make them.
+	"""
+	names, over = list_objects(cursor, database), _find_events_over(cursor, database)
 	cursor.execute(f"USE {quote(database)}")
-	objects = []
+	# Conversions, the server's and Python's, lose what a client once sent in another character set.
+	cursor.execute("SET SESSION sql_mode = '', character_set_results = binary")
+	try:
+		return [
+			_read_object(cursor, kind, name) for kind, name in names if kind != "EVENT" or name not in over
+		]
+	finally:
+		_reset(cursor)
+
+
+def tell_unreadable(objects: list[StoredObject]) -> list[str]:
+	"""Those of which it is known already that they can't be made again, in words."""
+	return [f"{each['kind'].lower()} {each['name']} ({each['why']})" for each in objects if "why" in each]
+
+
+def tell_unmovable(cursor: Any, database: str) -> list[str]:
+	"""What no backup could bring back, in words, for a check beforehand. Raises `StepFailed` for unknown kinds."""
+	found = tell_unreadable(read_objects(cursor, database))
 	for kind, name in list_objects(cursor, database):
-		if kind != "TRIGGER":
-			objects.append(_read_object(cursor, kind, name))
-	return _order(objects, _read_triggers(cursor, database))
+		if kind == "TRIGGER":
+			cursor.execute(f"SHOW CREATE TRIGGER {quote(database)}.{quote(name)}")
+			if names_database(cursor.fetchone()[2]):
+				found.append(f"trigger {name} (it was made with the name of the database in its statement)")
+	return found
 
 
-def drop_objects(cursor: Any, database: str) -> None:
-	"""Drop all of them; a second call finds nothing to do."""
+def drop_objects(cursor: Any, database: str, kept: Collection[tuple[str, str]] = ()) -> None:
+	"""Drop all of them but those `kept`; a second call finds nothing to do."""
 	for kind, name in reversed(list_objects(cursor, database)):
-		cursor.execute(f"DROP {kind} IF EXISTS {quote(database)}.{quote(name)}")
+		if (kind, name) not in kept:
+			cursor.execute(f"DROP {kind} IF EXISTS {quote(database)}.{quote(name)}")
 
 
 def make_objects(
-	cursor: Any, database: str, objects: list[StoredObject], *, events: bool = True
+	cursor: Any, database: str, objects: list[StoredObject], *, events: bool = True, insist: bool = True
 ) -> list[StoredObject]:
 	"""Make them in `database`, where there are none. Events are asleep unless `events`.
 
 	Returns what can't be made, with the server's words as "why": a view of a table that is not there is
-	read as well as any, and made nowhere.
+	read as well as any, and made nowhere. Whatever else the server refuses raises `pymysql.Error`; unless
+	`insist`, it is returned as well.
 	"""
 	cursor.execute(f"USE {quote(database)}")
-	waiting = objects
+	unreadable = [each for each in objects if "why" in each]
+	waiting = [each for each in objects if "why" not in each]
 	try:
 		while waiting:
-			failed = [{**each, "why": why} for each in waiting if (why := _make(cursor, each, events))]
+			failed = [
+				{**each, "why": why} for each in waiting if (why := _make(cursor, each, events, insist))
+			]
 			if len(failed) == len(waiting):
-				return failed
+				return unreadable + failed
 			# Views may use each other: those that failed are tried again after the others.
 			waiting = failed
-		return []
+		return unreadable
 	finally:
 		_reset(cursor)
 
 
 def put_asleep(cursor: Any, database: str) -> None:
 	"""Disable the events of a database that is not in use."""
-	for kind, name in list_objects(cursor, database):
-		if kind == "EVENT":
-			cursor.execute(f"ALTER EVENT {quote(database)}.{quote(name)} DISABLE")
+	cursor.execute(
+		"SELECT EVENT_NAME, DEFINER FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s", (database,)
+	)
+	for name, definer in cursor.fetchall():
+		# Without it, whoever asks becomes the definer.
+		cursor.execute(
+			f"ALTER DEFINER = {_quote_definer(definer)} EVENT {quote(database)}.{quote(name)} DISABLE"
+		)
 
 
 def without_status(objects: list[StoredObject]) -> list[StoredObject]:
@@ -100,48 +140,64 @@ def without_status(objects: list[StoredObject]) -> list[StoredObject]:
 	return [{**each, "create": _EVENT_STATUS.sub(r"\1", each["create"], count=1)} for each in objects]
 
 
+def _find_events_over(cursor: Any, database: str) -> set[str]:
+	cursor.execute(
+		"SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s AND EVENT_TYPE = 'ONE TIME' "
+		"AND ON_COMPLETION = 'NOT PRESERVE' AND CONVERT_TZ(EXECUTE_AT, TIME_ZONE, @@SESSION.time_zone) < NOW()",
+		(database,),
+	)
+	return {row[0] for row in cursor.fetchall()}
+
+
 def _read_object(cursor: Any, kind: str, name: str) -> StoredObject:
-	cursor.execute(f"SHOW CREATE {kind} {quote(name)}")
-	titles = [column[0] for column in cursor.description]
-	row = dict(zip(titles, cursor.fetchone(), strict=True))
-	create = row[f"Create {kind.capitalize()}"]
-	if not create:
+	try:
+		cursor.execute(f"SHOW CREATE {kind} {quote(name)}")
+	except pymysql.Error as error:
+		if kind != "VIEW" or not is_refusal(error):
+			raise
+		return _read_broken_view(cursor, name, str(error.args[-1]))
+	row = _fetch_bytes(cursor)
+	statement = row["SQL Original Statement" if kind == "TRIGGER" else f"Create {kind.capitalize()}"]
+	if not statement:
 		raise StepFailed(
 			"Reading", f"{kind.lower()} {name}", "its definition is not shown", "use an administrator"
 		)
-	return {
-		"kind": kind,
-		"name": name,
-		"create": create,
-		"sql_mode": row.get("sql_mode", ""),
-		"charset": row["character_set_client"],
-		"collation": row["collation_connection"],
-		**({"time_zone": row["time_zone"]} if kind == "EVENT" else {}),
+	create, encoding = _decode(statement)
+	found = {
+		**{"kind": kind, "name": name, "create": create, "encoding": encoding},
+		"sql_mode": row.get("sql_mode", b"").decode(),
+		"charset": row["character_set_client"].decode(),
+		"collation": row["collation_connection"].decode(),
+		**({"time_zone": row["time_zone"].decode()} if kind == "EVENT" else {}),
 	}
+	if kind != "TRIGGER":
+		return found
+	free = free_statement(create)
+	# The statement as it was typed may name the database.
+	return {**found, "create": free} if free else {**found, "why": "its definition begins in an unknown way"}
 
 
-def _read_triggers(cursor: Any, database: str) -> list[StoredObject]:
-	"""Put together from their parts: the statement as it was typed may name the database."""
+def _read_broken_view(cursor: Any, name: str, why: str) -> StoredObject:
+	"""For whoever makes it again by hand: it can be made nowhere, and the server doesn't show how it was."""
 	cursor.execute(
-		"SELECT TRIGGER_NAME, ACTION_TIMING, EVENT_MANIPULATION, EVENT_OBJECT_TABLE, ACTION_STATEMENT, DEFINER, "
-		"SQL_MODE, CHARACTER_SET_CLIENT, COLLATION_CONNECTION FROM information_schema.TRIGGERS "
-		"WHERE TRIGGER_SCHEMA = %s "
-		"ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER",
-		(database,),
+		"SELECT VIEW_DEFINITION FROM information_schema.VIEWS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
+		(name,),
 	)
-	triggers = []
-	for name, timing, event, table, statement, definer, mode, charset, collation in cursor.fetchall():
-		create = (
-			f"CREATE DEFINER={_quote_definer(definer)} TRIGGER {quote(name)} {timing} {event} "
-			f"ON {quote(table)} FOR EACH ROW {statement}"
-		)
-		triggers.append(
-			{
-				**{"kind": "TRIGGER", "name": name, "create": create, "sql_mode": mode},
-				**{"charset": charset, "collation": collation},
-			}
-		)
-	return triggers
+	create, encoding = _decode(_fetch_bytes(cursor)["VIEW_DEFINITION"] or b"")
+	return {"kind": "VIEW", "name": name, "create": create, "encoding": encoding, "why": why}
+
+
+def _fetch_bytes(cursor: Any) -> dict[str, bytes]:
+	titles = [column[0] for column in cursor.description]
+	return dict(zip(titles, cursor.fetchone(), strict=True))
+
+
+def _decode(statement: bytes) -> tuple[str, str]:
+	"""As text that can be turned back: readable if it is UTF-8, letters for bytes if not."""
+	try:
+		return statement.decode(), "utf-8"
+	except UnicodeDecodeError:
+		return statement.decode("latin-1"), "latin-1"
 
 
 def _quote_definer(definer: str) -> str:
@@ -150,11 +206,7 @@ def _quote_definer(definer: str) -> str:
 	return f"{quote(user)}@{quote(host)}" if user and host else quote(user or host)
 
 
-def _order(objects: list[StoredObject], triggers: list[StoredObject]) -> list[StoredObject]:
-	return sorted([*objects, *triggers], key=lambda each: KINDS.index(each["kind"]))
-
-
-def _make(cursor: Any, each: StoredObject, events: bool) -> str | None:
+def _make(cursor: Any, each: StoredObject, events: bool, insist: bool) -> str | None:
 	"""Make one object; returns the server's words when it refuses because of what the object uses."""
 	create = each["create"]
 	if each["kind"] == "EVENT" and not events:
@@ -168,13 +220,13 @@ def _make(cursor: Any, each: StoredObject, events: bool) -> str | None:
 		**({"time_zone": each["time_zone"]} if "time_zone" in each else {}),
 	}
 	assignments = ", ".join(f"SESSION {key} = {_literal(value)}" for key, value in settings.items())
-	_query(cursor, f"SET {assignments}")
 	try:
-		_query(cursor, create, charset_by_name(each["charset"]).encoding)
+		cursor.execute(f"SET {assignments}")
+		cursor.execute(create.encode(each["encoding"]))
 	except pymysql.Error as error:
-		if number_of(error) not in _MISSING:
-			raise
-		return str(error.args[-1])
+		if number_of(error) in _MISSING or (not insist and is_refusal(error)):
+			return str(error.args[-1])
+		raise
 	return None
 
 
@@ -184,16 +236,11 @@ _MISSING = {1146, 1054, 1305, 1356, 1347}
 
 def _reset(cursor: Any) -> None:
 	try:
-		_query(cursor, "SET NAMES utf8mb4")
-		_query(cursor, "SET SESSION sql_mode = DEFAULT, SESSION time_zone = DEFAULT")
+		cursor.execute("SET NAMES utf8mb4")
+		cursor.execute("SET SESSION sql_mode = DEFAULT, SESSION time_zone = DEFAULT")
 	except pymysql.Error:
 		# The connection was lost, and what was done over it has said so.
 		pass
-
-
-def _query(cursor: Any, statement: str, encoding: str = "utf-8") -> None:
-	"""Without parameters, and in the character set that the server takes it for."""
-	cursor.execute(statement.encode(encoding) if encoding not in ("utf8", "utf-8") else statement)
 
 
 def _literal(value: str) -> str:

@@ -76,6 +76,13 @@ def create_schema(cursor: Any, name: str, like: Schema, mark: Mark) -> None:
 	)
 
 
+def set_collation(cursor: Any, name: str, charset: str, collation: str) -> None:
+	"""What new tables and routines of a database get; those that are there stay as they are."""
+	schema = find_schema(cursor, name)
+	if schema and (schema.charset, schema.collation) != (charset, collation):
+		cursor.execute(f"ALTER DATABASE {quote(name)} CHARACTER SET {charset} COLLATE {collation}")
+
+
 def drop_schema(cursor: Any, name: str, purpose: str, live: str, run: str) -> None:
 	"""Drop a database, if it exists. Raises `StepFailed` when it doesn't carry the mark of these three."""
 	schema = find_schema(cursor, name)

@@ -16,12 +16,19 @@ LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
 _LOST = {0, 2002, 2003, 2006, 2013, 1927, 1053}
 _RIGHTS = {1044, 1045, 1142, 1143, 1227, 1370, 1698}
 _FULL = {1021, 1114}
+# Somebody ended the statement, or a limit of time did.
+_INTERRUPTED = {1317, 1969}
 
 
 def number_of(error: BaseException) -> int:
 	"""The server's or the driver's number of an error; 0 when it has none."""
 	number = error.args[0] if error.args else 0
 	return number if isinstance(number, int) else 0
+
+
+def is_refusal(error: BaseException) -> bool:
+	"""Whether the server would answer the same another time; False for what passes: locks, time, room, its end."""
+	return number_of(error) not in {*_LOST, *_FULL, *_INTERRUPTED, LOCK_WAIT_TIMEOUT, DEADLOCK}
 
 
 @contextmanager

@@ -7,7 +7,8 @@ standby or in the quarantine, and which of the three it is in leaves only one th
 A statement that renames many tables is one unit to its client, and since MariaDB 10.6 to a server that dies,
 too; nothing here depends on that. (MariaDB documentation: RENAME TABLE, Atomic DDL.)
 
-Invariant: a table is only ever renamed, to a name that is free. No statement of a swap can lose a row.
+Invariant: a table is only ever renamed, to a name that is free, and only if the note knows it: one that came
+later stays where it is. No statement of a swap can lose a row.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ import pymysql
 
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.holders import end_holders, find_holders, find_suspects
-from press_deploy.engine.mariadb.objects import StoredObject, drop_objects, make_objects
+from press_deploy.engine.mariadb.objects import (
+	ROUTINES,
+	StoredObject,
+	drop_objects,
+	list_objects,
+	make_objects,
+	read_objects,
+	tell_unreadable,
+)
 from press_deploy.engine.mariadb.schemas import list_tables
 from press_deploy.engine.mariadb.server import quote
 from press_deploy.engine.mariadb.server_errors import DEADLOCK, LOCK_WAIT_TIMEOUT, number_of
@@ -62,6 +71,8 @@ BACKWARD: Mapping[tuple[bool, bool], Mapping[Places, tuple[tuple[str, str], ...]
 		(True, False, False): (_TO_STANDBY,),
 		(False, True, False): (),
 		(False, False, False): (),
+		# The standby's is where it was; somebody made the other one since.
+		(True, True, False): (),
 	},
 }
 
@@ -96,14 +107,12 @@ def find_moves(
 ) -> tuple[list[Move], list[str]]:
 	"""What is left to do, and the tables of which nobody can tell: who only observes has an answer for these, too.
 
-	A table in live that the note doesn't know came later; it goes where what is live goes.
+	Everything leaves live before anything enters it: a foreign key's name is unique in its database, and the
+	same key may be another table's on the other side.
 	"""
 	present = [set(list_tables(cursor, database)) for database in databases.all]
 	was_live, was_standby = set(note["tables"][LIVE]), set(note["tables"][STANDBY])
-	later = present[0] - was_live - was_standby
-	table, was_live = (BACKWARD, was_live) if back else (FORWARD, was_live | later)
-	if back:
-		was_standby = was_standby | later
+	table = BACKWARD if back else FORWARD
 	moves, unclear = [], []
 	for name in sorted(was_live | was_standby):
 		places = (name in present[0], name in present[1], name in present[2])
@@ -112,7 +121,12 @@ def find_moves(
 			unclear.append(name)
 		else:
 			moves += [(source, target, name) for source, target in steps]
-	return moves, unclear
+	return sorted(moves, key=lambda move: move[0] != LIVE), unclear
+
+
+def find_later(cursor: Any, databases: Databases, note: dict[str, Any]) -> set[str]:
+	"""The tables in live that the note doesn't know: somebody made them since."""
+	return set(list_tables(cursor, databases.live)) - set(note["tables"][LIVE]) - set(note["tables"][STANDBY])
 
 
 def insist(cursor: Any, databases: Databases, act: Callable[[], Result]) -> tuple[Result, list[str]]:
@@ -147,10 +161,15 @@ def rename_tables(cursor: Any, databases: Databases, moves: list[Move], chunk: i
 		cursor.execute(f"RENAME TABLE {', '.join(renames)}")
 
 
-def drop_all_objects(cursor: Any, databases: Databases) -> None:
-	"""Views, triggers, routines and events stand in the way of renames, wherever they are."""
+def drop_all_objects(cursor: Any, databases: Databases, staying: list[StoredObject]) -> None:
+	"""Views, triggers and events stand in the way of renames, wherever they are; routines go where tables go.
+
+	A routine that is in live as it is among `staying` stays: whoever was allowed to use it, still is.
+	"""
+	present = [each for each in read_objects(cursor, databases.live) if each["kind"] in ROUTINES]
+	kept = {(each["kind"], each["name"]) for each in present if each in staying}
 	for database in databases.all:
-		drop_objects(cursor, database)
+		drop_objects(cursor, database, kept if database == databases.live else ())
 
 
 def make_all_objects(
@@ -163,19 +182,20 @@ def make_all_objects(
 ) -> list[StoredObject]:
 	"""Make the objects of what is live now, and of what is not, in the database that `aside` names.
 
-	Returns those that can't be made: a view that was broken before must not stand in the way, and its
-	definition is in the note. What comes from a backup was whole there; then it raises `StepFailed`.
+	Returns those that can't be made: one that the server refuses must not stand in the way, and its definition
+	is in the note. What comes from a backup was whole there; then it raises `StepFailed`.
 	"""
-	failed = make_objects(cursor, databases.live, live)
+	present = list_objects(cursor, databases.live)
+	wanted = [each for each in live if (each["kind"], each["name"]) not in present]
+	failed = make_objects(cursor, databases.live, wanted, insist=False)
 	if failed and not back:
-		what = ", ".join(f"{each['kind'].lower()} {each['name']} ({each['why']})" for each in failed)
 		raise StepFailed(
 			"Swapping",
 			f"database {databases.live}",
-			f"these can't be made: {what}",
+			f"these can't be made: {', '.join(tell_unreadable(failed))}",
 			"mend what they need, then go on; or undo the swap",
 		)
-	return failed + make_objects(cursor, *aside, events=False)
+	return failed + make_objects(cursor, *aside, events=False, insist=False)
 
 
 def _refuse_unclear(databases: Databases, unclear: list[str], back: bool) -> StepFailed:

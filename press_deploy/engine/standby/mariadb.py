@@ -19,17 +19,17 @@ from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb import schemas
 from press_deploy.engine.mariadb.comparison import read_both, read_tables
 from press_deploy.engine.mariadb.holders import end_holders, find_holders
-from press_deploy.engine.mariadb.loading import load_dump
 from press_deploy.engine.mariadb.objects import list_objects, put_asleep, read_objects
 from press_deploy.engine.mariadb.schemas import Mark, Schema, find_schema, list_tables
 from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
+from press_deploy.engine.mariadb.sleeping_events import call_awake
 from press_deploy.engine.mariadb.swap import Databases
 from press_deploy.engine.mariadb.throwaway_user import drop_leftovers
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.progress import Progress
 from press_deploy.engine.standby.base import StandbyDatabase
-from press_deploy.engine.standby.filling import Fill
+from press_deploy.engine.standby.filling import Fill, fill_from_dump
 from press_deploy.engine.standby.mariadb_check import check_standby
 from press_deploy.engine.standby.mariadb_rebuild import DOING as REBUILDING
 from press_deploy.engine.standby.mariadb_rebuild import Rebuild
@@ -69,7 +69,7 @@ class MariaDBStandby(StandbyDatabase):
 	# --- the standby ---------------------------------------------------------------------------
 
 	def load(self, dump: Path, progress: Progress | None = None) -> dict[str, Any]:
-		return self.load_by(lambda server, database: load_dump(dump, server, database, progress=progress))
+		return self.load_by(fill_from_dump(dump, progress))
 
 	def load_by(self, fill: Fill) -> dict[str, Any]:
 		"""Load by whatever fills an empty database: a physical backup has its own way."""
@@ -158,6 +158,7 @@ class MariaDBStandby(StandbyDatabase):
 		with self.alone("Removing", self.quarantine) as cursor:
 			require_no_swap(self.swap_note, "Removing", self.quarantine)
 			self._require_free(self.quarantine, "Removing")
+			Swap(self, self.swap_note).require_nothing_left(cursor)
 			schemas.drop_schema(cursor, self.quarantine, schemas.QUARANTINE, self.live, self.run)
 
 	# --- what the parts share ------------------------------------------------------------------
@@ -181,9 +182,10 @@ class MariaDBStandby(StandbyDatabase):
 		mark = self.make_empty(cursor, doing)
 		done = fill(self.server, self.name)
 		events = [each for each in read_objects(cursor, self.name) if each["kind"] == "EVENT"]
+		# Made so that they never ran; from here on nothing distinguishes them from those of a refresh.
 		put_asleep(cursor, self.name)
 		tables = sorted(list_tables(cursor, self.name))
-		self.note_loaded(mark, tables=tables, present=tables, events=events)
+		self.note_loaded(mark, tables=tables, present=tables, events=call_awake(events))
 		return {**done, "tables": len(tables)}
 
 	def note_loaded(self, mark: Mark, **what: Any) -> None:

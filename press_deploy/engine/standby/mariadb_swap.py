@@ -1,7 +1,8 @@
 """The swap of one run, from its note to its end: announce, take objects away, rename, make objects again.
 
 Invariant: the note holds all tables and the definitions of all objects of both databases before the first of
-them is touched, and is kept. A repeated call does the same steps again, with what is left to do.
+them is touched, and is kept; tables that came later are added to it before they are. A repeated call does the
+same steps again, with what is left to do.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb import schemas
 from press_deploy.engine.mariadb.objects import list_objects, read_objects
+from press_deploy.engine.mariadb.routine_grants import Grant, give_grants, read_grants
 from press_deploy.engine.mariadb.schemas import create_schema, find_schema, list_tables
 from press_deploy.engine.mariadb.swap import (
 	LIVE,
 	STANDBY,
 	TABLES_AT_ONCE,
 	drop_all_objects,
+	find_later,
 	find_moves,
 	insist,
 	list_moves,
@@ -51,6 +54,8 @@ class Swap:
 		if state == SWAPPED:
 			return _nothing()
 		note = self._note.read() if state == SWAPPING else self._announce(cursor)
+		# Tables made since it was announced were live, and go with the others.
+		note = self._note.change(tables=self._with_later(cursor, note, LIVE))
 		self._ensure(cursor, self._databases.quarantine, schemas.QUARANTINE)
 		objects = note["objects"]
 		result = self._move(
@@ -67,7 +72,10 @@ class Swap:
 		if state == SWAPPED:
 			# Views and triggers of the time since then go back with the standby's tables.
 			objects = {**note["objects"], STANDBY: read_objects(cursor, self._databases.live)}
-			note = self._note.change(state=UNDOING, objects=objects)
+			# Tables of the time since, too; those that came while it was under way stay in live.
+			tables = self._with_later(cursor, note, STANDBY)
+			grants = self._with_former(cursor, note)
+			note = self._note.change(state=UNDOING, objects=objects, tables=tables, grants=grants)
 		elif state == SWAPPING:
 			note = self._note.change(state=UNDOING)
 		self._ensure(cursor, self._databases.standby, schemas.STANDBY)
@@ -78,12 +86,23 @@ class Swap:
 		self._note.change(state=UNDONE)
 		return result
 
+	def require_nothing_left(self, cursor: Any) -> None:
+		"""Raise `StepFailed` while an undone swap left tables in the quarantine: they came from live."""
+		left = list_tables(cursor, self._databases.quarantine) if self._note.state == UNDONE else ()
+		if left:
+			raise StepFailed(
+				"Removing",
+				self._databases.quarantine,
+				f"the swap was undone, and these tables of {self._databases.live} are still there: "
+				+ ", ".join(list(left)[:SHOWN_NAMES]),
+				f"RENAME TABLE them to {self._databases.live}, or drop them if nobody needs them",
+			)
+
 	def observe(self, cursor: Any) -> Observation:
 		note = self._note.read()
 		if note.get("state") not in (SWAPPING, SWAPPED):
 			return Observation(False, "no swap was begun, or it was undone")
-		now = {**note, "tables": _with_later(cursor, self._databases, note)}
-		moves, unclear = find_moves(cursor, self._databases, now)
+		moves, unclear = find_moves(cursor, self._databases, note)
 		evidence: dict[str, Any] = {"tables": len(note["tables"][STANDBY])}
 		if unclear:
 			return Observation(False, self._say_unclear(unclear), {**evidence, "unclear": len(unclear)})
@@ -133,12 +152,25 @@ class Swap:
 				LIVE: read_objects(cursor, databases.live),
 				STANDBY: self._wake(read_objects(cursor, databases.standby)),
 			},
+			collations={place: _read_collation(cursor, name) for place, name in tables.items()},
+			grants=read_grants(cursor, databases.live),
 		)
 
 	def _wake(self, objects: list[dict[str, str]]) -> list[dict[str, str]]:
 		"""The standby's events as they were in the backup: awake or asleep."""
 		noted = {(each["kind"], each["name"]): each for each in self._standby.noted_events()}
 		return [noted.get((each["kind"], each["name"]), each) for each in objects]
+
+	def _with_later(self, cursor: Any, note: dict[str, Any], place: str) -> dict[str, list[str]]:
+		"""The noted tables, and those that came to live since, as if they had been in `place`."""
+		tables = note["tables"]
+		return {**tables, place: [*tables[place], *sorted(find_later(cursor, self._databases, note))]}
+
+	def _with_former(self, cursor: Any, note: dict[str, Any]) -> list[Grant]:
+		"""Rights on routines as they are, and the noted ones on routines that went with the swap."""
+		present = set(list_objects(cursor, self._databases.live))
+		gone = [each for each in note["grants"] if (each[2], each[3]) not in present]
+		return read_grants(cursor, self._databases.live) + gone
 
 	def _ensure(self, cursor: Any, name: str, purpose: str) -> None:
 		"""The database that takes what is live, made if need be, and surely ours."""
@@ -158,15 +190,23 @@ class Swap:
 		self, cursor: Any, note: dict[str, Any], live: list, aside: tuple[str, list], *, back: bool
 	) -> dict[str, Any]:
 		databases, moved = self._databases, [0]
+		former, later = (STANDBY, LIVE) if back else (LIVE, STANDBY)
+		collations = note["collations"]
+		# A routine keeps the collation that its database had when it was made.
+		staying = live if collations[LIVE] == collations[STANDBY] else []
 
 		def move() -> list[dict[str, str]]:
 			# Asked before the first object is dropped: what can't be completed stays as it is.
 			list_moves(cursor, databases, note, back=back)
-			drop_all_objects(cursor, databases)
+			drop_all_objects(cursor, databases, staying)
+			schemas.set_collation(cursor, databases.live, *collations[later])
+			schemas.set_collation(cursor, aside[0], *collations[former])
 			moves = list_moves(cursor, databases, note, back=back)
 			rename_tables(cursor, databases, moves, self._chunk)
 			moved[0] += len(moves)
-			return make_all_objects(cursor, databases, live, aside, back=back)
+			failed = make_all_objects(cursor, databases, live, aside, back=back)
+			routines = set(list_objects(cursor, databases.live))
+			return failed + give_grants(cursor, databases.live, note["grants"], routines)
 
 		not_made, ended = insist(cursor, databases, move)
 		return {
@@ -180,9 +220,7 @@ def _nothing() -> dict[str, Any]:
 	return {"moved": 0, "ended": [], "not_made": []}
 
 
-def _with_later(cursor: Any, databases: Any, note: dict[str, Any]) -> dict[str, list[str]]:
-	tables = note["tables"]
-	if note["state"] != SWAPPED:
-		return tables
-	later = set(list_tables(cursor, databases.live)) - set(tables[LIVE]) - set(tables[STANDBY])
-	return {**tables, STANDBY: [*tables[STANDBY], *sorted(later)]}
+def _read_collation(cursor: Any, name: str) -> tuple[str, str]:
+	schema = find_schema(cursor, name)
+	assert schema, "both were found to be there"
+	return schema.charset, schema.collation
