@@ -8,10 +8,13 @@ import frappe
 from frappe import _
 from frappe.utils import cint
 
+from press_deploy.engine.answers import check_answer
+from press_deploy.engine.execution import ask_to_roll_back
 from press_deploy.engine.plan import PlanSpec
-from press_deploy.engine.requests import check_approval, put_request
+from press_deploy.engine.requests import STOPS, check_approval, put_request
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import RunState, State, load_state
+from press_deploy.engine.steps.rollback_losses import check_listable
 from press_deploy.engine.summary import is_owned_by
 from press_deploy.site import proofs, runners
 from press_deploy.site.background import begin, describe_work
@@ -19,6 +22,8 @@ from press_deploy.site.input_messages import errors_shown
 from press_deploy.site.progress import describe_progress
 
 DOES = ("Deployment Manager", "System Manager")
+# What users wrote is lost with a database: who asks for that, or approves it, has the role that is for it.
+APPROVES = ("Deployment Manager",)
 SEES = (*DOES, "Deployment Viewer")
 GOES_BACK = (State.RUNNING, State.WAITING, State.SUCCEEDED, State.FATAL)
 
@@ -60,6 +65,8 @@ def roll_back(run: str, reason: str, database: int | bool = 0, approves: str | N
 	losses that this person has read. The runner compares it with what would really be lost.
 	"""
 	directory, state = _open_for_change(run)
+	if cint(database):
+		_authorise(APPROVES)
 	if not (cint(database) and state.database_may_follow):
 		_require(state, *GOES_BACK)
 	reason = _require_reason(reason)
@@ -71,6 +78,8 @@ def roll_back(run: str, reason: str, database: int | bool = 0, approves: str | N
 	if state.is_unfinished:
 		return _ask(directory, "rollback", reason, **wanted)
 	with errors_shown():
+		# What the process of its own would refuse would stand in a log that nobody reads.
+		check_listable(runners.open_bench(), directory, state, wanted["database"])
 		runners.start_rollback(directory, by=frappe.session.user, reason=reason, **wanted)
 	return {"run": directory.name}
 
@@ -109,20 +118,14 @@ def decide(run: str, decision: str, reason: str, list_sha256: str | None = None)
 	A run that waits to lose documents: "approve" with the SHA-256 of its list, or "go" to keep the release.
 	"""
 	directory, state = _open_for_change(run)
+	if decision == "approve":
+		_authorise(APPROVES)
 	_require(state, State.WAITING)
 	reason = _require_reason(reason)
-	allowed = _find_decisions(state)
-	if decision not in allowed:
-		frappe.throw(
-			_("{0} is no decision that run {1} waits for; it waits for: {2}.").format(
-				frappe.utils.escape_html(decision), state.run, ", ".join(allowed)
-			)
-		)
-	if decision != "approve":
-		return _ask(directory, decision, reason)
-	if not list_sha256 or list_sha256 != state.waiting["approve"]:
-		frappe.throw(_("What would be lost is another list now. Read the one that the run shows."))
-	return _ask(directory, decision, reason, approves=list_sha256)
+	approved = {"approves": list_sha256} if decision == "approve" else {}
+	with errors_shown():
+		check_answer(state, decision, **approved)
+	return _ask(directory, decision, reason, **approved)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -239,16 +242,13 @@ def _require_reason(reason: str) -> str:
 	return reason.strip()
 
 
-def _find_decisions(state: RunState) -> list[str]:
-	"""What a waiting run can be told."""
-	if not state.waiting.get("approve"):
-		return ["go", "no-go"]
-	return ["approve", "go"] if state.waiting["accepts_go"] else ["approve"]
-
-
 def _ask(directory: RunDirectory, action: str, reason: str, **wanted: Any) -> dict:
+	bench = runners.open_bench()
 	with errors_shown():
-		put_request(directory, action, by=frappe.session.user, reason=reason, **wanted)
-	if not is_owned_by(runners.open_bench(), directory.name):
+		if action in STOPS:
+			ask_to_roll_back(bench, directory, frappe.session.user, reason, action=action, **wanted)
+		else:
+			put_request(directory, action, frappe.session.user, reason, **wanted)
+	if not is_owned_by(bench, directory.name):
 		runners.start(directory, dry_run=load_state(directory).dry_run)
 	return {"run": directory.name}

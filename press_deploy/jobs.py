@@ -11,6 +11,7 @@ from frappe import _
 from press_deploy.engine.backup import catalogue
 from press_deploy.engine.lock import is_alive
 from press_deploy.engine.losses import of_run
+from press_deploy.engine.requests import read_requests
 from press_deploy.engine.retention import tidy
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import RunState, State, unfinished_runs
@@ -20,7 +21,7 @@ from press_deploy.site.backup_records import project_backups
 from press_deploy.site.critical_tests import run_tests
 from press_deploy.site.notifications import find_people, notify
 from press_deploy.site.proofs import prove_newest
-from press_deploy.site.records import project_all
+from press_deploy.site.records import find_follow_up_days, project_all
 
 
 def resume_orphaned_runs() -> None:
@@ -29,8 +30,9 @@ def resume_orphaned_runs() -> None:
 	if is_alive(bench.deployments):
 		return
 	for state in unfinished_runs(bench.path):
-		if _is_orphan(state):
-			runners.start(RunDirectory.open(bench.path, state.run), dry_run=state.dry_run)
+		run = RunDirectory.open(bench.path, state.run)
+		if _is_orphan(run, state):
+			runners.start(run, dry_run=state.dry_run)
 			return
 
 
@@ -51,7 +53,8 @@ def tidy_backups() -> None:
 	"""Daily: backups and replaced databases that are over their time go; never the last proven one."""
 	followed_up = frappe.get_all("Deployment Run", {"follow_up_status": "Open"}, pluck="name")
 	bench, logger = runners.open_bench(), frappe.logger("press_deploy")
-	tidy(bench, frappe.local.site, followed_up, say=logger.info)
+	days = find_follow_up_days()
+	tidy(bench, frappe.local.site, followed_up, say=logger.info, follow_up_days=days)
 	project_backups(bench)
 
 
@@ -109,5 +112,10 @@ def _proof_title() -> str:
 	return _("Proof of the newest backup of {0}").format(frappe.local.site)
 
 
-def _is_orphan(state: RunState) -> bool:
-	return state.state is not State.WAITING or time.time() >= state.waiting["deadline"]
+def _is_orphan(run: RunDirectory, state: RunState) -> bool:
+	"""Whether a runner would find something to do: one that only waits on would start again every time."""
+	if state.state is not State.WAITING or read_requests(run, state.taken_requests):
+		return True
+	# With "wait" nothing follows from the deadline but more waiting.
+	ends = state.waiting["when_nobody_decides"] != "wait"
+	return ends and time.time() >= state.waiting["deadline"]

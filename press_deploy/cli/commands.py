@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
+import pwd
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -21,13 +22,14 @@ from press_deploy.cli.prove import prove
 from press_deploy.cli.terminal import TerminalListener, show_summary
 from press_deploy.demo.command import awake
 from press_deploy.demo.command import demo as show_demo
+from press_deploy.engine.answers import check_answer
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import Refused
 from press_deploy.engine.execution import ask_to_roll_back, execute, roll_back
 from press_deploy.engine.lock import is_alive
 from press_deploy.engine.plan import PLAN_SIZE_LIMIT, parse_plan
 from press_deploy.engine.report import write_report
-from press_deploy.engine.requests import put_request
+from press_deploy.engine.requests import STOPS, put_request
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import EXIT_CODES, UNFINISHED, State, load_state
 from press_deploy.engine.summary import summarise
@@ -70,14 +72,16 @@ def resume(run: str, bench_path: str, dry_run: bool) -> None:
 @main.command()
 @click.argument("run")
 @bench_option
-@click.option("--by", default=getpass.getuser, show_default="your user name", help="Who asks for it.")
+@click.option("--by", metavar="NAME", help="For whom you ask; it stands beside your user name.")
 @click.option("--reason", default="asked for on the command line", help="Why; it stands in the report.")
 @click.option("--database", is_flag=True, help="The database too, even if the run did not migrate it.")
 @click.option("--approve", metavar="SHA256", help="You have read this list: press-deploy losses RUN.")
 @translate_errors
-def rollback(run: str, bench_path: str, by: str, reason: str, database: bool, approve: str | None) -> None:
+def rollback(
+	run: str, bench_path: str, by: str | None, reason: str, database: bool, approve: str | None
+) -> None:
 	"""Roll a run back: one at work, waiting, dead, or over."""
-	bench = Bench.open(bench_path)
+	bench, by = Bench.open(bench_path), _name_asker(by)
 	directory = RunDirectory.open(bench.path, run)
 	if load_state(directory).is_unfinished and is_alive(bench.deployments):
 		ask_to_roll_back(bench, directory, by, reason, database=database, approves=approve)
@@ -95,21 +99,27 @@ def rollback(run: str, bench_path: str, by: str, reason: str, database: bool, ap
 @click.argument("run")
 @click.argument("decision", type=click.Choice(["go", "no-go", "abort", "approve"]))
 @bench_option
-@click.option("--by", default=getpass.getuser, show_default="your user name", help="Who decides.")
+@click.option("--by", metavar="NAME", help="For whom you decide; it stands beside your user name.")
 @click.option("--reason", default="decided on the command line", help="Why; it stands in the report.")
 @click.option("--list", "listed", metavar="SHA256", help="Which list of lost documents is approved.")
 @translate_errors
-def decide(run: str, decision: str, bench_path: str, by: str, reason: str, listed: str | None) -> None:
+def decide(run: str, decision: str, bench_path: str, by: str | None, reason: str, listed: str | None) -> None:
 	"""Decide for a run that waits, or abort one at work."""
 	if (decision == "approve") != (listed is not None):
 		raise click.UsageError(
 			"approve goes with --list SHA256, which stands below the list, and only approve"
 		)
-	bench = Bench.open(bench_path)
+	bench, by = Bench.open(bench_path), _name_asker(by)
 	directory = RunDirectory.open(bench.path, run)
-	if not load_state(directory).is_unfinished:
+	state = load_state(directory)
+	if not state.is_unfinished:
 		raise Refused("Deciding for", f"run {run}", "it is over", f"see: press-deploy status {run}")
-	put_request(directory, decision, by, reason, approves=listed)
+	if decision != "abort":
+		check_answer(state, decision, listed)
+	if decision in STOPS:
+		ask_to_roll_back(bench, directory, by, reason, action=decision)
+	else:
+		put_request(directory, decision, by, reason, approves=listed)
 	if is_alive(bench.deployments):
 		click.echo(f"The runner at work was told; watch it: press-deploy status {run}")
 		return
@@ -159,6 +169,15 @@ def demo(release: str | None, directory: str | None, monitor: float) -> None:
 
 for command in (helper, backup, backup_key, backup_config, prove, standby, losses):
 	main.add_command(command)
+
+
+def _name_asker(named: str | None) -> str:
+	"""The user of this process, whom nobody can make up, and beside it the name that was given."""
+	try:
+		user = pwd.getpwuid(os.getuid()).pw_name
+	except KeyError:
+		user = f"user {os.getuid()}"
+	return f"{user} (for {named})" if named and named != user else user
 
 
 def _finish(bench: Bench, directory: RunDirectory, *, dry_run: bool = False) -> None:

@@ -19,14 +19,15 @@ def describe(site: str) -> dict[str, Any]:
 
 
 def busy_jobs(site: str) -> dict[str, Any]:
-	"""The jobs that the worker is at."""
+	"""The jobs that the worker is at, and those that wait for it."""
 	with framework.connect(site) as database:
 		rows = database.execute(
-			"SELECT id, function FROM jobs WHERE status = 'running' ORDER BY id"
+			"SELECT id, function, status FROM jobs WHERE status IN ('queued', 'running') ORDER BY id"
 		).fetchall()
+	states = {"queued": "waiting", "running": "running"}
 	jobs = [
-		{"id": str(number), "queue": "short", "method": function, "started": None}
-		for number, function in rows
+		{"id": str(number), "queue": "short", "method": function, "state": states[status], "started": None}
+		for number, function, status in rows
 	]
 	return {"jobs": jobs}
 

@@ -6,22 +6,25 @@ left running from before.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from press_deploy.engine import processes, steps
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.context import Context
-from press_deploy.engine.errors import DeployError, Refused
+from press_deploy.engine.errors import DeployError, LockHeld, Refused
 from press_deploy.engine.interrupts import RollbackNeeded
 from press_deploy.engine.journal import Journal, Record
 from press_deploy.engine.listening import Listener, tell_each
 from press_deploy.engine.lock import BenchLock
-from press_deploy.engine.requests import check_approval, put_request
+from press_deploy.engine.requests import Action, check_approval, put_request, read_requests
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.runner import Runner
 from press_deploy.engine.state import RunState, State, load_state
 from press_deploy.engine.steps.rollback_losses import check_listable
+
+RETRY_SECONDS = 1.0
 
 
 def execute(
@@ -40,7 +43,8 @@ def execute(
 		elif dry_run and not context.state.dry_run:
 			remedy = "start a dry run of its own: press-deploy run PLAN --dry-run"
 			raise Refused("Dry-running", f"run {run.name}", "it has begun for real", remedy)
-		return Runner(context, told).run()
+		reached = Runner(context, told).run()
+	return _go_on_if_asked(bench, run, told, reached)
 
 
 def roll_back(
@@ -73,7 +77,8 @@ def roll_back(
 			check_listable(bench, run, context.state, database)
 			cause = RollbackNeeded(f"{by}: {reason}", by=by, database=database, approves=approves)
 			context.journal.append("rollback-started", cause.as_data())
-		return Runner(context, told).run()
+		reached = Runner(context, told).run()
+	return _go_on_if_asked(bench, run, told, reached)
 
 
 def ask_to_roll_back(
@@ -84,14 +89,29 @@ def ask_to_roll_back(
 	*,
 	database: bool = False,
 	approves: str | None = None,
+	action: Action = "rollback",
 ) -> None:
 	"""Leave the request for a run that is not over, whoever is at work on it; arguments as in `roll_back`.
+
+	`action`: any of `STOPS`; an abort and a NO-GO lead back as well.
 
 	Raises `InputError`, and `Refused` where the rollback would have to stop behind closed doors.
 	"""
 	check_approval(approves)
 	check_listable(bench, run, load_state(run), database)
-	put_request(run, "rollback", by, reason, database=database, approves=approves)
+	put_request(run, action, by, reason, database=database, approves=approves)
+
+
+def _go_on_if_asked(bench: Bench, run: RunDirectory, listeners: list[Listener], reached: State) -> State:
+	"""Whoever answered while the runner was leaving found it alive and started none, so that this one goes on."""
+	while reached is State.WAITING and read_requests(run, load_state(run).taken_requests):
+		try:
+			with _hold(bench, run, "deployment", listeners) as (context, told):
+				reached = Runner(context, told).run() if context.state.is_unfinished else context.state.state
+		except LockHeld:
+			# By another runner, which takes the request, or by work on backups, which ends.
+			time.sleep(RETRY_SECONDS)
+	return reached
 
 
 @contextmanager

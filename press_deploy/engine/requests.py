@@ -9,14 +9,15 @@ import json
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from press_deploy.engine import durable, inputs
 from press_deploy.engine.errors import InputError
 from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import load_state
+from press_deploy.engine.state import RunState, load_state
 
 Action = Literal["abort", "rollback", "go", "no-go", "approve"]
+STOPS: tuple[Action, ...] = ("abort", "rollback", "no-go")
 
 
 @dataclass(frozen=True)
@@ -85,3 +86,15 @@ def read_requests(run: RunDirectory, taken: set[str]) -> list[Request]:
 		if request.name == path.stem and request.action in get_args(Action):
 			requests.append(request)
 	return requests
+
+
+def find_stop(state: RunState) -> dict[str, Any] | None:
+	"""The first request to stop the run, as in the journal, that nothing has answered.
+
+	A GO that was followed answers the NO-GO before it; a rollback that was given up answers all requests before it.
+	"""
+	for request in state.requests:
+		answered = max(state.given_up_seq, state.went_on_seq if request["action"] == "no-go" else 0)
+		if request["action"] in STOPS and request["seq"] > answered:
+			return request
+	return None

@@ -42,6 +42,9 @@ class State(str, Enum):
 CLOSING = ("maintenance", "rollback-maintenance")
 OPENING = ("open", "rollback-open")
 
+# The error of a step that did not fail: the run left its way while it was under way.
+LEFT = "Left"
+
 UNFINISHED = {State.PENDING, State.RUNNING, State.WAITING, State.ROLLING_BACK}
 
 EXIT_CODES = {
@@ -111,6 +114,9 @@ class RunState:
 	rollback: dict[str, Any] | None = None
 	losses: dict[str, Any] | None = None  # what the newest rollback of the database loses, per site
 	was_left: bool = False  # a rollback stopped, and since then only a person kept the sites closed
+	has_succeeded: bool = False  # it walked to its end once, whatever was asked for afterwards
+	went_on_seq: int = 0  # where in the journal the last GO was followed
+	given_up_seq: int = 0  # and where the last rollback was given up
 	resumes: int = 0
 	last_seq: int = 0
 
@@ -176,6 +182,11 @@ class RunState:
 		return self.result("fetch-code")["decisions"][what]
 
 	@property
+	def sites_without_standby(self) -> list[str]:
+		"""Those for which preflight chose none: their database goes back by an import."""
+		return self.result("preflight").get("without_standby", [])
+
+	@property
 	def rolls_database_back(self) -> bool:
 		"""Whether the rollback takes the database with it: it was migrated, a person wants it so, or it is begun."""
 		wanted = bool(self.rollback and self.rollback.get("database"))
@@ -185,6 +196,11 @@ class RunState:
 	def database_may_follow(self) -> bool:
 		"""Whether the run is rolled back with its code alone, so that its database may still be."""
 		return self.state is State.ROLLED_BACK and not self.is_done("rollback-database")
+
+	@property
+	def opened_at(self) -> float:
+		"""When the sites were last seen open again, in epoch seconds; 0 when they weren't."""
+		return max(self.moment_of(name) for name in OPENING)
 
 	@property
 	def was_opened(self) -> bool:
@@ -296,7 +312,7 @@ def _leave_steps(state: RunState, record: Record, why: str) -> None:
 	for step in state.steps.values():
 		if step.status == "announced":
 			step.status, step.ended = "failed", record.time
-			step.error = {"kind": "Left", "doing": "", "what": "", "why": why, "remedy": ""}
+			step.error = {"kind": LEFT, "doing": "", "what": "", "why": why, "remedy": ""}
 
 
 def _rollback_started(state: RunState, record: Record, data: dict) -> None:
@@ -319,18 +335,32 @@ def _went_on(state: RunState, record: Record, data: dict) -> None:
 	state.state = State.ROLLING_BACK if data.get("rollback") else State.RUNNING
 	state.waiting = None
 	if not data.get("rollback"):
+		state.went_on_seq = record.seq
 		state.accepted[data["step"]] = data["by"]
 
 
 def _rollback_abandoned(state: RunState, record: Record, data: dict) -> None:
 	state.state, state.waiting = State.ROLLING_BACK, None
 	state.rollback = {**state.rollback, "abandoned": data["reason"]}
+	state.given_up_seq = record.seq
+
+
+def _went_forward(state: RunState, record: Record, data: dict) -> None:
+	"""The release stays: a step that the run left for its rollback is under way again, as the newest."""
+	state.state = State.RUNNING
+	text = f"Not rolled back, so the run goes on where it was: {data['reason']}"
+	state.notes.append({"text": text, "time": record.time})
+	for name, step in list(state.steps.items()):
+		if step.phase != Phase.ROLLBACK.value and step.error and step.error["kind"] == LEFT:
+			step.status, step.ended, step.error = "announced", None, None
+			state.steps[name] = state.steps.pop(name)
 
 
 def _ended(state: RunState, record: Record, data: dict) -> None:
 	state.state, state.ended = State(data["state"]), record.time
 	state.reason, state.error, state.waiting = data["reason"], data.get("error"), None
 	state.was_left = state.was_left or state.state is State.FATAL
+	state.has_succeeded = state.has_succeeded or state.state is State.SUCCEEDED
 	_leave_steps(state, record, data["reason"])
 
 
@@ -363,6 +393,7 @@ _HANDLERS = {
 	"went-on": _went_on,
 	"rollback-started": _rollback_started,
 	"rollback-abandoned": _rollback_abandoned,
+	"went-forward": _went_forward,
 	"losses": _losses,
 	"run-ended": _ended,
 }

@@ -17,6 +17,7 @@ from frappe.utils import add_days, flt, getdate
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import DeployError
+from press_deploy.engine.retention import FOLLOW_UP_DAYS
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.state import State
 from press_deploy.engine.summary import summarise
@@ -91,6 +92,11 @@ class _Known:
 		return on_disk != (self._seqs.get(run.name), self._figures[run.name], self._rollbacks[run.name])
 
 
+def find_follow_up_days() -> int:
+	"""For how many days after its end a run is followed up, as Deployment Settings say."""
+	return frappe.get_cached_doc("Deployment Settings").follow_up_days or FOLLOW_UP_DAYS
+
+
 def _fill_run(record: Document, summary: dict[str, Any], run: RunDirectory) -> None:
 	spec = run.read_plan()
 	record.update({key: summary[key] for key in ("state", "phase", "resumes", "directory", "last_seq")})
@@ -119,8 +125,7 @@ def _fill_run(record: Document, summary: dict[str, Any], run: RunDirectory) -> N
 def _fill_follow_up(record: Document, summary: dict[str, Any], run: RunDirectory) -> None:
 	is_live = summary["state"] == State.SUCCEEDED.value and not summary["dry_run"]
 	if is_live:
-		days = frappe.get_cached_doc("Deployment Settings").follow_up_days or 7
-		open_figures(run, getdate(add_days(record.ended, days)))
+		open_figures(run, getdate(add_days(record.ended, find_follow_up_days())))
 	figures = read_figures(run)
 	record.follow_up = []
 	for figure in figures.rows:

@@ -38,8 +38,10 @@ def project_rollbacks(run: RunDirectory) -> None:
 				"run": run.name,
 				"outcome": _find_outcome(state),
 				"cause": state.rollback["cause"],
-				"asked_by": state.rollback.get("by"),
-				"reason": state.reason or (state.waiting or {}).get("reason"),
+				"asked_by": _cut(state.rollback.get("by")),
+				"reason": state.rollback.get("abandoned")
+				or state.reason
+				or (state.waiting or {}).get("reason"),
 				"started": to_site_time(state.rollback["time"]),
 				"ended": to_site_time(state.ended),
 				"duration": seconds_between(state.rollback["time"], state.ended),
@@ -64,26 +66,35 @@ def fold_rollbacks(run: RunDirectory) -> tuple[RunState, list[RunState]]:
 
 
 def _find_outcome(state: RunState) -> str:
-	kept = state.rollback.get("abandoned") and state.state is State.SUCCEEDED
+	# The run may go on after it.
+	kept = state.rollback.get("abandoned") and state.state not in (State.ROLLING_BACK, State.FATAL)
 	return ABANDONED if kept else state.state.value
 
 
 def _describe_database(state: RunState) -> dict[str, Any]:
 	"""What the rollback did to the databases, who approved it, and what it lost."""
 	ways = state.before("rollback-database").get("sites", {})
-	approved = state.result("lost-documents")
+	# Where jobs wrote after the approval, another list was approved right before the databases were replaced.
+	approved = {
+		**state.result("lost-documents"),
+		**state.before("rollback-database").get("approval", {}),
+	}
 	# An earlier rollback of the same run may have had a list of its own.
 	losses = state.losses if state.losses and state.losses["seq"] > state.rollback["seq"] else {}
 	sites = losses.get("sites", {})
 	return {
 		"with_database": int(state.rolls_database_back),
 		"quarantine": "\n".join(f"{site}: {way['quarantine']}" for site, way in ways.items()),
-		"approved_by": approved.get("approved_by"),
+		"approved_by": _cut(approved.get("approved_by")),
 		"approved_list": approved.get("sha256"),
 		"losses": [row for site, data in sites.items() for row in _loss_rows(site, data)],
 		"other_losses": "\n".join(line for site, data in sites.items() for line in _other_lines(site, data)),
 		"exports": "\n".join(losses.get("files", [])),
 	}
+
+
+def _cut(name: str | None) -> str | None:
+	return name[:DATA_LIMIT] if name else None
 
 
 def _loss_rows(site: str, data: dict[str, Any]) -> list[dict[str, Any]]:

@@ -23,8 +23,15 @@ from press_deploy.engine.plan import read_plan
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.site import runners
 
-MANAGER, VIEWER, STRANGER = (f"press-deploy-{name}@example.com" for name in ("manager", "viewer", "stranger"))
-_ROLES = {MANAGER: "Deployment Manager", VIEWER: "Deployment Viewer", STRANGER: None}
+MANAGER, VIEWER, STRANGER, ADMIN = (
+	f"press-deploy-{name}@example.com" for name in ("manager", "viewer", "stranger", "admin")
+)
+_ROLES = {
+	MANAGER: "Deployment Manager",
+	VIEWER: "Deployment Viewer",
+	STRANGER: None,
+	ADMIN: "System Manager",
+}
 
 
 class DeploymentTestCase(IntegrationTestCase):

@@ -139,7 +139,7 @@ class TestServices:
 			SITE,
 			"""INSERT INTO jobs (function, arguments) VALUES ('pack', '{"seconds": 3}')""",
 		)
-		wait_until(lambda: call(running_bench, "busy_jobs", SITE)["jobs"], "the job at work")
+		wait_until(lambda: jobs_at(running_bench) == [("pack", "running")], "the job at work")
 		(worker,) = programs(running_bench, WORKERS)
 		os.kill(worker["pid"], signal.SIGTERM)
 		assert unfinished_jobs(running_bench) == [("running",)]
@@ -152,7 +152,7 @@ class TestServices:
 			SITE,
 			"""INSERT INTO jobs (function, arguments) VALUES ('pack', '{"seconds": 60}')""",
 		)
-		wait_until(lambda: call(running_bench, "busy_jobs", SITE)["jobs"], "the job at work")
+		wait_until(lambda: jobs_at(running_bench) == [("pack", "running")], "the job at work")
 		os.kill(programs(running_bench, WORKERS)[0]["pid"], signal.SIGKILL)
 		wait_until(lambda: not unfinished_jobs(running_bench), "the next worker")
 
@@ -322,6 +322,8 @@ class TestSiteProcess:
 		assert call(practice_bench, "notify", SITE, **message) == {"sent": 2}
 		assert "It begins" in (practice_bench.path / "logs" / "notifications.log").read_text()
 		assert call(practice_bench, "busy_jobs", SITE) == {"jobs": []}
+		query(practice_bench, SITE, "INSERT INTO jobs (function) VALUES ('value_stock')")
+		assert jobs_at(practice_bench) == [("value_stock", "waiting")]
 		assert call(practice_bench, "build", SITE, apps=["shop"]) == {}
 		assert call(practice_bench, "clear_cache", SITE) == {}
 		assert call(practice_bench, "project", SITE, run_path="unused") == {}
@@ -333,6 +335,10 @@ class TestSiteProcess:
 			call(practice_bench, "dance", SITE)
 		with pytest.raises(SiteProcessFailed, match="elsewhere is unknown"):
 			call(practice_bench, "describe", "elsewhere")
+
+
+def jobs_at(bench):
+	return [(job["method"], job["state"]) for job in call(bench, "busy_jobs", SITE)["jobs"]]
 
 
 def unfinished_jobs(bench):

@@ -79,7 +79,9 @@ def test_source_that_is_not_what_the_plan_says_is_refused(
 
 def test_busy_worker_does_not_keep_the_site_down(running_bench: PracticeBench) -> None:
 	query(
-		running_bench, SITE, """INSERT INTO jobs (function, arguments) VALUES ('pack', '{"seconds": 25}')"""
+		running_bench,
+		SITE,
+		"""INSERT INTO jobs (function, arguments) VALUES ('pack', '{"seconds": 25}'), ('value_stock', '{}')""",
 	)
 	drain = {"seconds": 1.0, "when_exceeded": "go_on"}
 	run = create_run(running_bench, quick_plan(running_bench, "good", drain=drain))
@@ -87,10 +89,13 @@ def test_busy_worker_does_not_keep_the_site_down(running_bench: PracticeBench) -
 	assert resume(running_bench, run) is State.SUCCEEDED, load_state(run).reason
 
 	state = load_state(run)
-	assert any("still at an old job" in note["text"] for note in state.notes)
-	assert query(running_bench, SITE, "SELECT status FROM jobs") == [("running",)], "the job was cut off"
+	notes = " ".join(note["text"] for note in state.notes)
+	assert "still at an old job" in notes
+	assert "1 at work: pack (queue short); 1 waiting for a worker: value_stock (queue short)" in notes
+	jobs = "SELECT status FROM jobs ORDER BY id"
+	assert query(running_bench, SITE, jobs) == [("running",), ("queued",)], "the job was cut off"
 	# The helper starts the worker again when the job is done.
-	wait_until(lambda: query(running_bench, SITE, "SELECT status FROM jobs") == [("done",)], "the job", 60)
+	wait_until(lambda: query(running_bench, SITE, jobs) == [("done",), ("done",)], "the jobs", 60)
 	wait_until(lambda: programs(running_bench, "workers")[0]["state"] == "RUNNING", "the new worker")
 
 

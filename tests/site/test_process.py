@@ -37,7 +37,8 @@ def test_it_works_in_maintenance(site):
 	try:
 		config.write_text(before.replace("{", '{"maintenance_mode": 1, ', 1))
 		assert site.call("describe")["apps"]
-		assert site.call("busy_jobs") == {"jobs": []}
+		# Without workers other tests' jobs may wait here.
+		assert not [job for job in site.call("busy_jobs")["jobs"] if job["state"] != "waiting"]
 	finally:
 		config.write_text(before)
 

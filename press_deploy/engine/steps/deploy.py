@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine import durable, logs, maintenance
 from press_deploy.engine.database import DatabaseUnavailable
+from press_deploy.engine.draining import describe_jobs
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.file_copy import FileCopy
 from press_deploy.engine.plan import ConfigChange, canonical_json
@@ -53,7 +54,7 @@ class Maintenance(Step):
 
 
 class PauseJobs(Step):
-	"""Pause the scheduler, and let the jobs at work finish."""
+	"""Pause the scheduler, and let the jobs finish that are at work or wait for a worker."""
 
 	name, title, phase = "pause-jobs", "Pause scheduler, drain jobs", Phase.DEPLOY
 	key = "pause_scheduler"
@@ -70,18 +71,19 @@ class PauseJobs(Step):
 			set_values(
 				*site_config_paths(str(context.bench.path), site), {self.key: {"present": True, "value": 1}}
 			)
-		begun, limit = time.monotonic(), context.spec.drain.seconds
+		begun, limit, told = time.monotonic(), context.spec.drain.seconds, ""
 		while busy := self._busy(context):
 			self._heed_requests(context)
+			jobs = describe_jobs(busy)
 			if time.monotonic() - begun > limit and self._goes_on(context):
-				names = ", ".join(sorted({f"{job['method']} (queue {job['queue']})" for job in busy}))
-				context.note(f"Went on after {limit:g} s although jobs were still at work: {names}")
-				return {
-					"busy": busy,
-					"found": f"paused; {len(busy)} job(s) still at work, the plan says go on",
-				}
+				context.note(f"Went on after {limit:g} s although jobs were not done: {jobs}")
+				return {"busy": busy, "found": f"paused; {len(busy)} job(s) not done, the plan says go on"}
+			if jobs != told:
+				told = jobs
+				context.log(f"Not done yet: {jobs}")
+				context.on_progress(f"not done yet: {jobs}")
 			time.sleep(POLL_SECONDS)
-		return {"busy": [], "found": "paused; no job at work"}
+		return {"busy": [], "found": "paused; no job at work, none waiting"}
 
 	def _heed_requests(self, context: Context) -> None:
 		context.stop_if_asked()

@@ -3,6 +3,8 @@
 import fcntl
 import json
 import os
+import pwd
+from contextlib import contextmanager, nullcontext
 
 import pytest
 from click.testing import CliRunner
@@ -22,6 +24,14 @@ PLAN = {
 }
 CREATED = ("run-created", {"plan_sha256": read_plan(PLAN).sha256, "dry_run": False, "run": "r"})
 WAITS = ("waiting", {"step": "verdict", "reason": "?", "deadline": 4e9, "accepts_go": True})
+
+
+def done(step):
+	about = {"step": step, "phase": "deploy", "title": step}
+	return [
+		("step-announced", {**about, "before": {}}),
+		("step-observed", {**about, "result": {}, "found": "there"}),
+	]
 
 
 def ended(state):
@@ -173,14 +183,21 @@ def test_a_plan_changed_after_the_start_is_refused(call, make_run):
 	assert result.exit_code == 1 and "not the plan" in result.output
 
 
-@pytest.fixture
-def owned(bench, make_run):
-	"""A waiting run that a living process owns."""
-	run = make_run(CREATED, WAITS)
+@contextmanager
+def owning(bench, run):
+	"""A living process is at work on the run: this one."""
 	file = bench / "deployments" / "lock.json"
 	file.write_text(json.dumps({"run": run.name, "reason": "deployment", "pid": os.getpid(), "since": "now"}))
 	with file.open("r+") as held:
 		fcntl.flock(held, fcntl.LOCK_EX)
+		yield
+
+
+@pytest.fixture
+def owned(bench, make_run):
+	"""A waiting run that a living process owns."""
+	run = make_run(CREATED, WAITS)
+	with owning(bench, run):
 		yield run
 
 
@@ -188,6 +205,75 @@ def test_a_runner_at_work_is_asked(call, owned):
 	assert call("rollback", owned.name, "--by", "ada", "--reason", "slow").exit_code == 0
 	assert call("decide", owned.name, "no-go").exit_code == 0
 	assert [request.action for request in read_requests(owned, set())] == ["rollback", "no-go"]
+
+
+LIST, OTHER_LIST = "a" * 64, "b" * 64
+ASKS = (
+	"waiting",
+	{"step": "lost-documents", "reason": "?", "deadline": 4e9, "accepts_go": True, "approve": LIST},
+)
+
+
+@pytest.mark.parametrize(
+	("events", "decision", "said"),
+	[
+		([CREATED], ["approve", "--list", LIST], "waits for nobody's decision, it is Running"),
+		([CREATED], ["go"], "waits for nobody's decision, it is Running"),
+		([CREATED], ["no-go"], "decide {run} abort"),
+		([], ["go"], "it is Pending"),
+		([CREATED, WAITS], ["approve", "--list", LIST], "waits for go or no-go, not for approve"),
+		([CREATED, ASKS], ["approve", "--list", OTHER_LIST], "another list"),
+		([CREATED, ASKS], ["no-go"], "waits for approve or go, not for no-go"),
+	],
+)
+@pytest.mark.parametrize("at_work", [True, False])
+def test_a_decision_that_nobody_waits_for_is_left_for_nobody(
+	call, make_run, bench, events, decision, said, at_work
+):
+	run = make_run(*events)
+	with owning(bench, run) if at_work else nullcontext():
+		result = call("decide", run.name, *decision)
+	assert result.exit_code == 2 and said.format(run=run.name) in result.output and "→" in result.output
+	assert read_requests(run, set()) == []
+
+
+def test_the_list_that_is_asked_about_is_approved(call, make_run, bench):
+	run = make_run(CREATED, ASKS)
+	with owning(bench, run):
+		assert call("decide", run.name, "approve", "--list", LIST).exit_code == 0
+	(request,) = read_requests(run, set())
+	assert (request.action, request.approves) == ("approve", LIST)
+
+
+def test_a_run_at_work_is_aborted(call, make_run, bench):
+	run = make_run(CREATED)
+	with owning(bench, run):
+		assert call("decide", run.name, "abort").exit_code == 0
+	assert [request.action for request in read_requests(run, set())] == ["abort"]
+
+
+def test_who_asks_is_the_user_of_the_process_whoever_else_is_named(call, owned, monkeypatch):
+	for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+		monkeypatch.setenv(variable, "somebody-else")
+	user = pwd.getpwuid(os.getuid()).pw_name
+	for named in ([], ["--by", user], ["--by", "Ada Lovelace"]):
+		assert call("decide", owned.name, "go", *named).exit_code == 0
+		assert call("rollback", owned.name, *named).exit_code == 0
+	asked = [request.by for request in read_requests(owned, set())]
+	assert asked == [user] * 4 + [f"{user} (for Ada Lovelace)"] * 2
+
+
+def test_going_back_is_refused_where_nobody_can_list_the_losses(call, make_run, bench):
+	config = {"db_name": "x", "db_type": "postgres"}
+	(bench / "sites/shop.example/site_config.json").write_text(json.dumps(config))
+	run = make_run(
+		CREATED, *(event for step in ("maintenance", "migrate", "open") for event in done(step)), WAITS
+	)
+	with owning(bench, run):
+		for command in (["decide", run.name, "no-go"], ["decide", run.name, "abort"], ["rollback", run.name]):
+			result = call(*command)
+			assert result.exit_code == 2 and "nothing was changed" in result.output
+	assert read_requests(run, set()) == []
 
 
 def test_a_second_run_is_refused_by_name_of_the_first(call, owned, tmp_path):

@@ -96,6 +96,17 @@ class TestDeploymentFollowUp(DeploymentTestCase):
 			jobs.repair_records()
 		self.assertEqual(self.content("Deployment Run", run.name), before)
 
+	def test_what_a_run_keeps_stays_for_as_many_days_as_the_settings_say(self):
+		settings = frappe.get_single("Deployment Settings")
+		settings.follow_up_days = 30
+		with (
+			mock.patch("press_deploy.jobs.tidy") as tidy,
+			mock.patch("press_deploy.jobs.project_backups"),
+			mock.patch("frappe.get_cached_doc", return_value=settings),
+		):
+			jobs.tidy_backups()
+		self.assertEqual(tidy.call_args.kwargs["follow_up_days"], 30)
+
 	def test_a_figure_whose_record_was_not_written_is_shown_by_the_next_tick(self):
 		run = self.make(ended("Succeeded"))
 		with mock.patch.object(follow_up, "project", side_effect=KeyboardInterrupt) as killed:

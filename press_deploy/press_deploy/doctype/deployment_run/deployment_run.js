@@ -48,13 +48,17 @@ function show_buttons(frm, progress) {
 	if (can_roll_back) {
 		frm.add_custom_button(__("Roll Back"), () => ask(frm, "roll_back", __("Roll this run back?")));
 	}
-	if (can_roll_back || progress.database_may_follow) {
+	// The server asks for this role too: what users wrote is lost with a database.
+	const may_lose_data = frappe.user.has_role("Deployment Manager");
+	if (may_lose_data && (can_roll_back || progress.database_may_follow)) {
 		frm.add_custom_button(__("Roll Back Database…"), () => roll_back_database(frm));
 	}
 	if (progress.losses) {
 		const keep = () => ask(frm, "decide", __("Keep the release, and open the sites again?"), { decision: "go" });
 		if (progress.waiting.accepts_go) frm.add_custom_button(__("Keep the Release"), keep);
-		frm.add_custom_button(__("Approve and Roll Back"), () => approve(frm, progress, keep)).addClass("btn-danger");
+		if (may_lose_data) {
+			frm.add_custom_button(__("Approve and Roll Back"), () => approve(frm, progress, keep)).addClass("btn-danger");
+		}
 	} else if (progress.state === "Waiting") {
 		const decide = (decision, title) => () => ask(frm, "decide", title, { decision });
 		frm.add_custom_button(__("NO-GO"), decide("no-go", __("NO-GO: roll this run back?")));

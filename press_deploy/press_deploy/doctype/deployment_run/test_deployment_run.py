@@ -9,10 +9,11 @@ import frappe
 
 from press_deploy import api, jobs
 from press_deploy.engine.errors import Refused
-from press_deploy.engine.requests import read_requests
+from press_deploy.engine.requests import put_request, read_requests
 from press_deploy.site import background
 from press_deploy.site.records import project, project_all
 from press_deploy.site.testing import (
+	ADMIN,
 	MANAGER,
 	STRANGER,
 	VIEWER,
@@ -26,11 +27,14 @@ from press_deploy.site.testing import (
 IGNORE_TEST_RECORD_DEPENDENCIES = ["User", "Deployment Plan"]
 test_ignore = IGNORE_TEST_RECORD_DEPENDENCIES
 
-WAITING = (
-	"waiting",
-	{"reason": "latency", "when_nobody_decides": "roll_back", "deadline": time.time() + 900},
-)
-OVER_DUE = ("waiting", {"reason": "latency", "when_nobody_decides": "roll_back", "deadline": 1.0})
+
+def waits(when_nobody_decides, deadline):
+	about = {"step": "final-verdict", "reason": "latency", "accepts_go": True, "approve": None}
+	return "waiting", {**about, "when_nobody_decides": when_nobody_decides, "deadline": deadline}
+
+
+WAITING = waits("roll_back", time.time() + 900)
+OVER_DUE = waits("roll_back", 1.0)
 ROLLBACK = ("rollback-started", {"cause": "error rate", "by": None, "error": None})
 LIST, OTHER_LIST = "a" * 64, "b" * 64
 
@@ -46,6 +50,13 @@ class TestDeploymentRun(DeploymentTestCase):
 		self.write_journal(run, created(run), *records)
 		project(str(run.path))
 		return run
+
+	def make_site(self):
+		"""A site that can't have a standby: nobody tested this kind of database."""
+		site = self.bench / "sites" / frappe.local.site
+		site.mkdir()
+		config = {"db_name": "x", "db_type": "postgres"}
+		(site / "site_config.json").write_text(json.dumps(config))
 
 	def content(self, doctype, name):
 		record = frappe.get_doc(doctype, name).as_dict(no_default_fields=True, no_nulls=True)
@@ -148,6 +159,23 @@ class TestDeploymentRun(DeploymentTestCase):
 			self.assertRaises(frappe.PermissionError, api.report, run.name)
 		self.assertFalse(self.started)
 
+	def test_losing_data_is_for_the_role_that_is_for_it(self):
+		live = self.make(ended("Succeeded"))
+		waiting = self.make(ROLLBACK, losses(LIST, Order={"created": ["O-1"]}), waiting_to_lose(LIST))
+		with self.user(ADMIN):
+			for ask in (
+				lambda: api.roll_back(live.name, "why", 1, LIST),
+				lambda: api.decide(waiting.name, "approve", "why", LIST),
+			):
+				self.assertRaises(frappe.PermissionError, ask)
+			self.assertFalse(self.started)
+			api.roll_back(live.name, "the code alone")
+			api.decide(waiting.name, "go", "keep it")
+		self.assertEqual([request.action for request in read_requests(waiting, set())], ["go"])
+		with self.user(MANAGER):
+			api.roll_back(live.name, "why", 1, LIST)
+			api.decide(waiting.name, "approve", "why", LIST)
+
 	def test_a_decision_is_put_where_the_runner_takes_it(self):
 		run = self.make(WAITING)
 		with self.user(MANAGER):
@@ -182,7 +210,7 @@ class TestDeploymentRun(DeploymentTestCase):
 	# --- the database goes back too ------------------------------------------------------------
 
 	def test_a_rollback_of_the_database_carries_the_list_that_was_read(self):
-		live, running = self.make(ended("Succeeded")), self.make(*step_done("maintenance"))
+		live, running = self.make(ended("Succeeded")), self.make(*step_done("backup", "prepare"))
 		with self.user(MANAGER):
 			api.roll_back(live.name, "wrong totals", "1", LIST)
 			api.roll_back(running.name, "wrong totals", 1, LIST)
@@ -190,6 +218,31 @@ class TestDeploymentRun(DeploymentTestCase):
 		self.assertIn((*command, f"--approve={LIST}"), self.started)
 		(request,) = read_requests(running, set())
 		self.assertEqual((request.action, request.database, request.approves), ("rollback", True, LIST))
+
+	def test_a_database_whose_losses_nobody_can_list_does_not_go_back(self):
+		self.make_site()
+		closed, migrated = step_done("maintenance"), step_done("migrate")
+		opened = (*closed, *migrated, *step_done("open", "open"))
+		for records, ask in (
+			(opened, lambda run: api.roll_back(run, "why")),
+			(opened, lambda run: api.abort(run, "why")),
+			((*opened, WAITING), lambda run: api.decide(run, "no-go", "why")),
+			(closed, lambda run: api.roll_back(run, "why", 1, LIST)),
+			((*opened, ended("Succeeded")), lambda run: api.roll_back(run, "why")),
+		):
+			run = self.make(*records)
+			with (
+				self.subTest(records=records),
+				self.assertRaisesRegex(frappe.ValidationError, "would go back"),
+			):
+				ask(run.name)
+			self.assertEqual(read_requests(run, set()), [])
+		self.assertFalse(self.started)
+
+	def test_a_code_alone_goes_back_without_a_standby(self):
+		run = self.make(*step_done("maintenance"), *step_done("open", "open"))
+		api.roll_back(run.name, "why")
+		self.assertEqual([request.action for request in read_requests(run, set())], ["rollback"])
 
 	def test_the_database_does_not_go_back_without_a_list(self):
 		run = self.make(ended("Succeeded"))
@@ -293,6 +346,24 @@ class TestDeploymentRun(DeploymentTestCase):
 		orphan = self.make(*step_done("maintenance"))
 		jobs.resume_orphaned_runs()
 		self.assertEqual(self.started, [("resume", orphan.name)])
+
+	def test_a_run_that_only_waits_on_after_its_deadline_is_left_alone(self):
+		run = self.make(waits("wait", 1.0))
+		for _tick in range(3):
+			jobs.resume_orphaned_runs()
+		self.assertFalse(self.started)
+		put_request(run, "go", "ada", "it is well")
+		jobs.resume_orphaned_runs()
+		self.assertEqual(self.started, [("resume", run.name)])
+
+	def test_a_request_that_nobody_took_starts_a_runner_before_the_deadline(self):
+		run = self.make(WAITING)
+		request = put_request(run, "abort", "ada", "enough")
+		jobs.resume_orphaned_runs()
+		self.assertEqual(self.started, [("resume", run.name)])
+		self.write_journal(run, ("request-taken", vars(request)))
+		jobs.resume_orphaned_runs()
+		self.assertEqual(len(self.started), 1)
 
 	def test_a_run_nobody_decided_about_goes_on(self):
 		run = self.make(OVER_DUE)

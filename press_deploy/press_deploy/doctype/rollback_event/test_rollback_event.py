@@ -91,6 +91,16 @@ class TestRollbackEvent(DeploymentTestCase):
 		self.assertIn("2 rows of table tabSeries", event.other_losses)
 		self.assertNotIn("tabVersion", event.other_losses)
 
+	def test_a_long_name_of_who_asked_and_approved_is_cut(self):
+		name = "frappe (for " + "é" * 480 + ")"
+		run = self.make(
+			started(by=name, database=True),
+			*step_done("lost-documents", "rollback", result={"approved_by": name, "sha256": LIST}),
+			ended("Rolled Back"),
+		)
+		event = self.event(run)
+		self.assertEqual((event.asked_by, event.approved_by), (name[:140], name[:140]))
+
 	def test_a_rollback_that_waits_is_shown_as_one(self):
 		run = self.make(started(database=True), losses(LIST, **ORDERS), waiting(LIST))
 		event = self.event(run)
@@ -111,6 +121,19 @@ class TestRollbackEvent(DeploymentTestCase):
 		self.assertEqual((event.outcome, event.approved_by), ("Abandoned", None))
 		self.assertIn("ada: keep it", event.reason)
 		self.assertEqual(frappe.db.get_value("Deployment Run", run.name, "follow_up_status"), "Open")
+
+	def test_it_stays_abandoned_whatever_becomes_of_the_run_that_goes_on(self):
+		given_up = [
+			started(by="ada"), waiting(LIST), ("rollback-abandoned", {"reason": "nobody approved"}),
+			*step_done("rollback-open", "rollback"), ("went-forward", {"reason": "nobody approved"}),
+		]  # fmt: skip
+		goes_on = self.make(*given_up)
+		back = self.make(*given_up, started("error rate"), ended("Rolled Back", "rolled back: error rate"))
+		for run in (goes_on, back):
+			event = self.event(run)
+			self.assertEqual((event.outcome, event.reason), ("Abandoned", "nobody approved"))
+		self.assertEqual(frappe.db.get_value("Deployment Run", goes_on.name, "state"), "Running")
+		self.assertEqual(self.event(back, 2).outcome, "Rolled Back")
 
 	def test_the_list_of_an_earlier_rollback_is_not_shown_with_a_later_one(self):
 		run = self.make(

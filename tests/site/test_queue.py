@@ -1,0 +1,150 @@
+"""What a drain waits for, asked of real queues: jobs at work, and jobs that wait for a worker.
+
+The jobs go into a queue of the tests' own, which no worker of the bench serves, so that they stay where they are.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+PREPARE = """
+import os, signal, time
+from unittest import mock
+from frappe.utils import background_jobs
+from rq import Worker
+from press_deploy.site import queue
+
+NAME = "press-deploy-test"
+mock.patch.object(background_jobs, "get_queues_timeout", lambda: {NAME: 300}).start()
+tested, redis = background_jobs.get_queue(NAME), background_jobs.get_redis_conn()
+
+def find():
+	return [(job["method"], job["state"], job["queue"]) for job in queue.find_busy_jobs()["jobs"] if job["queue"] == NAME]
+
+def enqueue(method="frappe.utils.background_jobs.test_job", **more):
+	arguments = {"s": 0} if method.endswith("test_job") else {}
+	return background_jobs.enqueue(method, queue=NAME, **arguments, **more)
+
+def remove_all():
+	for each in (tested, tested.scheduled_job_registry, tested.deferred_job_registry):
+		for name in each.get_job_ids():
+			redis.delete(f"rq:job:{name}")
+	tested.delete(delete_jobs=True)
+	for key in redis.keys(f"rq:*:{tested.name}"):
+		redis.delete(key)
+	redis.srem("rq:queues", tested.key)
+
+remove_all()
+"""
+
+
+@pytest.fixture
+def in_site(site):
+	"""Runs lines in the site, with a queue that is empty before and gone afterwards."""
+
+	def run(code: str):
+		body = "\n".join(f"\t{line}" for line in code.strip().splitlines())
+		return site.execute(f"{PREPARE}\ntry:\n{body}\nfinally:\n\tremove_all()")
+
+	return run
+
+
+JOB = ["frappe.utils.background_jobs.test_job", "waiting", "press-deploy-test"]
+
+
+def test_jobs_that_wait_for_a_worker_count(in_site):
+	assert in_site("enqueue()\nenqueue()\nresult = find()") == [JOB, JOB]
+
+
+def test_the_scheduler_s_jobs_go_by_what_they_call(in_site):
+	found = in_site("""
+run = "frappe.core.doctype.scheduled_job_type.scheduled_job_type.run_scheduled_job"
+for method in ("shop.tasks.bill", "press_deploy.jobs.repair_records"):
+	enqueue(run, job_type=method, scheduled_job_type=method)
+result = find()
+""")
+	assert found == [["shop.tasks.bill", *JOB[1:]]]
+
+
+def test_what_press_deploy_itself_has_queued_keeps_no_drain_waiting(in_site):
+	assert in_site("enqueue('press_deploy.jobs.repair_records')\nenqueue()\nresult = find()") == [JOB]
+
+
+def test_jobs_for_later_of_other_sites_and_of_nobody(in_site):
+	found = in_site("""
+from datetime import timedelta
+execute = "frappe.utils.background_jobs.execute_job"
+mine = {"site": frappe.local.site, "method": "shop.tasks.bill", "kwargs": {}}
+tested.enqueue_in(timedelta(hours=1), execute, kwargs=mine)
+first = enqueue()
+tested.enqueue_call(execute, kwargs=mine, depends_on=first)
+tested.enqueue_call(execute, kwargs={**mine, "site": "other.localhost"})
+gone = tested.enqueue_call(execute, kwargs=mine)
+redis.delete(gone.key)
+unreadable = tested.enqueue_call(execute, kwargs=mine)
+redis.hset(unreadable.key, "data", b"rubbish")
+assert len(tested.scheduled_job_registry.get_job_ids()) == len(tested.deferred_job_registry.get_job_ids()) == 1
+result = find()
+""")
+	assert found == [JOB, ["unknown", *JOB[1:]]], "the last might be this site's"
+
+
+def test_a_backlog_is_drained_only_when_every_job_is_done(in_site):
+	found = in_site("""
+jobs = [enqueue() for number in range(5)]
+worker = os.fork()
+if not worker:
+	try:
+		redis.connection_pool.reset()
+		Worker([tested], connection=redis).work(burst=True, logging_level="ERROR")
+	finally:
+		os._exit(0)
+seen, finished = set(), []
+deadline = time.monotonic() + 60
+while time.monotonic() < deadline and (looked := find()):
+	seen.update(state for method, state, name in looked)
+	finished.append(sum(job.get_status() == "finished" for job in jobs))
+result = [sorted(seen), finished[0] < 5, sum(job.get_status() == "finished" for job in jobs)]
+os.waitpid(worker, 0)
+""")
+	assert found[0][-1] == "waiting" and found[1:] == [True, 5]
+
+
+def test_a_job_on_its_way_to_a_worker_is_seen(in_site):
+	found = in_site("""
+job = enqueue()
+worker = Worker([tested], connection=redis, name="press-deploy-test")
+worker.register_birth()
+assert redis.lpop(tested.key).decode() == job.id
+looks = []
+def take_up(seconds):
+	looks.append(seconds)
+	worker.set_current_job_id(job.id)
+try:
+	with mock.patch.object(queue.time, "sleep", take_up):
+		result = [find(), looks]
+finally:
+	worker.set_current_job_id(None)
+	worker.register_death()
+	redis.delete(worker.key)
+""")
+	assert found == [[[JOB[0], "running", JOB[2]]], [1.0]]
+
+
+def test_a_worker_that_was_killed_is_at_no_job(in_site):
+	found = in_site("""
+job = enqueue()
+redis.lpop(tested.key)
+child = os.fork()
+if not child:
+	worker = Worker([tested], connection=redis, name="press-deploy-test")
+	worker.register_birth()
+	worker.set_current_job_id(job.id)
+	os.kill(os.getpid(), signal.SIGKILL)
+os.waitpid(child, 0)
+left = [worker for worker in Worker.all(redis) if worker.name == "press-deploy-test"]
+result = [left[0].get_current_job_id() == job.id, find()]
+redis.srem("rq:workers", left[0].key)
+redis.delete(left[0].key)
+""")
+	assert found == [True, []]
