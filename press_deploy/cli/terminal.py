@@ -113,6 +113,9 @@ class TerminalListener:
 	def _rollback_started(self, data: dict, state: RunState) -> None:
 		self.console.print(f"[yellow]rolling back[/]: {escape(data['cause'])}")
 
+	def _rollback_abandoned(self, data: dict, state: RunState) -> None:
+		self.console.print(f"[yellow]not rolled back[/]: {escape(data['reason'])}")
+
 	def _run_ended(self, data: dict, state: RunState) -> None:
 		colour = _COLOURS.get(State(data["state"]), "white")
 		self.console.print(f"[{colour}]{data['state']}[/]: {escape(data['reason'])}")

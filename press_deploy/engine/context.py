@@ -14,7 +14,7 @@ from press_deploy.engine.backup.making import Maker
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.database import Database
-from press_deploy.engine.errors import DeployError, StepFailed
+from press_deploy.engine.errors import DeployError, StepFailed, Stopped
 from press_deploy.engine.git import Repository
 from press_deploy.engine.interrupts import RollbackNeeded
 from press_deploy.engine.journal import Journal
@@ -26,7 +26,7 @@ from press_deploy.engine.programs import Programs
 from press_deploy.engine.progress import ProgressMeter
 from press_deploy.engine.projection import Projector
 from press_deploy.engine.report import write_report
-from press_deploy.engine.requests import Request, read_requests
+from press_deploy.engine.requests import Request, find_stop, read_requests
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.services import Services
 from press_deploy.engine.site_processes import SiteProcesses
@@ -34,6 +34,7 @@ from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.finding import find_standbys
 from press_deploy.engine.state import RunState
 from press_deploy.engine.step_log import StepLog
+from press_deploy.engine.steps import FIRST_CHANGE
 from press_deploy.engine.web import GOOD, Web
 from press_deploy.helper.site_config import get_value
 
@@ -55,6 +56,8 @@ class Context:
 	on_progress: Callable[[str], None] = field(default=lambda line: None)
 	# After a database rollback, per site: a reader, the backup, and what it replaced. Open until the run ends.
 	former: dict[str, tuple[Reader, str, str]] = field(default_factory=dict)
+	# Sites for which this preflight chose to have none; later `RunState.sites_without_standby` tells.
+	without_standby: set[str] = field(default_factory=set)
 	open_resources: ExitStack = field(default_factory=ExitStack)
 	lease: Lease = field(init=False)
 	prober: Prober = field(init=False)
@@ -107,8 +110,13 @@ class Context:
 
 	@cached_property
 	def standbys(self) -> dict[str, StandbyDatabase | None]:
-		"""Where each site's backup is kept loaded; None where nobody has the rights for it."""
-		return find_standbys(self.bench, self.run, self.spec.site_names)
+		"""Where each site's backup is kept loaded; None where preflight found that there can be none."""
+		return find_standbys(self.bench, self.run, self.spec.site_names, self.state.sites_without_standby)
+
+	def go_without_standby(self, site: str) -> None:
+		"""Preflight's choice for a site, which its result keeps: a resumed run is bound by it."""
+		self.standbys[site] = None
+		self.without_standby.add(site)
 
 	@cached_property
 	def backup_maker(self) -> Maker:
@@ -216,11 +224,23 @@ class Context:
 			return request
 		return None
 
+	def has_requests(self) -> bool:
+		"""Whether somebody asks for something that nobody took yet."""
+		return bool(read_requests(self.run, self.state.taken_requests))
+
 	def stop_if_asked(self) -> None:
-		"""For steps that take long: raise `RollbackNeeded` when somebody wants the run to stop."""
-		request = self.take_request()
-		if request and request.action in ("abort", "rollback", "no-go"):
-			raise RollbackNeeded.asked_by(vars(request))
+		"""Between two steps, and in those that take long: does somebody want the run to stop?
+
+		Asked of the journal, where it survives a kill. Raises `RollbackNeeded`, or `Stopped` while there is nothing
+		to undo yet.
+		"""
+		while self.take_request():
+			pass
+		request = find_stop(self.state)
+		if request and self.state.was_announced(FIRST_CHANGE):
+			raise RollbackNeeded.asked_by(request)
+		if request:
+			raise Stopped("Stopping", f"run {self.run.name}", f"{request['by']}: {request['reason']}")
 
 	# --- words ---------------------------------------------------------------------------------
 

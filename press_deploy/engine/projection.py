@@ -51,7 +51,7 @@ class Projector:
 			self._closing = True
 			self._wanted.set()
 			self._thread.join()
-			self._thread = None
+			self._thread, self._closing = None, False
 
 	def _project_steadily(self) -> None:
 		while self._wanted.wait() and not self._closing:

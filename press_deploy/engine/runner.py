@@ -13,7 +13,7 @@ from functools import partial
 
 from press_deploy.engine import steps
 from press_deploy.engine.context import Context
-from press_deploy.engine.errors import DeployError, JournalError, Refused, StepFailed, Stopped
+from press_deploy.engine.errors import DeployError, JournalError, Refused, StepFailed
 from press_deploy.engine.interrupts import RollbackNeeded, WaitForPerson
 from press_deploy.engine.listening import Listener, tell_each
 from press_deploy.engine.state import Phase, RunState, State
@@ -42,9 +42,14 @@ class Runner:
 			go_on = self._go_on
 			while True:
 				try:
-					return go_on()
+					reached = go_on()
 				except RollbackNeeded as cause:
 					go_on = partial(self._start_rollback, cause)
+					continue
+				# Whoever answered while the report was written found a runner alive, and started none.
+				if reached is not State.WAITING or not self.context.has_requests():
+					return reached
+				go_on = self._go_on
 		finally:
 			self.context.close()
 
@@ -64,7 +69,7 @@ class Runner:
 			known = self.state.step(step.name)
 			try:
 				if not (known and known.is_over):
-					self._heed_requests()
+					self.context.stop_if_asked()
 					if step.phase in CLOSED_PHASES:
 						self.context.check_maintenance_holds()
 					self._perform(step)
@@ -76,7 +81,7 @@ class Runner:
 				return self._stop(step, error)
 			if self.state.dry_run and step.phase is Phase.PREFLIGHT:
 				return self._end(State.CHECKED, "the dry run found nothing against this deployment")
-		self._heed_requests()
+		self.context.stop_if_asked()
 		return self._end(State.SUCCEEDED, "the release is live and healthy")
 
 	def _perform(self, step: Step) -> None:
@@ -136,17 +141,6 @@ class Runner:
 	def _record(self, step: Step, result: dict, observation: Observation) -> None:
 		result = {**result, **({"evidence": observation.evidence} if observation.evidence else {})}
 		self._journal("step-observed", step, result=result, found=observation.found)
-
-	def _heed_requests(self) -> None:
-		"""Between two steps: does somebody want the run to stop? Asked of the journal, where it survives a kill."""
-		while self.context.take_request():
-			pass
-		request = next((each for each in self.state.requests if each["action"] != "go"), None)
-		if request is None:
-			return
-		if self.state.was_announced(steps.FIRST_CHANGE):
-			raise RollbackNeeded.asked_by(request)
-		raise Stopped("Stopping", f"run {self.context.run.name}", f"{request['by']}: {request['reason']}")
 
 	def _heed_database_request(self) -> None:
 		"""While only the code goes back: does somebody want the database to go with it?"""
@@ -220,8 +214,15 @@ class Runner:
 				State.FATAL, f"the rollback stopped at “{step.title}”: {error.why}. {what_now}", error
 			)
 		if abandoned:
-			return self._end(State.SUCCEEDED, f"not rolled back, the release stays: {abandoned}")
+			return self._keep_release(abandoned)
 		return self._end(State.ROLLED_BACK, f"rolled back: {self.state.rollback['cause']}")
+
+	def _keep_release(self, why: str) -> State:
+		"""The rollback was given up: a run that was over stays so, any other goes on where it left its way."""
+		if self.state.has_succeeded:
+			return self._end(State.SUCCEEDED, f"not rolled back, the release stays: {why}")
+		self.context.journal.append("went-forward", {"reason": why})
+		return self._walk()
 
 	def _what_now(self) -> str:
 		maintenance = (

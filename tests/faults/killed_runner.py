@@ -3,14 +3,17 @@
     python -m tests.faults.killed_runner BENCH RUN EVENT [STEP] [LEASE_SECONDS]
 
 EVENT is an event of the journal, right after whose record on the disk the runner dies, or `effect`: after
-a step was applied, before that is observed and recorded.
+a step was applied, before that is observed and recorded; or `call`: instead of calling the function that
+STEP then is, as `module:function`.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
+from typing import Any
 
 from press_deploy.engine import context, maintenance
 from press_deploy.engine.bench import Bench
@@ -29,23 +32,26 @@ class Killer:
 
 	def journal_appended(self, record: Record, state: RunState) -> None:
 		if record.event == self._event and record.data.get("step", "") == self._step:
-			self._die()
+			self.die()
 
 	def effect_made(self, step: Step) -> None:
 		if self._event == "effect" and step.name == self._step:
-			self._die()
+			self.die()
 
 	def progress_made(self, line: str) -> None:
 		"""Nothing dies of it."""
 
-	def _die(self) -> None:
+	def die(self, *_: Any) -> None:
 		os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(bench: str, run: str, event: str, step: str = "", lease_seconds: str = "30") -> None:
 	maintenance.LEASE_SECONDS = context.LEASE_SECONDS = int(lease_seconds)
-	opened = Bench.open(bench)
-	execute(opened, RunDirectory.open(opened.path, run), [Killer(event, step)])
+	opened, killer = Bench.open(bench), Killer(event, step)
+	if event == "call":
+		module, _, function = step.partition(":")
+		setattr(importlib.import_module(module), function, killer.die)
+	execute(opened, RunDirectory.open(opened.path, run), [killer])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
@@ -9,7 +11,7 @@ from press_deploy.engine import steps
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import Refused
 from press_deploy.engine.execution import ask_to_roll_back, roll_back
-from press_deploy.engine.requests import put_request
+from press_deploy.engine.requests import Action, put_request
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import State, load_state
 from tests.faults.bench_state import (
@@ -48,6 +50,39 @@ def test_a_request_while_it_goes_back_is_answered(bench: PracticeBench, step: st
 	asking = Saboteur("step-announced", step, lambda: ask(run, database=step == "rollback-open"))
 	assert run_sabotaged(bench, run, asking) is State.ROLLED_BACK
 	assert any(answer in note["text"] for note in assert_in_order(bench, run).notes)
+
+
+@pytest.mark.parametrize("action", ["abort", "rollback"])
+def test_a_request_before_anything_was_changed_changes_nothing(bench: PracticeBench, action: Action) -> None:
+	before = take_picture(bench)
+	run = create_run(bench, quick_plan(bench, "good"))
+	asking = Saboteur(
+		"step-announced",
+		"safe-place",
+		lambda: put_request(run, action, "admin", "it is wrong", database=action == "rollback"),
+	)
+	assert run_sabotaged(bench, run, asking) is State.ABORTED, load_state(run).reason
+	state = assert_in_order(bench, run)
+	assert "Nothing was changed" in state.reason and state.rollback is None
+	assert not state.is_done("safe-place"), "it was heard only after the upload"
+	assert take_picture(bench) == before
+
+
+def test_a_snapshot_that_may_fail_is_no_reason_to_go_on(bench: PracticeBench, volume: dict[str, Any]) -> None:
+	settings = {**backup_settings(bench), "snapshot": {**volume, "when_failed": "warn"}}
+	run = create_run(bench, quick_plan(bench, "good", backup=settings))
+	asking = Saboteur("step-announced", "cloud-snapshot", lambda: ask(run))
+	assert run_sabotaged(bench, run, asking) is State.ABORTED, load_state(run).reason
+	state = assert_in_order(bench, run)
+	assert not state.is_done("cloud-snapshot") and not state.notes
+
+
+def test_an_approval_that_nobody_waits_for_rolls_nothing_back(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	approve = {"action": "approve", "by": "admin", "reason": "the wrong run", "approves": "0" * 64}
+	saboteur = Saboteur("step-observed", "restart", lambda: put_request(run, **approve))
+	assert run_sabotaged(bench, run, saboteur) is State.SUCCEEDED, load_state(run).reason
+	assert [each["action"] for each in assert_in_order(bench, run).requests] == ["approve"]
 
 
 @pytest.fixture
@@ -110,4 +145,6 @@ def test_a_database_that_cannot_go_back_leaves_the_site_open(bench: PracticeBenc
 	saboteur = Saboteur("step-observed", "public-smoke-tests", ask_in_vain)
 	assert run_sabotaged(bench, run, saboteur) is State.SUCCEEDED, load_state(run).reason
 	assert refused and "is open" in refused[0].remedy
-	assert "not rolled back" in assert_in_order(bench, run).reason
+	state = assert_in_order(bench, run)
+	assert any("Not rolled back" in note["text"] for note in state.notes)
+	assert state.is_done("final-verdict"), "nobody says that the release is healthy"

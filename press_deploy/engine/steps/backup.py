@@ -13,7 +13,7 @@ from press_deploy.engine.backup.booting import boot
 from press_deploy.engine.backup.catalogue import find_previous_size
 from press_deploy.engine.backup.restorable import check_key, prove_in_scratch
 from press_deploy.engine.backup.rungs import Proof, Rung
-from press_deploy.engine.errors import DeployError, StepFailed
+from press_deploy.engine.errors import DeployError, StepFailed, Stopped
 from press_deploy.engine.safe_places import SafePlace, StoredFile, open_place
 from press_deploy.engine.snapshots import SnapshotStatus, open_provider, take_snapshot
 from press_deploy.engine.standby.loading import load_backup
@@ -120,6 +120,8 @@ class CloudSnapshot(Step):
 		try:
 			provider = open_provider(spec, context.secrets.get("snapshot"))
 			evidence = take_snapshot(provider, spec, tags, tell)
+		except Stopped:
+			raise
 		except DeployError as error:
 			if spec.when_failed == "block":
 				raise

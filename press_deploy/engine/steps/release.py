@@ -21,8 +21,6 @@ from press_deploy.helper.site_config import get_value
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
 
-FOLLOW_UP_DAYS = 7
-
 
 class Open(Step):
 	"""Give the sites back: maintenance and scheduler exactly as they were before."""
@@ -144,24 +142,22 @@ class AnnounceSuccess(Announce):
 
 
 class FollowUp(Step):
-	"""Open the follow-up: the scheduler records figures every day until it closes."""
+	"""Leave the run to its follow-up: the scheduler records figures every day until it closes."""
 
 	name, title, phase = "follow-up", "Open the follow-up", Phase.CLOSE
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		until = time.time() + FOLLOW_UP_DAYS * 86_400
-		return {
-			"until": until,
-			"found": f"{FOLLOW_UP_DAYS} days, until {time.strftime('%Y-%m-%d', time.gmtime(until))}",
-		}
+		# For how many days is the site's to say, when its record of the run opens it.
+		site = context.spec.control_site or "each site that has this app"
+		return {"found": f"a figure a day, for as many days as Deployment Settings of {site} say"}
 
 
 def since_opening(context: Context) -> list[Probe]:
 	"""The answers to the prober since the sites were observed open."""
-	opened = context.state.moment_of("open")
+	opened = context.state.opened_at
 	return [probe for probe in read_probes(context.run.probes) if probe.time > opened]
 
 
 def samples_since_opening(context: Context) -> list[Sample]:
-	opened = context.state.moment_of("open")
+	opened = context.state.opened_at
 	return [sample for sample in read_samples(context.run.samples) if sample.time > opened]

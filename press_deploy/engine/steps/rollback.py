@@ -54,6 +54,8 @@ class RollbackPauseJobs(PauseJobs):
 	name, title, phase = "rollback-pause-jobs", "Pause scheduler, drain jobs", Phase.ROLLBACK
 
 	def skip_reason(self, context: Context) -> str | None:
+		if not context.state.was_announced("maintenance"):
+			return "the run had closed nothing yet"
 		return None if context.state.rolls_database_back else "the database stays as it is"
 
 	def prepare(self, context: Context) -> dict[str, Any]:

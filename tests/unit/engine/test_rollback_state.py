@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from press_deploy.engine.journal import Record
+from press_deploy.engine.requests import find_stop
 from press_deploy.engine.state import RunState, State, StepState
+from press_deploy.engine.steps.rollback import RollbackPauseJobs
 
 
 def step(name: str, status: str = "done", **before: object) -> StepState:
@@ -69,3 +73,67 @@ def test_only_the_list_itself_approves():
 	assert state.approval_of("a" * 64) == "admin" and state.approval_of("b" * 64) == "boss"
 	assert state.approval_of("c" * 64) is None, "what was approved for an earlier rollback"
 	assert state.approval_of("d" * 64) is None
+
+
+@pytest.mark.parametrize(("closed", "skipped"), [((), True), ((step("maintenance"),), False)])
+def test_where_nothing_was_closed_no_scheduler_is_paused(closed, skipped):
+	state = run_with(*closed)
+	state.rollback = {"database": True}
+	assert bool(RollbackPauseJobs().skip_reason(SimpleNamespace(state=state))) is skipped
+
+
+ASKED = {"by": "ada", "reason": "so"}
+GIVEN_UP = [
+	("rollback-started", {"cause": "ada: so", "by": "ada"}),
+	("rollback-abandoned", {"reason": "nobody approved"}),
+]
+
+
+def asks(action: str) -> tuple[str, dict]:
+	return "request-taken", {**ASKED, "action": action, "name": action}
+
+
+def told(*events: tuple[str, dict], state: RunState | None = None) -> RunState:
+	state = state or run_with(*CLOSED, step("open"))
+	for seq, (event, data) in enumerate(events, state.last_seq + 1):
+		state.follow(record(seq, event, **data))
+	return state
+
+
+WENT_ON = ("went-on", {"step": "verdict", "by": "ada"})
+
+
+@pytest.mark.parametrize(
+	("events", "stops"),
+	[
+		([asks("go")], None),
+		([asks("approve")], None),
+		([asks("no-go")], "no-go"),
+		([asks("abort"), asks("rollback")], "abort"),
+		([asks("no-go"), asks("go"), WENT_ON], None),
+		([asks("abort"), asks("go"), WENT_ON], "abort"),
+		([WENT_ON, asks("no-go")], "no-go"),
+		([asks("rollback"), *GIVEN_UP], None),
+		([asks("rollback"), *GIVEN_UP, asks("rollback")], "rollback"),
+	],
+)
+def test_what_is_answered_stops_nothing(events, stops):
+	request = find_stop(told(*events))
+	assert (request and request["action"]) == stops
+
+
+def test_a_step_that_was_left_for_a_rollback_is_under_way_again():
+	announced = {"step": "monitor", "phase": "monitor", "title": "Monitor", "before": {"was": 1}}
+	failed = {
+		"step": "smoke-tests",
+		"phase": "validate",
+		"title": "Smoke tests",
+		"error": {"kind": "StepFailed"},
+	}
+	state = told(("step-failed", failed), ("step-announced", announced), *GIVEN_UP)
+	assert state.step("monitor").status == "failed"
+	told(("went-forward", {"reason": "nobody approved"}), state=state)
+	monitor = state.step("monitor")
+	assert (state.state, monitor.status, monitor.error) == (State.RUNNING, "announced", None)
+	assert monitor.before == {"was": 1} and state.phase == "monitor"
+	assert state.step("smoke-tests").status == "failed", "what really failed stays so"
