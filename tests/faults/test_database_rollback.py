@@ -162,7 +162,22 @@ def test_what_was_replaced_is_kept_for_as_long_as_it_may_be_wanted(
 	assert "of a user" in names_in(quarantine)
 	assert any("quarantine" in line for line in tidy(opened, SITE, now=much_later))
 	assert not quarantine.exists() and "of a user" not in names(bench)
+	assert not live.final_backup_of(SITE).exists() and not (live.backup / "quarantine").exists()
 	assert_in_order(bench, live)
+
+
+def test_a_rollback_that_comes_when_its_time_is_over_is_refused_and_the_site_stays_open(
+	bench: PracticeBench, live: RunDirectory
+) -> None:
+	assert live.final_backup_of(SITE).is_dir()
+	much_later = datetime.now(timezone.utc) + timedelta(days=400)
+	assert len(tidy(Bench.open(bench.path), SITE, now=much_later)) == 2
+	assert not live.final_backup_of(SITE).exists()
+	config = Bench.open(bench.path).site_config(SITE)
+	before = names(bench), config.read_bytes(), live.journal.read_bytes()
+	with pytest.raises(Refused, match="not there any more"):
+		go_back(bench, live, database=True)
+	assert (names(bench), config.read_bytes(), live.journal.read_bytes()) == before
 
 
 @pytest.mark.parametrize("approves", ["", "yes", "0" * 63, "'; DROP TABLE items; --"])

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from typing import Any
-
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import Refused
-from press_deploy.engine.execution import roll_back
+from press_deploy.engine.errors import Refused, StepFailed
 from press_deploy.engine.losses.of_run import list_losses
 from press_deploy.engine.requests import put_request
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.standby.finding import find_standby
+from press_deploy.engine.standby.sqlite import SQLiteStandby
 from press_deploy.engine.state import State, load_state
-from press_deploy.engine.steps import install
 from tests.faults.bench_state import (
 	SITE,
 	assert_in_order,
@@ -34,19 +27,17 @@ from tests.faults.bench_state import (
 	take_picture,
 	write,
 )
-from tests.faults.saboteur import Saboteur, run_sabotaged
+from tests.faults.going_back import (
+	broken_web_server,
+	change_config,
+	fail_going_back,
+	go_back,
+	locked_when,
+	opened_by_hand,
+)
+from tests.faults.saboteur import run_sabotaged
 
 FAILING = {"kind": "http", "name": "Odd", "path": "/", "expected_text": "not to be found"}
-
-
-def go_back(bench: PracticeBench, run: RunDirectory, *listeners: Saboteur, **asked: Any) -> State:
-	return roll_back(Bench.open(bench.path), run, "admin", "it is wrong", listeners, **asked)
-
-
-def fail_going_back(bench: PracticeBench, run: RunDirectory, saboteur: Saboteur, **asked: Any) -> None:
-	assert go_back(bench, run, saboteur, **asked) is State.FATAL, load_state(run).reason
-	assert saboteur.fired == 1
-	assert bench.ask().status != 200, "what is half put back is not for visitors"
 
 
 def test_rollback_that_stopped_behind_its_swap_is_repeated(
@@ -62,6 +53,31 @@ def test_rollback_that_stopped_behind_its_swap_is_repeated(
 	assert "of a user" not in names(bench)
 	assert "of a user" in names_in(quarantine_of(state))
 	assert state.losses["sites"][SITE]["other_tables"] == {"items": 1}, "the list must outlive the repetition"
+
+
+def test_a_swap_that_was_completed_is_not_undone_because_its_server_is_away(
+	bench: PracticeBench, live: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	shown = list_losses(Bench.open(bench.path), live)
+	with broken_web_server(bench, "step-observed", "rollback-database", monkeypatch) as saboteur:
+		fail_going_back(bench, live, saboteur, approves=shown["sha256"])
+	write(bench, "written since")
+	asked = []
+
+	def be_away(*_: object) -> None:
+		asked.append(1)
+		raise StepFailed("Asking", "the database", "it can't be reached", "start it")
+
+	with monkeypatch.context() as away:
+		# The server is back in time for whatever is done about it.
+		away.setattr(SQLiteStandby, "swap", be_away)
+		away.setattr(SQLiteStandby, "observe_swapped", be_away)
+		assert go_back(bench, live) is State.FATAL
+	assert asked and {"of a user", "written since"} & set(names(bench)) == {"written since"}
+
+	assert go_back(bench, live) is State.ROLLED_BACK, load_state(live).reason
+	assert "written since" in names(bench)
+	assert "of a user" in names_in(quarantine_of(assert_in_order(bench, live)))
 
 
 def test_half_put_back_is_no_release_to_keep(bench: PracticeBench, live: RunDirectory) -> None:
@@ -222,43 +238,6 @@ def fatal_before_anything_was_opened(bench: PracticeBench) -> RunDirectory:
 		assert run_sabotaged(bench, run, saboteur) is State.FATAL, load_state(run).reason
 	assert not load_state(run).was_announced("open")
 	return run
-
-
-@contextmanager
-def locked_when(bench: PracticeBench, event: str, step: str) -> Iterator[Saboteur]:
-	"""Another process of the bench holds on to the site's database from this record on, until the end."""
-	path = bench.path / "sites" / SITE / "db" / "shop.db"
-	with closing(sqlite3.connect(path, isolation_level=None)) as database:
-		yield Saboteur(event, step, lambda: database.execute("BEGIN EXCLUSIVE"))
-
-
-@contextmanager
-def broken_web_server(
-	bench: PracticeBench, event: str, step: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Saboteur]:
-	"""From this record on the web server can't be started any more, until the end."""
-	monkeypatch.setattr(install, "RESTART_SECONDS", 8)
-	settings = bench.path / "sites" / "gunicorn.conf.py"
-	original = settings.read_text()
-	try:
-		yield Saboteur(event, step, lambda: settings.write_text("raise SystemExit(1)\n"))
-	finally:
-		settings.write_text(original)
-
-
-@contextmanager
-def opened_by_hand(bench: PracticeBench) -> Iterator[None]:
-	"""As `bench set-maintenance-mode off` does it, and on again at the end."""
-	change_config(bench, lambda config: config.update(maintenance_mode=0))
-	yield
-	change_config(bench, lambda config: config.update(maintenance_mode=1))
-
-
-def change_config(bench: PracticeBench, change: Callable[[dict[str, Any]], None]) -> None:
-	path = bench.path / "sites" / SITE / "site_config.json"
-	config = json.loads(path.read_text())
-	change(config)
-	path.write_text(json.dumps(config, indent=1))
 
 
 def remove_standby(bench: PracticeBench, run: RunDirectory) -> None:

@@ -27,7 +27,8 @@ from press_deploy.engine.site_files.places import (
 )
 
 INVENTORY, COPIES = "inventory.json", "files"
-INVENTORY_VERSION = 1
+INVENTORY_VERSION = 2
+_OTHER_KINDS = ("links", "directories", "others")
 # A tar has whole seconds only, and says not when it read a file: what was written shortly before the tar
 # was finished, or touched after that, may be newer than what the tar holds, with the same size and time.
 UNSETTLED_SECONDS = 600
@@ -35,21 +36,26 @@ UNSETTLED_SECONDS = 600
 
 @dataclass(frozen=True)
 class Entry:
-	"""A regular file: size in bytes, times in nanoseconds since 1970, and the SHA-256 of its copy, if any."""
+	"""A regular file: size in bytes, times in nanoseconds since 1970, owner, and the SHA-256 of its copy, if any."""
 
 	size: int
 	mtime_ns: int
 	ctime_ns: int
 	mode: int
+	user: int
+	group: int
 	sha256: str | None = None
 
 
 @dataclass(frozen=True)
 class Inventory:
-	"""Regular files by their path below the site's directory; links with what they point to."""
+	"""What there is, by its path below the site's directory: regular files, links with what they point to,
+	directories with their mode, and other things, such as named pipes, with their kind."""
 
 	files: dict[str, Entry]
 	links: dict[str, str] = field(default_factory=dict)
+	directories: dict[str, int] = field(default_factory=dict)
+	others: dict[str, int] = field(default_factory=dict)
 
 
 def take_inventory(site_directory: Path, archives: Sequence[Path], keep: Path) -> dict[str, Any]:
@@ -61,11 +67,15 @@ def take_inventory(site_directory: Path, archives: Sequence[Path], keep: Path) -
 	with translate_file_errors("Listing the files of", site_directory):
 		(keep / COPIES).mkdir(parents=True, mode=0o700, exist_ok=True)
 		held = index_archives(site_directory, archives, keep)
-		inventory = Inventory({}, {})
+		inventory = Inventory({})
 		for path, status in walk(site_directory):
 			if stat.S_ISLNK(status.st_mode):
 				inventory.links[path] = os.readlink(site_directory / path)
-			elif stat.S_ISREG(status.st_mode) and path not in STAGED_PATHS:
+			elif stat.S_ISDIR(status.st_mode):
+				inventory.directories[path] = stat.S_IMODE(status.st_mode)
+			elif not stat.S_ISREG(status.st_mode):
+				inventory.others[path] = stat.S_IFMT(status.st_mode)
+			elif path not in STAGED_PATHS:
 				inventory.files[path] = _enter(site_directory / path, status, path, held, keep)
 		durable.sync_directory(keep / COPIES)
 		_write(keep / INVENTORY, site_directory.name, inventory)
@@ -79,13 +89,19 @@ def take_inventory(site_directory: Path, archives: Sequence[Path], keep: Path) -
 	}
 
 
+def has_inventory(keep: Path) -> bool:
+	"""Whether a whole inventory was taken there: what is only begun has copies, and no list of them."""
+	return (keep / INVENTORY).is_file()
+
+
 def read_inventory(site_directory: Path, keep: Path) -> Inventory:
 	"""Raises `StepFailed` when there is none, or another site's."""
 	try:
 		data = json.loads((keep / INVENTORY).read_text())
 		if (data["version"], data["site"]) != (INVENTORY_VERSION, site_directory.name):
 			raise ValueError("it is another site's")
-		return Inventory({path: Entry(*row) for path, row in data["files"].items()}, data["links"])
+		files = {path: Entry(*row) for path, row in data["files"].items()}
+		return Inventory(files, *(data[kind] for kind in _OTHER_KINDS))
 	except (OSError, ValueError, KeyError, TypeError) as error:
 		raise StepFailed(
 			"Reading",
@@ -104,7 +120,8 @@ def read_copy(keep: Path, entry: Entry) -> Iterator[bytes]:
 
 def _enter(file: Path, status: os.stat_result, path: str, held: Archives, keep: Path) -> Entry:
 	sha256 = None if _is_held(status, path, held) else _copy(file, status, keep / COPIES)
-	return Entry(status.st_size, status.st_mtime_ns, status.st_ctime_ns, stat.S_IMODE(status.st_mode), sha256)
+	mode, owner = stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
+	return Entry(status.st_size, status.st_mtime_ns, status.st_ctime_ns, mode, *owner, sha256)
 
 
 def _is_held(status: os.stat_result, path: str, held: Archives) -> bool:
@@ -136,6 +153,7 @@ def _copy(file: Path, status: os.stat_result, copies: Path) -> str:
 
 def _write(path: Path, site: str, inventory: Inventory) -> None:
 	files = {name: astuple(entry) for name, entry in inventory.files.items()}
-	data = {"version": INVENTORY_VERSION, "site": site, "files": files, "links": inventory.links}
+	data = {"version": INVENTORY_VERSION, "site": site, "files": files}
+	data |= {kind: getattr(inventory, kind) for kind in _OTHER_KINDS}
 	# Names may hold bytes that are no characters; JSON in ASCII brings them back.
 	durable.write_text(path, json.dumps(data, separators=(",", ":"), sort_keys=True))

@@ -20,13 +20,14 @@ from press_deploy.engine.file_copy import hash_file
 ROOTS = (("public", "files"), ("private", "files"))
 # In a root's directory, so that a rename brings it anywhere below; a run has one at a time.
 STAGED = ".press_deploy-part"
+# A name has at most 255 bytes; this leaves room for what is added to one.
+LONGEST_NAME = 200
 STAGED_PATHS = frozenset("/".join((*root, STAGED)) for root in ROOTS)
 
 
-def walk(site_directory: Path) -> Iterator[tuple[str, os.stat_result]]:
-	"""Everything but directories below the roots: (path below the site's directory, its own status)."""
+def require_real_roots(site_directory: Path) -> None:
+	"""Raise `StepFailed` where files are behind a link: Frappe's tar holds the link instead, so they have no backup."""
 	for root in ROOTS:
-		# Frappe's tar holds a link itself instead of what is behind it: such a site has no backup of its files.
 		for place in (site_directory / root[0], site_directory.joinpath(*root)):
 			if place.is_symlink():
 				raise StepFailed(
@@ -35,11 +36,18 @@ def walk(site_directory: Path) -> Iterator[tuple[str, os.stat_result]]:
 					f"{place} is a symbolic link, and backups don't follow one",
 					"move the directory itself there, or mount it there",
 				)
+
+
+def walk(site_directory: Path) -> Iterator[tuple[str, os.stat_result]]:
+	"""The roots and everything below: (path below the site's directory, its own status)."""
+	require_real_roots(site_directory)
+	for root in ROOTS:
 		pending = ["/".join(root)]
 		while pending:
 			directory = pending.pop()
 			try:
 				entries = sorted(os.scandir(site_directory / directory), key=lambda entry: entry.name)
+				yield directory, (site_directory / directory).lstat()
 			except FileNotFoundError:
 				continue
 			for entry in entries:
@@ -98,7 +106,7 @@ def move_aside(source: Path, base: Path, name: str) -> None:
 			source.unlink()
 			return
 		number += 1
-		target = wanted.with_name(f"{wanted.name[:200]}.{number}")
+		target = wanted.with_name(f"{_shorten(wanted.name)}.{number}")
 	try:
 		os.rename(source, target)
 	except OSError as error:
@@ -111,15 +119,26 @@ def move_aside(source: Path, base: Path, name: str) -> None:
 
 def _move_to_other_disk(source: Path, target: Path) -> None:
 	status = source.lstat()
+	if stat.S_ISLNK(status.st_mode):
+		os.symlink(os.readlink(source), target)
+		source.unlink()
+		return
 	if not stat.S_ISREG(status.st_mode):
 		raise OSError(errno.EXDEV, "it is no regular file, and quarantine is on another disk", str(source))
-	part = target.with_name(f".{target.name[:200]}.press_deploy")
+	part = target.with_name(f".{_shorten(target.name)}.press_deploy")
 	with source.open("rb") as content:
 		write_durably(part, iter(lambda: content.read(1 << 20), b""), stat.S_IMODE(status.st_mode))
 	os.utime(part, ns=(status.st_atime_ns, status.st_mtime_ns))
 	os.rename(part, target)
 	durable.sync_directory(target.parent)
 	source.unlink()
+
+
+def _shorten(name: str) -> str:
+	"""By whole characters, which have up to four bytes."""
+	while len(os.fsencode(name)) > LONGEST_NAME:
+		name = name[:-1]
+	return name
 
 
 def _is_copied(source: Path, target: Path) -> bool:

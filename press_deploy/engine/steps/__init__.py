@@ -39,7 +39,8 @@ from press_deploy.engine.steps.rollback import (
 	RollbackRestart,
 	Undo,
 )
-from press_deploy.engine.steps.rollback_database import RollbackDatabase, RollbackFiles
+from press_deploy.engine.steps.rollback_database import RollbackDatabase
+from press_deploy.engine.steps.rollback_files import RollbackFiles
 from press_deploy.engine.steps.rollback_losses import ExportLosses, LostDocuments
 from press_deploy.engine.steps.validate import CriticalTests, LogCheck, SmokeTests, Verdict
 

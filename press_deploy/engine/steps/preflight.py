@@ -29,7 +29,8 @@ class Preflight(Step):
 				"Preflight of", context.spec.title, f"{first.name}: {first.found}{more}", first.remedy
 			)
 		counts = {outcome: sum(check.outcome == outcome for check in checks) for outcome in (OK, WARNING)}
-		return {"found": f"{counts[OK]} checks in order, {counts[WARNING]} warning(s)", **counts}
+		found = f"{counts[OK]} checks in order, {counts[WARNING]} warning(s)"
+		return {"found": found, **counts, "without_standby": sorted(context.without_standby)}
 
 	def _look(self, context: Context, find: Any) -> list[Check]:
 		try:

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.errors import DeployError, Refused
+from press_deploy.engine.errors import DeployError, Refused, StepFailed
 from press_deploy.engine.interrupts import WaitForPerson
-from press_deploy.engine.losses import export, find_losses
-from press_deploy.engine.losses.of_run import describe_all, find_all, open_former
+from press_deploy.engine.losses import Exported, Losses, export, find_losses
+from press_deploy.engine.losses.of_run import describe_all, open_former
 from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.finding import find_standbys
 from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.approval import had_jobs_at_work, require_approval
 from press_deploy.engine.steps.backup import LoadStandby
 from press_deploy.engine.steps.base import Observation, Step
-from press_deploy.engine.steps.rollback_database import SWAP, RollbackDatabase
-from press_deploy.engine.steps.standby_of_run import can_be_made_again, is_listable, is_swapped, make_again
+from press_deploy.engine.steps.rollback_database import RollbackDatabase
+from press_deploy.engine.steps.standby_of_run import (
+	can_be_made_again,
+	has_backups,
+	is_listable,
+	is_swapped,
+	make_again,
+)
+from press_deploy.engine.steps.ways_back import SWAP, find_earlier_way
 
 if TYPE_CHECKING:
 	from press_deploy.engine.bench import Bench
@@ -37,7 +45,9 @@ class LostDocuments(Step):
 			return "the database stays as it is"
 		state = context.state
 		# While a run was left to people, one of them may have opened the sites by hand.
-		if state.was_opened or state.was_left or not context.spec.backup.automatic_rollback:
+		if state.was_opened or state.was_left or had_jobs_at_work(state):
+			return None
+		if not context.spec.backup.automatic_rollback:
 			return None
 		return "nobody could write since the final backup, and the plan lets the database go back by itself"
 
@@ -48,34 +58,18 @@ class LostDocuments(Step):
 				reason = "the plan lets no database go back by itself, and what would be lost can't be listed"
 				raise WaitForPerson(reason, when_nobody_decides="wait", accepts_go=False)
 			return {"found": "nothing is to be compared"}
-		listed = describe_all(find_all(waiting))
-		shown = context.state.losses
-		if shown is None or shown["sha256"] != listed["sha256"]:
-			context.journal.append("losses", listed)
-		for line in listed["lines"]:
-			context.log(line)
-		if not listed["total"]:
-			return {"found": "nothing"}
-		if by := context.state.approval_of(listed["sha256"]):
-			return {
-				"approved_by": by,
-				"sha256": listed["sha256"],
-				"found": f"{by} approved: {listed['summary']}",
-			}
-		may_stay = context.state.may_stay_as_it_is
-		raise WaitForPerson(
-			f"rolling the database back would lose: {listed['summary']}",
-			when_nobody_decides="keep" if may_stay else "wait",
-			accepts_go=may_stay,
-			approve=listed["sha256"],
-		)
+		return require_approval(context, waiting)
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		return Observation(result is not None, (result or {}).get("found", "to be listed again"))
 
 	def _choose_listed(self, context: Context) -> dict[str, StandbyDatabase | None]:
-		"""Not those that an earlier rollback has swapped already: what is live there stays live."""
-		waiting = {site: each for site, each in context.standbys.items() if not is_swapped(each)}
+		"""Not those that an earlier rollback has put back already: what is live there stays live."""
+		waiting = {
+			site: standby
+			for site, standby in context.standbys.items()
+			if not is_swapped(standby) and not find_earlier_way(context.state, standby, site)
+		}
 		if context.state.was_opened:
 			return waiting
 		for site in [site for site, standby in waiting.items() if not is_listable(standby)]:
@@ -116,40 +110,67 @@ class ExportLosses(Step):
 		return Observation(result is not None, (result or {}).get("found", "to be exported again"))
 
 	def _export(self, context: Context) -> dict[str, Any]:
-		losses, files = {}, []
+		losses, files, left_out = {}, [], {}
 		for site in _swapped_sites(context):
+			if site in context.former:
+				try:
+					losses[site], exported = _export_site(context, site)
+				except StepFailed as error:
+					# Users may alter tables since the site is open; as they were before, they can't be read any more.
+					context.note(f"{self.title}, tried once more: {error}")
+					del context.former[site]
 			if site not in context.former:
 				context.note(
 					f"What was lost on {site} is listed against what users have written since it is open."
 				)
 				open_former_data(context, site)
-			reader, former, replaced = context.former[site]
-			losses[site] = find_losses(reader, former, replaced)
-			files += export(losses[site], reader, former, replaced, context.run.losses / site)
+				losses[site], exported = _export_site(context, site)
+			files += exported.files
+			if exported.left_out:
+				left_out[site] = exported.left_out
 		listed = describe_all(losses)
 		context.journal.append("losses", {**listed, "files": [str(file) for file in files]})
-		return {"files": len(files), "found": f"{listed['summary']}; with their rows in {context.run.losses}"}
+		found = f"{listed['summary']}; with their rows in {context.run.losses}"
+		if left_out:
+			names = "; ".join(f"{site}: {', '.join(each)}" for site, each in left_out.items())
+			found += f", but for secrets and the like, which are kept in the quarantine alone: {names}"
+		return {"files": len(files), "left_out": left_out, "found": found}
 
 
 def check_listable(bench: Bench, run: RunDirectory, state: RunState, database: bool) -> None:
 	"""Before sites that are open are closed for it: raise `Refused` where the rollback could not go on."""
 	if not state.was_announced("maintenance") or not (database or state.was_announced("migrate")):
 		return
-	for site, standby in find_standbys(bench, run, run.read_plan().site_names).items():
+	standbys = find_standbys(bench, run, run.read_plan().site_names, state.sites_without_standby)
+	for site, standby in standbys.items():
 		is_closed = bool(bench.read_config(site).get("maintenance_mode"))
-		if (is_closed and not state.was_opened) or is_listable(standby):
+		is_gone = not has_backups(run, state, site)
+		if (is_closed and not state.was_opened and not is_gone) or is_listable(standby):
+			continue
+		if find_earlier_way(state, standby, site):
 			continue
 		raise Refused(
 			"Rolling back",
 			f"run {run.name}",
-			f"the database of {site} would go back, and without its standby nobody can say what would be lost",
+			f"the database of {site} would go back, and "
+			+ (
+				"what it would be put back from is not there any more; that goes when its days are over"
+				if is_gone
+				else "without its standby nobody can say what would be lost"
+			),
 			f"nothing was changed, the site is {'in maintenance' if is_closed else 'open'}; "
 			+ (
 				"restore a backup by hand"
-				if standby is None or not state.is_done(LoadStandby.name)
+				if is_gone or standby is None or not state.is_done(LoadStandby.name)
 				else f"make it again first: press-deploy standby --load {run.name}"
 			),
 		)
+
+
+def _export_site(context: Context, site: str) -> tuple[Losses, Exported]:
+	reader, former, replaced = context.former[site]
+	losses = find_losses(reader, former, replaced)
+	return losses, export(losses, reader, former, replaced, context.run.losses / site)
 
 
 def open_all_former_data(context: Context) -> None:

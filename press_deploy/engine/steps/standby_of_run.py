@@ -28,6 +28,11 @@ def is_swapped(standby: StandbyDatabase | None) -> bool:
 	return standby is not None and standby.is_swap_begun()
 
 
+def is_swap_complete(standby: StandbyDatabase | None) -> bool:
+	"""Whether the standby went live as a whole, by what its note says; `observe_swapped` asks reality."""
+	return is_swapped(standby) and not standby.is_swap_under_way()
+
+
 def make_again(context: Context, site: str) -> None:
 	"""Make a standby that was lost again, and note it. Raises `StepFailed`."""
 	meter = context.measure(f"{site}, making the standby database again")
@@ -43,8 +48,16 @@ def rebuild(
 	return standby.rebuild(run.backup / standby.site, final, progress)
 
 
+def has_backups(run: RunDirectory, state: RunState, site: str) -> bool:
+	"""Whether the backups are there that its database would be put back from, where no standby is: they expire."""
+	final = [run.final_backup_of(site)] if state.is_done(FinalBackup.name) else []
+	return all(path.is_dir() for path in (run.backup / site, *final))
+
+
 def had_standby(run: RunDirectory, state: RunState, site: str) -> bool:
 	"""A final backup that is whole in itself was made because there was no standby, and is imported instead."""
+	if site in state.sites_without_standby:
+		return False
 	return state.is_done(LoadStandby.name) and not backup.is_verified(run.final_backup_of(site))
 
 

@@ -15,12 +15,12 @@ def take(places):
 	return take_inventory(places.site, places.archives, places.keep)
 
 
-def restore(places):
-	return put_back(places.site, places.archives, places.keep, places.quarantine)
+def restore(places, until=None):
+	return put_back(places.site, places.archives, places.keep, places.quarantine, until)
 
 
-def observe(places):
-	return observe_put_back(places.site, places.archives, places.keep)
+def observe(places, until=None):
+	return observe_put_back(places.site, places.archives, places.keep, until)
 
 
 def disturb(places):

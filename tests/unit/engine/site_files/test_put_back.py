@@ -9,6 +9,7 @@ import time
 import pytest
 
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.site_files import has_inventory
 from press_deploy.engine.site_files import places as places_module
 
 from .actions import CONTRACT, LOGO, PICTURE, disturb, observe, restore, take
@@ -162,6 +163,65 @@ def test_a_site_whose_files_are_behind_a_link_is_refused(places, linked):
 	place.symlink_to(places.site / "elsewhere")
 	with pytest.raises(StepFailed, match="symbolic link"):
 		take(places)
+
+
+def test_what_was_written_later_stays_unless_it_is_in_the_way(places):
+	take(places)
+	before = places.snapshot()
+	places.write("public/files/released.txt", b"of the release")
+	until = max(path.stat().st_ctime for path in places.site.rglob("*"))
+	wait_for_later(places.quarantine, until)
+	places.write("private/files/new/uploaded.txt", b"of a user")
+	places.write(LOGO, b"drawn anew")
+	(places.site / CONTRACT).unlink()
+	quarantined = {"public/files/released.txt": b"of the release", **block(places)}
+
+	assert not observe(places, until).done
+	found = restore(places, until)
+
+	stayed = {"private/files/new/uploaded.txt": b"of a user", LOGO: b"drawn anew"}
+	after = places.snapshot()
+	assert {path: after.pop(path)[1] for path in stayed} == stayed
+	assert after == {path: row for path, row in before.items() if path != LOGO}
+	assert places.quarantined() == quarantined
+	assert found["later"] == 2 and sorted(found["names"]["later"]) == sorted(stayed)
+	observed = observe(places, until)
+	assert observed.done and "2 written later" in observed.found
+
+
+def block(places):
+	"""What is there in place of an original, or of its directory; returns it."""
+	shutil.rmtree(places.site / "public/files/deep")
+	(places.site / "public/files/empty.txt").unlink()
+	blocking = {"public/files/deep": b"a file", "public/files/empty.txt/inside": b"in a directory"}
+	for path, content in blocking.items():
+		places.write(path, content)
+	return blocking
+
+
+def wait_for_later(probe, moment):
+	"""Until the clock that files get their times from has gone on."""
+	deadline = time.monotonic() + 10
+	while time.monotonic() < deadline:
+		probe.write_bytes(b"")
+		status = probe.stat()
+		probe.unlink()
+		if status.st_ctime > moment:
+			return
+	raise AssertionError("files get no later times")
+
+
+def test_what_is_only_begun_is_no_inventory(places, monkeypatch):
+	def fail(*_):
+		raise OSError(28, "No space left on device", "inventory.json")
+
+	with monkeypatch.context() as full:
+		full.setattr("press_deploy.engine.site_files.inventory.durable.write_text", fail)
+		with pytest.raises(StepFailed):
+			take(places)
+	assert places.keep.is_dir() and not has_inventory(places.keep)
+	take(places)
+	assert has_inventory(places.keep)
 
 
 def test_quarantine_never_replaces_anything(places):
