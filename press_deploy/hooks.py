@@ -26,6 +26,7 @@ scheduler_events = {
 	"daily": [
 		"press_deploy.jobs.follow_up_runs",
 		"press_deploy.jobs.prove_daily",
-		"press_deploy.jobs.tidy_backups",
 	],
+	# A database that is in use is waited for longer than the default queue gives a job.
+	"daily_long": ["press_deploy.jobs.tidy_backups"],
 }

@@ -22,8 +22,8 @@ class Backup(Frozen):
 	"""`required_rung`: what must be shown before the window opens; None: 4 where the plan migrates, else 3.
 
 	`config_secrets`: what becomes of the passwords in the copied configuration. `retention_days`: how long a
-	run's backup is kept after its follow-up. `automatic_rollback`: whether the database may be rolled back
-	without a person as long as the sites were not opened since the backup.
+	run's backup is kept here, and longer while it is followed up. `automatic_rollback`: whether the database may
+	be rolled back without a person as long as the sites were not opened since the backup.
 	"""
 
 	with_files: bool = True

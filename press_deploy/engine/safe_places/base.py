@@ -2,7 +2,7 @@
 
 Invariant: `store` returns only when every file was read again in the safe place and has the SHA-256 of the
 manifest. Nothing local is changed or deleted, and nothing of others is touched: everything of ours lies
-below `<bench>/<run>/…`.
+below `<bench>/<run>/…`. No copy is ever deleted there: how long they stay is for the place's own rules to say.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from press_deploy.engine.observation import Observation
 
 CHECK_NAME = "Safe place"
 PROBE_TEXT = b"press_deploy can write here\n"
-# A whole bench is never removed at once: retention removes runs, or sites of a run.
-REMOVED_DEPTH = 2
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@=-]{0,254}\Z")
 
@@ -65,10 +63,6 @@ class SafePlace(ABC):
 	def holds(self, files: Sequence[StoredFile], below: str) -> Observation:
 		"""Whether everything is still there, without bringing it back. Raises `StepFailed` when unknown."""
 
-	@abstractmethod
-	def remove(self, below: str) -> None:
-		"""For retention: delete `<bench>/<run>` or a part of it. Safe to repeat. Raises `StepFailed`."""
-
 
 def check_names(files: Sequence[StoredFile], below: str) -> None:
 	"""Raise `InputError` for a name that is not a plain one, or stands twice."""
@@ -84,17 +78,15 @@ def check_names(files: Sequence[StoredFile], below: str) -> None:
 			)
 
 
-def check_below(below: str, depth: int = 1) -> str:
-	"""The path below a safe place's own, of at least `depth` plain names. Raises `InputError`."""
-	parts = below.split("/")
-	if len(parts) < depth or not all(_PART.match(part) for part in parts):
+def check_below(below: str) -> None:
+	"""Raise `InputError` for a path that does not consist of plain names."""
+	if not all(_PART.match(part) for part in below.split("/")):
 		raise InputError(
 			"below",
 			below,
 			"it is not a path of plain names below the safe place",
 			"write it as BENCH/RUN/SITE, of letters, digits and _ . + @ = -",
 		)
-	return below
 
 
 def evidence(file: StoredFile, location: str, *, sent: bool) -> dict[str, Any]:

@@ -25,12 +25,10 @@ from press_deploy.engine.observation import Observation
 from press_deploy.engine.safe_places.base import (
 	CHECK_NAME,
 	PROBE_TEXT,
-	REMOVED_DEPTH,
 	Progress,
 	SafePlace,
 	StoredFile,
 	altered_source,
-	check_below,
 	check_names,
 	differing_copy,
 	evidence,
@@ -103,19 +101,6 @@ class DirectorySafePlace(SafePlace):
 			if size != file.size:
 				return Observation(False, f"{directory / file.name} has {size} bytes instead of {file.size}")
 		return Observation(bool(files), f"{len(files)} file(s) in {directory}, each with its size")
-
-	def remove(self, below: str) -> None:
-		check_below(below, REMOVED_DEPTH)
-		with _translated("Removing", self._base / below):
-			self._base.stat()
-			directory = self._base
-			for part in below.split("/"):
-				directory = directory / part
-				if not os.path.lexists(directory):
-					return
-				_refuse_link(directory)
-			shutil.rmtree(directory)
-			durable.sync_directory(directory.parent)
 
 	def _store_one(
 		self, file: StoredFile, target: Path, done: int, progress: Progress | None

@@ -20,11 +20,9 @@ from press_deploy.engine.safe_places import s3_client
 from press_deploy.engine.safe_places.base import (
 	CHECK_NAME,
 	PROBE_TEXT,
-	REMOVED_DEPTH,
 	Progress,
 	SafePlace,
 	StoredFile,
-	check_below,
 	check_names,
 	differing_copy,
 	evidence,
@@ -58,7 +56,9 @@ class ObjectStore(SafePlace):
 			return [fail(CHECK_NAME, f"{self.describe()}: {error.why}", error.remedy)]
 		found = f"{self.describe()}: written and read a probe"
 		if problem := self._remove_probe(probe):
-			remedy = f"remove {probe} by hand; without the right to delete, retention can't work there"
+			remedy = (
+				f"remove {probe} by hand; press_deploy deletes nothing else there, so it may stay like this"
+			)
 			return [warn(CHECK_NAME, f"{found}, but it could not be deleted: {problem}", remedy)]
 		if self._is_in_the_clear():
 			return [warn(CHECK_NAME, f"{found}; http:// sends backups in the clear", "use https://")]
@@ -82,22 +82,6 @@ class ObjectStore(SafePlace):
 				if problem := self._problem_of(stored, file):
 					return Observation(False, f"{stored} {problem}")
 		return Observation(bool(files), f"{len(files)} object(s) in {self._object(below)}, unchanged")
-
-	def remove(self, below: str) -> None:
-		prefix = self._object(check_below(below, REMOVED_DEPTH)).key + "/"
-		bucket = self._spec.bucket
-		with translated("Removing", f"s3://{bucket}/{prefix}"):
-			abort_uploads(self._client, bucket, prefix, exactly=False)
-			for key in self._keys(prefix):
-				self._client.delete_object(Bucket=bucket, Key=key)
-			left = self._keys(prefix)
-		if left:
-			raise StepFailed(
-				"Removing",
-				f"s3://{bucket}/{prefix}",
-				f"{len(left)} object(s) are still there",
-				"see whether the bucket forbids to delete (object lock)",
-			)
 
 	def _object(self, name: str) -> StoreObject:
 		key = "/".join(filter(None, (self._spec.prefix, name)))
@@ -182,7 +166,7 @@ class ObjectStore(SafePlace):
 			raise differing_copy(str(probe))
 		self._check_encryption(probe, answer)
 		self._keys(probe.key)
-		abort_uploads(self._client, probe.bucket, probe.key, exactly=True)
+		abort_uploads(self._client, probe.bucket, probe.key)
 
 	def _remove_probe(self, probe: StoreObject) -> str:
 		"""Delete the probe; return why that failed."""

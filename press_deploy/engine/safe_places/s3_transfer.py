@@ -78,18 +78,17 @@ def hash_stored(stored: StoreObject, head: dict[str, Any]) -> str:
 	return digest.hexdigest()
 
 
-def abort_uploads(client: Any, bucket: str, prefix: str, *, exactly: bool) -> None:
-	"""Discard the half-made uploads of a key, or of all keys that begin with `prefix`."""
-	pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
-	uploads = [upload for page in pages for upload in page.get("Uploads", [])]
+def abort_uploads(client: Any, bucket: str, key: str) -> None:
+	"""Discard the half-made uploads of a key."""
+	# A prefix is all that can be asked for.
+	pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key)
+	uploads = [upload for page in pages for upload in page.get("Uploads", []) if upload["Key"] == key]
 	for upload in uploads:
-		key = upload["Key"]
-		if key == prefix if exactly else key.startswith(prefix):
-			try:
-				client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload["UploadId"])
-			except exceptions.ClientError as error:
-				if error_code(error) != "NoSuchUpload":
-					raise
+		try:
+			client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload["UploadId"])
+		except exceptions.ClientError as error:
+			if error_code(error) != "NoSuchUpload":
+				raise
 
 
 def encode(digest: bytes) -> str:
@@ -176,18 +175,18 @@ def _send_parts(
 @contextmanager
 def _no_leftovers(target: StoreObject) -> Iterator[None]:
 	"""Discard what a killed process left of this key, and what is left when this one ends."""
-	abort_uploads(target.client, target.bucket, target.key, exactly=True)
+	abort_uploads(target.client, target.bucket, target.key)
 	try:
 		yield
 	except BaseException as error:
 		try:
-			abort_uploads(target.client, target.bucket, target.key, exactly=True)
+			abort_uploads(target.client, target.bucket, target.key)
 		except (exceptions.BotoCoreError, exceptions.ClientError):
 			if failure := _with_leftovers(target, error):
 				raise failure from error
 		raise
 	# A request to begin that was repeated after a lost answer has begun two uploads.
-	abort_uploads(target.client, target.bucket, target.key, exactly=True)
+	abort_uploads(target.client, target.bucket, target.key)
 
 
 def _with_leftovers(target: StoreObject, error: BaseException) -> StepFailed | None:

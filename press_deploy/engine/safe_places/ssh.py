@@ -19,12 +19,10 @@ from press_deploy.engine.programs import Programs
 from press_deploy.engine.safe_places.base import (
 	CHECK_NAME,
 	PROBE_TEXT,
-	REMOVED_DEPTH,
 	Progress,
 	SafePlace,
 	StoredFile,
 	altered_source,
-	check_below,
 	check_names,
 	differing_copy,
 	evidence,
@@ -44,7 +42,6 @@ SSH_PORT = 22
 
 # $1 is the place, which is never created: what should be mounted there may be missing. $2 is below it.
 _MAKE = 'cd -- "$1" && umask 077 && mkdir -p -- "$2"'
-_REMOVE = 'cd -- "$1" && rm -rf -- "$2"'
 _FREE = 'cd -- "$1" && df -P -k . | tail -n 1'
 _TRY = (
 	'cd -- "$1" && umask 077 && cat >"$2" && cat -- "$2" && rm -- "$2" || exit 1; '
@@ -106,9 +103,6 @@ class SshSafePlace(SafePlace):
 			if there[file.name] != file.sha256:
 				return Observation(False, f"{location} has another content")
 		return Observation(bool(files), f"{len(files)} file(s) in {self._location(below)}, SHA-256 compared")
-
-	def remove(self, below: str) -> None:
-		self._ask("Removing", self._location(below), _REMOVE, check_below(below, REMOVED_DEPTH))
 
 	def _location(self, below: str) -> str:
 		return f"{self._spec.host}:{self._spec.path}/{below}"

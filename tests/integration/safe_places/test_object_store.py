@@ -86,28 +86,6 @@ def test_a_file_that_is_not_the_manifests_is_not_sent(store: FaultyStore, spec, 
 	assert not [request for request in store.seen if request.is_object]
 
 
-def test_remove_takes_the_run_and_nothing_beside_it(store: FaultyStore, spec, make_file):
-	place, file = open_store(spec), make_file()
-	for below in ("bench/run-1/a", "bench/run-1/b", "bench/run-10/a"):
-		place.store([file], below)
-	client = store.client()
-	client.create_multipart_upload(Bucket=spec.bucket, Key=f"{spec.prefix}/bench/run-1/a/half")
-	client.create_multipart_upload(Bucket=spec.bucket, Key="of/others")
-	place.remove("bench/run-1")
-	place.remove("bench/run-1")
-	assert not place.holds([file], "bench/run-1/a").done
-	assert place.holds([file], "bench/run-10/a").done
-	assert store.uploads(spec.bucket) == ["of/others"]
-
-
-@pytest.mark.parametrize(
-	"below", ["", "bench", "bench/", "/bench/run", "bench/../..", "bench/run/../../x", "-x/y"]
-)
-def test_remove_refuses_what_is_not_below(spec, below):
-	with pytest.raises(InputError, match="below"):
-		open_store(spec).remove(below)
-
-
 def test_encryption_is_asked_for_and_seen(store: FaultyStore, spec, make_file):
 	files = [make_file("a"), make_file("b", LARGE)]
 	open_store(spec.model_copy(update={"server_side_encryption": "AES256"})).store(files, BELOW)

@@ -224,7 +224,7 @@ def test_every_failure_is_one_of_ours(store: FaultyStore, spec, make_file):
 	open_store(spec).store([file], BELOW)
 	count = len(store.seen)
 	for number in range(count):
-		open_store(spec).remove("bench/run-1")
+		store.client().delete_object(Bucket=spec.bucket, Key=key(spec, file))
 		start = len(store.seen)
 		rule = store.break_with(
 			faults.refuse(409, "Odd"), lambda request, at=start + number + 1: len(store.seen) == at, times=1

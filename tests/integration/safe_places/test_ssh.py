@@ -146,18 +146,6 @@ def test_check_says_what_is_wrong(spec, there, sshd, tmp_path):
 		sshd.known_hosts.write_text(known)
 
 
-def test_remove_takes_the_run_and_nothing_beside_it(spec, there, make_file):
-	place, file = open_ssh(spec), make_file()
-	place.store([file], "bench/run-1/a")
-	place.store([file], "bench/run-10/a")
-	place.remove("bench/run-1")
-	place.remove("bench/run-1")
-	assert os.listdir(there / "bench") == ["run-10"]
-	for below in ("bench", "bench/..", "bench/$(id)", "bench/a;b", "-rf/x", "bench/a b", "bench/run\n"):
-		with pytest.raises(InputError):
-			place.remove(below)
-
-
 def test_names_that_mean_something_to_a_shell_are_refused(spec, there, make_file):
 	for name in ("$(touch x)", "a;b", "../x", "-e", ".hidden", "a b", "é", ""):
 		file = make_file()

@@ -131,7 +131,8 @@ def succeeded(story: Story) -> None:
 	)
 	story.do("monitor", "final-verdict", "Final verdict", 0.1, "GO: all 4 conditions hold")
 	story.do("close", "announce-success", "Announce success", 0.7, "2 notified")
-	story.do("close", "follow-up", "Open the follow-up", 0.1, "7 days, until 2026-01-21")
+	followed_up = "a figure a day, for as many days as Deployment Settings of shop.example say"
+	story.do("close", "follow-up", "Open the follow-up", 0.1, followed_up)
 	story.end("Succeeded", "the release is live and healthy")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -13,17 +14,22 @@ from typing import Any
 
 import pytest
 
+from press_deploy import hooks
+from press_deploy.engine.backup.catalogue import EXPIRED, find_backups
 from press_deploy.engine.backup.manifest import MADE
 from press_deploy.engine.backup.rungs import MANIFEST, Proof, Rung
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import LockHeld
+from press_deploy.engine.errors import LockHeld, Refused
 from press_deploy.engine.journal import Journal
 from press_deploy.engine.lock import BenchLock
 from press_deploy.engine.plan_backup import Backup
 from press_deploy.engine.retention import PROVEN, find_expired, tidy
 from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.standby import finding
 from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.finding import find_standby
+from press_deploy.engine.state import load_state
+from press_deploy.engine.steps.rollback_losses import check_listable
 
 from .support import SITE, make_spec
 
@@ -183,8 +189,9 @@ def test_nothing_of_a_fatal_run_goes(bench, end_run):
 		[("export-losses", {})],
 		# The step lets the sites be opened all the same.
 		[("export-losses", {"found": "not exported: the disk is full. Everything is still in quarantine"})],
+		[("export-losses", {"files": 2, "left_out": {SITE: ["tabMember.license_key"]}, "found": "1 row"})],
 	],
-	ids=["not begun", "failed", "not exported"],
+	ids=["not begun", "failed", "not exported", "not in full"],
 )
 def test_a_quarantine_that_was_not_exported_stays(bench, end_run, steps):
 	run, said = end_run("Rolled Back", *steps), []
@@ -202,6 +209,190 @@ def test_where_nothing_is_swapped_there_is_nothing_to_export(bench, end_run, und
 	assert Path(standby.name).exists()
 	assert any("standby" in line for line in tidy(bench, SITE, now=MUCH_LATER))
 	assert not Path(standby.name).exists()
+
+
+def in_days(days: float) -> datetime:
+	return datetime.now(timezone.utc) + timedelta(days=days)
+
+
+def write_whole(file: Path) -> Path:
+	file.parent.mkdir(parents=True, exist_ok=True)
+	file.write_text("all of somebody's data")
+	return file
+
+
+def keep_files(run: RunDirectory) -> list[Path]:
+	"""What a rollback by import leaves in the run: the final backup, the replaced database, users' files."""
+	quarantine = run.backup / "quarantine"
+	return [
+		write_whole(run.final_backup_of(SITE) / "final.sqlite.zst"),
+		write_whole(quarantine / "7" / SITE / "replaced.gz"),
+		write_whole(quarantine / "files" / SITE / "public" / "files" / "of a user.png"),
+	]
+
+
+def are_there(files: list[Path]) -> list[bool]:
+	return [file.exists() for file in files]
+
+
+def test_the_files_of_a_run_go_when_follow_up_and_retention_are_over(bench, end_run):
+	run = end_run("Rolled Back", EXPORTED)
+	files, standby = keep_files(run), standby_of(bench, run)
+	tidy(bench, SITE, now=in_days(8))
+	assert not Path(standby.quarantine).exists() and all(are_there(files)), "retention lasts longer"
+	assert tidy(bench, SITE, {run.name}, now=in_days(OLD)) == [] and all(are_there(files)), "followed up"
+	said = tidy(bench, SITE, now=in_days(OLD))
+	assert not any(are_there(files)) and len(said) == 2
+	assert (run.backup / SITE).exists(), "the last backup there is"
+	assert tidy(bench, SITE, now=MUCH_LATER) == []
+
+
+def test_a_follow_up_lasts_as_long_as_the_settings_say(bench, end_run):
+	run = end_run("Rolled Back", EXPORTED)
+	files, standby = keep_files(run), standby_of(bench, run)
+	assert tidy(bench, SITE, now=in_days(89), follow_up_days=90) == []
+	assert Path(standby.quarantine).exists() and all(are_there(files))
+	assert len(tidy(bench, SITE, now=in_days(91), follow_up_days=90)) == 3
+
+
+@pytest.mark.parametrize("steps", [[], [("export-losses", {"found": "not exported: the disk is full"})]])
+def test_the_files_stay_as_long_as_the_databases(bench, end_run, steps):
+	"""What was not exported stays; and a standby that could not be removed is made again from the final backup."""
+	files = keep_files(end_run("Rolled Back", *steps))
+	assert tidy(bench, SITE, now=MUCH_LATER) == [] and all(are_there(files))
+
+
+def test_what_a_fatal_run_imported_over_stays_until_a_person_removes_it(bench, end_run):
+	"""There never was a standby, so there is none to be dropped either."""
+	run = end_run("Fatal", EXPORTED)
+	shutil.rmtree(run.private / "standby")
+	files = keep_files(run)
+	shutil.move(put(bench, -1, Rung.RESTORABLE), bench.deployments / "backups" / SITE / "newer")
+	assert tidy(bench, SITE, now=MUCH_LATER) == [] and all(are_there(files))
+	assert (run.backup / SITE).exists()
+	shutil.rmtree(run.backup / "quarantine" / "7")
+	assert len(tidy(bench, SITE, now=MUCH_LATER)) == 3 and not any(are_there(files))
+
+
+def test_databases_whose_administrator_is_not_known_any_more_keep_the_files(bench, end_run, monkeypatch):
+	run, said = end_run("Rolled Back", EXPORTED), []
+	files = keep_files(run)
+	(bench.site(SITE) / "site_config.json").write_text('{"db_name": "shop"}')
+	monkeypatch.setattr(finding, "find_administrator", lambda config: None)
+	assert tidy(bench, SITE, now=MUCH_LATER, say=said.append) == [] and all(are_there(files))
+	assert any("administrator is not known" in line and run.name in line for line in said)
+
+
+def test_a_final_backup_that_is_the_last_proven_one_stays(bench, end_run):
+	"""Where there is no standby it is whole, and proven before it is imported."""
+	run = end_run("Rolled Back", EXPORTED)
+	final = run.final_backup_of(SITE)
+	final.parent.mkdir()
+	shutil.move(put(bench, 2, Rung.RESTORABLE), final)
+	older = put(bench, 3, Rung.RESTORABLE)
+	tidy(bench, SITE, now=MUCH_LATER)
+	assert final.exists() and older.exists()
+	put(bench, 1, Rung.RESTORABLE)
+	tidy(bench, SITE, now=MUCH_LATER)
+	assert not final.exists() and not older.exists()
+
+
+def test_a_backup_that_was_never_completed_goes_too(bench, end_run):
+	"""It is in no catalogue, and holds the data all the same."""
+	run = end_run("Aborted", swap=False)
+	shutil.rmtree(run.private / "standby")
+	begun = write_whole(run.backup / "shop.example" / f"{SITE}-database.sql.zst.part")
+	(run.backup / SITE / MADE).unlink()
+	beside = write_whole(bench.deployments / "backups" / SITE / "20260101-000000-abcd" / "x.part")
+	assert tidy(bench, SITE, now=in_days(OLD - 2)) == [] and begun.exists() and beside.exists()
+	assert len(tidy(bench, SITE, now=in_days(OLD))) == 2
+	assert not begun.exists() and not beside.exists()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_removal_that_was_killed_is_completed_and_counts_for_nothing_meanwhile(
+	bench, end_run, monkeypatch, number
+):
+	run = end_run("Rolled Back", EXPORTED)
+	tidy(bench, SITE, now=in_days(8))
+	files = keep_files(run)
+	old, new = put(bench, 4000, Rung.RESTORABLE), put(bench, -4000, Rung.RESTORABLE)
+	begun, remove = [], shutil.rmtree
+
+	def remove_or_die(directory: Path) -> None:
+		begun.append(directory)
+		if len(begun) < number:
+			return remove(directory)
+		os.unlink(next(path for path in sorted(directory.rglob("*")) if path.is_file()))
+		raise KeyboardInterrupt
+
+	with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+		patched.setattr(shutil, "rmtree", remove_or_die)
+		tidy(bench, SITE, now=in_days(OLD))
+	assert len(begun) == number and begun[-1].name.startswith(EXPIRED) and begun[-1].exists()
+	assert begun[-1] not in [entry.directory for entry in find_backups(bench)] and new.exists()
+	# Whoever is followed up again keeps what there is, not what was half gone.
+	tidy(bench, SITE, {run.name}, now=in_days(OLD))
+	assert not list(bench.deployments.rglob(f"{EXPIRED}*")) and new.exists()
+	tidy(bench, SITE, now=in_days(OLD))
+	assert not old.exists() and not any(are_there(files))
+
+
+def test_what_cannot_be_removed_stops_nothing_else(bench, monkeypatch):
+	stuck, old = put(bench, 2 * OLD, Rung.RESTORABLE), put(bench, OLD, Rung.RESTORABLE)
+	new, said, remove = put(bench, 1, Rung.RESTORABLE), [], shutil.rmtree
+
+	def remove_most(directory: Path) -> None:
+		if stuck.name in str(directory):
+			raise PermissionError(13, "Permission denied", str(directory))
+		remove(directory)
+
+	monkeypatch.setattr(shutil, "rmtree", remove_most)
+	assert len(tidy(bench, SITE, now=NOW, say=said.append)) == 1
+	assert not old.exists() and new.exists()
+	assert any("could not be removed" in line and stuck.name in line for line in said)
+	monkeypatch.undo()
+	tidy(bench, SITE, now=NOW)
+	assert [path.name for path in new.parent.iterdir()] == [new.name]
+
+
+def test_a_plan_that_cannot_be_read_keeps_its_backup_alone(bench, end_run):
+	run = end_run("Rolled Back", EXPORTED)
+	run.plan.write_text("{")
+	old, _new = put(bench, OLD, Rung.RESTORABLE), put(bench, -4000, Rung.RESTORABLE)
+	assert len(tidy(bench, SITE, now=MUCH_LATER)) == 1
+	assert not old.exists() and (run.backup / SITE).exists()
+
+
+@pytest.mark.parametrize("maintenance", [0, 1])
+def test_a_rollback_whose_backups_are_gone_is_refused_before_it_closes_anything(bench, end_run, maintenance):
+	"""Also where somebody closed the site by hand, and the run itself never opened it."""
+	steps = [("maintenance", {"x": 1}), ("final-backup", {"x": 1}), ("standby", {"x": 1})]
+	run = end_run("Fatal", *steps, EXPORTED)
+	keep_files(run)
+	config = bench.site(SITE) / "site_config.json"
+	config.write_text(json.dumps({**json.loads(config.read_text()), "maintenance_mode": maintenance}))
+	state = load_state(run)
+	check_listable(bench, run, state, True)
+	shutil.rmtree(run.private / "standby"), shutil.rmtree(run.backup / "quarantine")
+	standby = standby_of(bench, run)
+	for place in (standby.name, standby.quarantine):
+		Path(place).unlink(missing_ok=True)
+	tidy(bench, SITE, now=MUCH_LATER)
+	assert not run.final_backup_of(SITE).exists()
+	before = config.read_bytes()
+	with pytest.raises(Refused, match="not there any more") as refused:
+		check_listable(bench, run, state, True)
+	assert "restore a backup by hand" in refused.value.remedy and "--load" not in refused.value.remedy
+	assert config.read_bytes() == before
+
+
+def test_tidying_has_the_time_of_the_long_queue():
+	"""In the default queue a job is ended after five minutes, and a database that is in use is waited for longer."""
+	tidies = [
+		when for when, jobs in hooks.scheduler_events.items() if "press_deploy.jobs.tidy_backups" in jobs
+	]
+	assert tidies == ["daily_long"]
 
 
 def test_each_site_keeps_its_own(bench):
