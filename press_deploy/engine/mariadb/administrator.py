@@ -12,15 +12,12 @@ import stat
 from pathlib import Path
 from typing import Any
 
-import pymysql
-
 from press_deploy.engine.errors import DeployError, Refused
 from press_deploy.engine.mariadb.server import Server
 
 CREDENTIALS_FILE = Path("/etc/press_deploy/database.cnf")
 # Frappe's own names, and the key by which a bench names another credentials file.
 LOGIN_KEY, PASSWORD_KEY, FILE_KEY = "root_login", "root_password", "press_deploy_database_credentials"
-WANTED = ("CREATE", "DROP", "ALTER", "INSERT", "SELECT")
 
 
 def find_administrator(config: dict[str, Any]) -> Server | None:
@@ -35,22 +32,6 @@ def find_administrator(config: dict[str, Any]) -> Server | None:
 	if config.get(FILE_KEY) or file.exists():
 		return _read_credentials(site, file)
 	return None
-
-
-def check_administrator(server: Server) -> str | None:
-	"""Why this account can't keep standby databases; None when it can. Asks the server."""
-	try:
-		with server.session() as cursor:
-			cursor.execute("SHOW GRANTS")
-			grants = [row[0] for row in cursor.fetchall()]
-	except (pymysql.Error, OSError) as error:
-		return f"{server.user} can't log in: {error.args[-1] if error.args else error}"
-	everywhere = [grant for grant in grants if " ON *.* " in grant]
-	if any("ALL PRIVILEGES" in grant for grant in everywhere):
-		return None
-	given = {word.strip() for grant in everywhere for word in grant[6 : grant.index(" ON ")].split(",")}
-	missing = [right for right in WANTED if right not in given]
-	return f"{server.user} lacks {', '.join(missing)} on *.*" if missing else None
 
 
 def _read_credentials(site: Server, file: Path) -> Server:

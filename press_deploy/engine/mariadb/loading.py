@@ -10,6 +10,7 @@ import os
 import select
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from press_deploy.engine.backup.dump_file import DamagedFile, unpack
@@ -18,9 +19,12 @@ from press_deploy.engine.mariadb.client_errors import read_words, translate_clie
 from press_deploy.engine.mariadb.client_process import close_pipe, end_client, start_client
 from press_deploy.engine.mariadb.disk_watch import DiskWatch
 from press_deploy.engine.mariadb.server import Server, client_command
+from press_deploy.engine.mariadb.sleeping_events import lay_asleep_in
 from press_deploy.engine.progress import Progress
 
 DOING = "Loading"
+# As they are for a dump's own statements. A stricter server refuses tables that it once took.
+SETTINGS = "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO', innodb_strict_mode = 0"
 # One statement of a dump may keep the server busy for long; no statement for an hour.
 STALL_SECONDS = 3600
 
@@ -32,18 +36,27 @@ def load_command(options: int, database: str) -> list[str]:
 		options,
 		"--batch",
 		"--binary-mode",
+		# Those in routines and triggers are a part of them.
+		"--comments",
 		"--default-character-set=utf8mb4",
 		"--max-allowed-packet=1G",
+		f"--init-command={SETTINGS}",
 		f"--database={database}",
 	)
 
 
 def load_dump(
-	path: Path, server: Server, database: str, *, progress: Progress | None = None
+	path: Path,
+	server: Server,
+	database: str,
+	*,
+	progress: Progress | None = None,
+	events_asleep: bool = False,
 ) -> dict[str, int]:
 	"""Load a dump (gzip, zstd or plain) into `database`, which exists.
 
-	Progress counts bytes of the file. Returns {"bytes": size of the file, "read_bytes": size of the SQL}.
+	Progress counts bytes of the file. `events_asleep`: see `sleeping_events`. Returns {"bytes": size of the
+	file, "read_bytes": size of the SQL}.
 	Raises `StepFailed`, and `CommandFailed` where there is no client; the database is then half-filled.
 	"""
 	what = f"{path.name} into database {database}"
@@ -51,7 +64,8 @@ def load_dump(
 	with server.option_file() as options, tempfile.TemporaryFile() as errors:
 		process = start_client(load_command(options, database), options, errors, is_fed=True)
 		try:
-			read = _feed(process, path, progress, watch, what)
+			chunks = unpack(path, progress)
+			read = _feed(process, lay_asleep_in(chunks) if events_asleep else chunks, watch, what)
 			status = _wait(process, what)
 		except OSError as error:
 			raise StepFailed(
@@ -66,13 +80,11 @@ def load_dump(
 	return {"bytes": path.stat().st_size, "read_bytes": read}
 
 
-def _feed(
-	process: subprocess.Popen, path: Path, progress: Progress | None, watch: DiskWatch, what: str
-) -> int:
+def _feed(process: subprocess.Popen, chunks: Iterable[bytes], watch: DiskWatch, what: str) -> int:
 	"""Write the whole SQL to the client, and close; returns its size. A client that has ended is no error here."""
 	read = 0
 	try:
-		for chunk in unpack(path, progress):
+		for chunk in chunks:
 			watch.check(DOING, what)
 			_write(process, chunk, what)
 			read += len(chunk)

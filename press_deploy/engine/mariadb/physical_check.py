@@ -14,6 +14,7 @@ from typing import Any
 import pymysql
 
 from press_deploy.engine.mariadb import physical_program
+from press_deploy.engine.mariadb.rights import tell_missing_rights
 from press_deploy.engine.mariadb.scratch_server import find_server_program
 from press_deploy.engine.mariadb.server import Server
 
@@ -66,7 +67,7 @@ def _ask(cursor: Any, server: Server, database: str) -> str | None:
 		_check_place(settings, directory)
 		or _check_version(settings)
 		or _check_settings(settings)
-		or _check_rights(cursor, server)
+		or tell_missing_rights(cursor, server.user, RIGHTS)
 		or _check_tables(cursor, database, directory)
 	)
 
@@ -106,22 +107,6 @@ def _check_settings(settings: dict[str, str]) -> str | None:
 	if settings["innodb_undo_directory"] not in ("None", "", "./"):
 		return "innodb_undo_directory is set"
 	return None
-
-
-def _check_rights(cursor: Any, server: Server) -> str | None:
-	cursor.execute("SHOW GRANTS")
-	everywhere = [row[0] for row in cursor.fetchall() if " ON *.* " in row[0]]
-	given = {
-		word.strip()
-		for grant in everywhere
-		for word in grant.removeprefix("GRANT ").split(" ON ")[0].split(",")
-	}
-	missing = [right for right in RIGHTS if right not in given]
-	return (
-		f"{server.user} lacks {', '.join(missing)} on *.*"
-		if missing and "ALL PRIVILEGES" not in given
-		else None
-	)
 
 
 def _check_tables(cursor: Any, database: str, directory: Path) -> str | None:

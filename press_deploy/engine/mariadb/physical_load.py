@@ -31,6 +31,7 @@ from press_deploy.engine.mariadb.physical_stream import DamagedStream, read_stre
 from press_deploy.engine.mariadb.scratch_server import run_scratch_server
 from press_deploy.engine.mariadb.server import Server, quote
 from press_deploy.engine.mariadb.server_errors import translate, translate_server_errors
+from press_deploy.engine.mariadb.sleeping_events import lay_asleep
 from press_deploy.engine.progress import Progress
 
 DOING = "Loading"
@@ -207,9 +208,12 @@ def _drop_tables(server: Server, standby: str, what: str) -> None:
 
 
 def _make_objects(server: Server, standby: str, label: dict[str, Any], what: str) -> list[str]:
-	"""Views that are broken in the live database as well are named, and are no reason to fail."""
+	"""Views that are broken in the live database as well are named, and are no reason to fail.
+
+	Events are asleep as those of a dump are: see `sleeping_events`.
+	"""
 	with translate_server_errors(DOING, what), server.session(standby) as cursor:
-		failed = make_objects(cursor, standby, label["objects"], events=True)
+		failed = make_objects(cursor, standby, lay_asleep(label["objects"]))
 	others = [
 		f"{each['kind'].lower()} {each['name']}: {each['why']}" for each in failed if each["kind"] != "VIEW"
 	]

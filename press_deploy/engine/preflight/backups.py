@@ -11,9 +11,12 @@ from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import DeployError, Refused
 from press_deploy.engine.mariadb.scratch_server import find_server_program
+from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.preflight.machine import size_of
 from press_deploy.engine.safe_places import open_place
 from press_deploy.engine.snapshots import open_provider
+from press_deploy.engine.standby.base import Obstacle, hinder
+from press_deploy.engine.standby.import_check import why_no_import
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
@@ -95,25 +98,49 @@ def _check_standby(context: Context, site: str) -> Iterator[Check]:
 	name = f"Standby database: {site}"
 	try:
 		standby = context.standbys[site]
-		checks = standby.check(context.databases[site].size_bytes()) if standby else []
+		checks = (
+			standby.check(context.databases[site].size_bytes()) if standby else [_miss_administrator(name)]
+		)
+		obstacles = [check for check in checks if isinstance(check, Obstacle)]
+		yield from (check for check in checks if check not in obstacles)
+		if obstacles:
+			yield from _check_fallback(context, site, obstacles)
 	except DeployError as error:
 		yield fail(name, error.why, error.remedy)
-		return
-	if standby is None and find_server_program() is None:
+
+
+def _check_fallback(context: Context, site: str, obstacles: list[Obstacle]) -> Iterator[Check]:
+	"""Without a standby: the backup is proven on a private server, and the site's own user would import it.
+
+	The room for that server is a part of what `check_disk` asks for.
+	"""
+	why, other = _find_why_not(context, site)
+	if why is None:
+		context.go_without_standby(site)
+	for each in obstacles:
+		if why:
+			yield fail(each.name, f"{each.found}; {why}", f"{each.remedy}, or {other}")
+			continue
 		found = (
-			"without the database administrator's rights, and without mariadbd here, no backup can be proven"
+			f"{each.found}, so there will be none: the backup is proven on a private server, and a rollback "
+			"imports it, which takes its time; once the sites are open again, a person has to do that by hand"
 		)
-		yield fail(name, found, f"name the administrator ({CREDENTIALS}), or require rung 3 only")
-	elif standby is None and context.spec.backup.required_rung == Rung.BOOTABLE:
-		found = "rung 5 starts the site on its standby database, and without the administrator there is none"
-		yield fail(name, found, f"name the administrator ({CREDENTIALS}), or require rung 4 only")
-	elif standby is None:
-		found = (
-			"the database administrator is not named, so there will be none: the backup is proven on a private "
-			"server, and a rollback imports it, which takes its time"
-		)
-		yield warn(name, found, f"for a rollback in seconds name the administrator: {CREDENTIALS}")
-	yield from checks
+		yield warn(each.name, found, f"for a rollback in seconds: {each.remedy}")
+
+
+def _find_why_not(context: Context, site: str) -> tuple[str | None, str]:
+	"""Why a site can't go without a standby, and what else may be done about it."""
+	if context.spec.backup.required_rung == Rung.BOOTABLE:
+		return "rung 5 starts the site on its standby database", "require rung 4 only"
+	if find_server_program() is None:
+		return "without mariadbd here the backup can't be proven in another way", "require rung 3 only"
+	config = context.bench.read_config(site)
+	why = why_no_import(Server.of_site(config), config["db_name"])
+	return why and f"it could not be imported either: {why}", "mend that"
+
+
+def _miss_administrator(name: str) -> Obstacle:
+	return hinder(name, "the database administrator is not named", f"name the administrator ({CREDENTIALS})")
 
 
 def _known_sites(context: Context) -> list[str]:

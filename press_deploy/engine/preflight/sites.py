@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import DeployError
+from press_deploy.engine.site_files import require_real_roots
 from press_deploy.engine.web import GOOD
 from press_deploy.helper.errors import HelperError
 from press_deploy.helper.site_config import read_config
@@ -42,6 +43,17 @@ def check_sites(context: Context) -> Iterator[Check]:
 			)
 		else:
 			yield ok(name, "exists and is open")
+
+
+def check_site_files(context: Context) -> Iterator[Check]:
+	for site in _known_sites(context) if context.spec.backup.with_files else ():
+		try:
+			require_real_roots(context.bench.site(site))
+			yield ok(f"Files: {site}", "they are in the site's own directories")
+		except DeployError as error:
+			yield fail(
+				f"Files: {site}", error.why, f"{error.remedy}, or leave files out of the plan's backup"
+			)
 
 
 def check_neighbours(context: Context) -> Iterator[Check]:

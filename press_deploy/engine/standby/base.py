@@ -12,10 +12,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine.checks import Check
+from press_deploy.engine.checks import FAILED, Check
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.progress import Progress
 from press_deploy.engine.standby.notes import SWAPPED, UNDER_WAY, Note
+
+
+class Obstacle(Check):
+	"""A failure that stands against the standby alone: the database may still go back by an import."""
+
+
+def hinder(name: str, found: str, remedy: str) -> Obstacle:
+	return Obstacle(name, FAILED, found, remedy)
 
 
 class StandbyDatabase:

@@ -16,7 +16,8 @@ from press_deploy.engine.mariadb.loading import load_dump
 from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.progress import Progress
 
-# Fills an empty database that was made for it; returns what is worth recording.
+# Fills an empty database that was made for it; returns what is worth recording. Events are asleep from the
+# first moment (see `sleeping_events`).
 Fill = Callable[[Server, str], dict[str, Any]]
 
 
@@ -24,7 +25,7 @@ def fill_from(directory: Path, live: str, workplace: Path, progress: Progress | 
 	"""What loads the verified backup in `directory`; `workplace` is private, and emptied."""
 	file = database_file(directory)
 	if file.suffix != physical.SUFFIX:
-		return lambda server, database: load_dump(file, server, database, progress=progress)
+		return fill_from_dump(file, progress)
 
 	def fill(server: Server, database: str) -> dict[str, Any]:
 		shutil.rmtree(workplace, ignore_errors=True)
@@ -35,3 +36,8 @@ def fill_from(directory: Path, live: str, workplace: Path, progress: Progress | 
 			shutil.rmtree(workplace, ignore_errors=True)
 
 	return fill
+
+
+def fill_from_dump(file: Path, progress: Progress | None = None) -> Fill:
+	"""What loads this dump, verified or not."""
+	return lambda server, database: load_dump(file, server, database, progress=progress, events_asleep=True)

@@ -6,7 +6,7 @@ is never made with other rights than those that were meant for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from press_deploy.engine.bench import Bench
@@ -16,9 +16,14 @@ from press_deploy.engine.standby import open_standby
 from press_deploy.engine.standby.base import StandbyDatabase
 
 
-def find_standbys(bench: Bench, run: RunDirectory, sites: Iterable[str]) -> dict[str, StandbyDatabase | None]:
-	"""Those of one run, site by site; see `find_standby`."""
-	return {site: find_standby(bench, site, run.name, run.private / "standby" / site) for site in sites}
+def find_standbys(
+	bench: Bench, run: RunDirectory, sites: Iterable[str], without: Collection[str] = ()
+) -> dict[str, StandbyDatabase | None]:
+	"""Those of one run, site by site; see `find_standby`. `without`: those for which preflight chose none."""
+	return {
+		site: None if site in without else find_standby(bench, site, run.name, run.private / "standby" / site)
+		for site in sites
+	}
 
 
 def find_standby(bench: Bench, site: str, run: str, directory: Path) -> StandbyDatabase | None:

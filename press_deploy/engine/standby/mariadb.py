@@ -35,7 +35,15 @@ from press_deploy.engine.standby.mariadb_rebuild import DOING as REBUILDING
 from press_deploy.engine.standby.mariadb_rebuild import Rebuild
 from press_deploy.engine.standby.mariadb_refresh import Refresh
 from press_deploy.engine.standby.mariadb_swap import Swap
-from press_deploy.engine.standby.notes import LOADED, LOADING, Note, require_never_swapped, require_no_swap
+from press_deploy.engine.standby.notes import (
+	LOADED,
+	LOADING,
+	Note,
+	announce_replacement,
+	require_never_swapped,
+	require_no_swap,
+	require_not_undone,
+)
 from press_deploy.engine.standby.proving import compare_tables
 
 LOCK_SECONDS = 600
@@ -125,6 +133,7 @@ class MariaDBStandby(StandbyDatabase):
 		doing = "Bringing up to date"
 		with self.alone(doing, self.name) as cursor:
 			require_no_swap(self.swap_note, doing, self.name)
+			require_not_undone(self.swap_note, doing, self.name, self._is_there(cursor))
 			return Refresh(self, self.loaded_note, directory).execute(cursor, progress)
 
 	# --- the swap ------------------------------------------------------------------------------
@@ -149,6 +158,7 @@ class MariaDBStandby(StandbyDatabase):
 			require_no_swap(self.swap_note, "Removing", self.name)
 			self._require_free(self.name, "Removing")
 			self._require_ours(cursor, "Removing", schemas.STANDBY, self.loaded_note)
+			require_not_undone(self.swap_note, "Removing", self.name, self._is_there(cursor))
 			# A killed test of rung 5 may have left its user, who has the standby's name and all rights on it.
 			drop_leftovers(cursor, self.name)
 			self._remove_half_made(cursor)
@@ -171,6 +181,7 @@ class MariaDBStandby(StandbyDatabase):
 	def make_empty(self, cursor: Any, doing: str) -> Mark:
 		"""Throw away what is there and make it anew; it counts as not loaded until `note_loaded`."""
 		live = self.require_live(cursor, doing)
+		announce_replacement(self.swap_note, doing, self.name, self._is_there(cursor))
 		self.loaded_note.write(state=LOADING)
 		self._remove_half_made(cursor)
 		mark = self.mark(schemas.STANDBY)
@@ -260,6 +271,9 @@ class MariaDBStandby(StandbyDatabase):
 	def _require_free(self, name: str, doing: str) -> None:
 		if name in self.taken or name == self.live:
 			raise StepFailed(doing, name, "a site uses it", "nothing: it stays")
+
+	def _is_there(self, cursor: Any) -> bool:
+		return bool(list_tables(cursor, self.name))
 
 	def _remove_half_made(self, cursor: Any) -> None:
 		"""Drop the standby. A client that a killed process left must not write into the next one."""

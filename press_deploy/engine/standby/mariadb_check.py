@@ -15,21 +15,23 @@ from typing import TYPE_CHECKING, Any
 from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb import schemas
-from press_deploy.engine.mariadb.administrator import check_administrator
+from press_deploy.engine.mariadb.dump_limits import REMEDY, find_changed_by_dump
 from press_deploy.engine.mariadb.holders import find_holders, find_transactions
-from press_deploy.engine.mariadb.objects import list_objects
-from press_deploy.engine.mariadb.schemas import find_schema, list_tables, measure_schema
+from press_deploy.engine.mariadb.objects import tell_unmovable
+from press_deploy.engine.mariadb.rights import tell_missing_rights
+from press_deploy.engine.mariadb.schemas import find_schema, measure_schema
+from press_deploy.engine.standby.base import hinder
+from press_deploy.engine.standby.import_check import find_foreign_keys, find_versioned
 
 if TYPE_CHECKING:
 	from press_deploy.engine.standby.mariadb import MariaDBStandby
 
-# Beside those that keep a standby: what a swap needs, and what finds and ends whoever holds a table.
+# What keeps a standby; what a swap needs, and what finds and ends whoever holds a table.
 RIGHTS = (
+	*("CREATE", "DROP", "ALTER", "INSERT", "SELECT"),
 	*("DELETE", "UPDATE", "INDEX", "REFERENCES", "LOCK TABLES", "CREATE VIEW", "SHOW VIEW", "TRIGGER"),
 	*("EXECUTE", "CREATE ROUTINE", "ALTER ROUTINE", "EVENT", "PROCESS", "CONNECTION ADMIN", "SET USER"),
 )
-# What else stands for a right.
-IMPLIED_BY = {"CONNECTION ADMIN": "SUPER", "SET USER": "SUPER"}
 LONG_SECONDS = 60
 ROOM_FACTOR = 1.3
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -37,9 +39,6 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 def check_standby(standby: MariaDBStandby, size_bytes: int | None) -> list[Check]:
 	name = f"Standby database: {standby.site}"
-	problem = check_administrator(standby.server)
-	if problem:
-		return [fail(name, problem, "name the database's administrator: root_login and root_password")]
 	try:
 		with standby.ask("Looking at", standby.live) as cursor:
 			return list(_check(standby, cursor, name, size_bytes))
@@ -48,18 +47,17 @@ def check_standby(standby: MariaDBStandby, size_bytes: int | None) -> list[Check
 
 
 def _check(standby: MariaDBStandby, cursor: Any, name: str, size_bytes: int | None) -> Iterator[Check]:
-	missing = _find_missing_rights(cursor)
+	missing = tell_missing_rights(cursor, standby.server.user, RIGHTS)
 	if missing:
-		yield fail(
-			name,
-			f"{standby.server.user} lacks {', '.join(missing)} on *.*",
-			"grant them, or name the database's administrator",
-		)
+		yield hinder(name, missing, "grant them, or name the database's administrator")
 		return
 	cursor.execute("SELECT VERSION()")
 	version = str(cursor.fetchone()[0])
-	if _read_version(version) < schemas.OLDEST_VERSION or "mariadb" not in version.lower():
+	if "mariadb" not in version.lower():
 		yield fail(name, f"the server is {version}", "MariaDB 10.6 or newer is needed")
+		return
+	if _read_version(version) < schemas.OLDEST_VERSION:
+		yield hinder(name, f"the server is {version}", "upgrade it to MariaDB 10.6 or newer")
 		return
 	if find_schema(cursor, standby.live) is None:
 		yield fail(name, f"the database {standby.live} does not exist", "see the site's configuration")
@@ -83,23 +81,21 @@ def _check_names(standby: MariaDBStandby, cursor: Any, name: str) -> Check:
 
 def _check_tables(standby: MariaDBStandby, cursor: Any, name: str) -> Iterator[Check]:
 	"""What a dump or a rename would not carry."""
-	list_objects(cursor, standby.live)
-	versioned = [
-		table for table, kind in list_tables(cursor, standby.live).items() if kind == "SYSTEM VERSIONED"
-	]
-	if versioned:
-		yield fail(name, f"{', '.join(versioned)} keep history, which no dump carries", "use another method")
-	cursor.execute(
-		"SELECT CONSTRAINT_SCHEMA, TABLE_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME "
-		"FROM information_schema.REFERENTIAL_CONSTRAINTS "
-		"WHERE (CONSTRAINT_SCHEMA = %s OR UNIQUE_CONSTRAINT_SCHEMA = %s) "
-		"AND CONSTRAINT_SCHEMA <> UNIQUE_CONSTRAINT_SCHEMA",
-		(standby.live, standby.live),
-	)
-	crossing = [f"{row[0]}.{row[1]} → {row[2]}.{row[3]}" for row in cursor.fetchall()]
-	if crossing:
-		found = f"foreign keys cross databases: {', '.join(crossing[:5])}"
+	if unmovable := tell_unmovable(cursor, standby.live):
+		found = f"no backup could bring back: {', '.join(unmovable)}"
+		yield fail(name, found, "make them again without that, or drop them")
+	if versioned := find_versioned(cursor, standby.live):
+		found = f"{', '.join(versioned)} keep history, which no dump carries"
+		yield fail(name, found, "keep their history elsewhere, and drop it from them")
+	if changed := list(find_changed_by_dump(cursor, standby.live)):
+		yield fail(name, f"no dump carries what the database holds: {'; '.join(changed)}", REMEDY)
+	out, into = find_foreign_keys(cursor, standby.live)
+	if out:
+		found = f"foreign keys lead to other databases: {', '.join(out)}"
 		yield fail(name, found, "drop them: they would follow the replaced tables into the quarantine")
+	if into:
+		found = f"foreign keys of other databases lead here: {', '.join(into)}"
+		yield hinder(name, found, "drop them: they would follow the replaced tables into the quarantine")
 
 
 def _check_room(standby: MariaDBStandby, cursor: Any, size_bytes: int | None) -> Check:
@@ -114,7 +110,7 @@ def _check_room(standby: MariaDBStandby, cursor: Any, size_bytes: int | None) ->
 		return warn(name, found, "see there that this much is free")
 	free = shutil.disk_usage(directory).free
 	found = f"{free >> 20} MB free for {directory}, {needed >> 20} MB needed"
-	return ok(name, found) if free >= needed else fail(name, found, f"free space for {directory}")
+	return ok(name, found) if free >= needed else hinder(name, found, f"free space for {directory}")
 
 
 def _check_locks(standby: MariaDBStandby, cursor: Any) -> Check:
@@ -129,15 +125,6 @@ def _check_locks(standby: MariaDBStandby, cursor: Any) -> Check:
 	if held:
 		return warn(name, "; ".join(held), "wait for them: a swap would end these connections")
 	return ok(name, f"none that lasts longer than {LONG_SECONDS} s")
-
-
-def _find_missing_rights(cursor: Any) -> list[str]:
-	cursor.execute("SHOW GRANTS")
-	everywhere = [row[0] for row in cursor.fetchall() if " ON *.* " in row[0]]
-	given = {word.strip() for grant in everywhere for word in grant[6 : grant.index(" ON ")].split(",")}
-	if "ALL PRIVILEGES" in given:
-		return []
-	return [right for right in RIGHTS if right not in given and IMPLIED_BY.get(right) not in given]
 
 
 def _read_version(text: str) -> tuple[int, ...]:

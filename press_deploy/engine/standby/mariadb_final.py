@@ -26,21 +26,27 @@ Tables = dict[str, TableState]
 
 
 def load_differences(
-	cursor: Any, server: Server, database: str, changed: Path | None, wanted: Iterable[str]
+	cursor: Any,
+	server: Server,
+	database: str,
+	file: Path | None,
+	changed: Iterable[str],
+	wanted: Iterable[str],
 ) -> None:
-	"""Replace the tables that `changed` holds, and drop those that are not `wanted`, and all objects."""
+	"""Replace the tables that are `changed`, which `file` holds, and drop those not `wanted`, and all objects."""
 	# Triggers and views go first: they would refer to what changes, and triggers would act.
 	drop_objects(cursor, database)
-	if changed:
-		load_dump(changed, server, database)
-		# They came with their tables; they are made in their order, with all others.
-		drop_objects(cursor, database)
-	kinds, wanted = list_tables(cursor, database), set(wanted)
+	# All that goes, before anything comes: a foreign key's name is unique in its database, and may have moved.
+	kinds = list_tables(cursor, database)
 	cursor.execute("SET SESSION foreign_key_checks = 0")
-	for name in sorted(set(kinds) - wanted):
+	for name in sorted(set(kinds) - (set(wanted) - set(changed))):
 		kind = "SEQUENCE" if kinds[name] == "SEQUENCE" else "TABLE"
 		cursor.execute(f"DROP {kind} IF EXISTS {quote(database)}.{quote(name)}")
 	cursor.execute("SET SESSION foreign_key_checks = 1")
+	if file:
+		load_dump(file, server, database)
+		# They came with their tables; they are made in their order, with all others.
+		drop_objects(cursor, database)
 
 
 def find_differences(
@@ -69,6 +75,8 @@ def choose_made(objects: list[StoredObject], not_made: list[StoredObject]) -> li
 
 def set_counters(cursor: Any, database: str, wanted: Tables, found: Tables) -> None:
 	"""The next automatic numbers: one that was given once is not given again."""
+	# A stricter server refuses tables that it once took: defaults of 0000-00-00, rows that may become too large.
+	cursor.execute("SET SESSION sql_mode = '', innodb_strict_mode = 0")
 	for name, state in wanted.items():
 		if state.counter and state.counter != found[name].counter:
 			cursor.execute(f"ALTER TABLE {quote(database)}.{quote(name)} AUTO_INCREMENT = {state.counter}")

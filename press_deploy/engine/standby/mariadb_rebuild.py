@@ -65,7 +65,7 @@ class Rebuild:
 		mark = self._standby.make_empty(cursor, DOING)
 		fill(self._server, self._copy)
 		loaded = sorted(list_tables(cursor, self._copy))
-		load_differences(cursor, self._server, self._copy, file, wanted)
+		load_differences(cursor, self._server, self._copy, file, changed, wanted)
 		make_objects(cursor, self._copy, objects, events=False)
 		self._prove(cursor, wanted, choose_made(objects, not_made))
 		events = [each for each in objects if each["kind"] == "EVENT"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from press_deploy.engine import durable
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.comparison import are_equal, read_both, read_tables
+from press_deploy.engine.mariadb.dump_limits import require_carried
 from press_deploy.engine.mariadb.dumping import dump_database
 from press_deploy.engine.mariadb.holders import end_holders, find_holders
 from press_deploy.engine.mariadb.objects import StoredObject, make_objects, put_asleep, read_objects
@@ -56,7 +57,7 @@ class Refresh:
 		self._note.change(state=REFRESHING, changed=changed)
 		size = self._keep(changed, dropped, objects, progress)
 		file = self._directory / CHANGED if changed else None
-		load_differences(cursor, self._standby.server, self._copy, file, live)
+		load_differences(cursor, self._standby.server, self._copy, file, changed, live)
 		# A view that is broken in the live database can be made nowhere; its definition is kept.
 		failed = make_objects(cursor, self._copy, objects, events=False)
 		self._prove(cursor, live, copy, changed, choose_made(objects, failed))
@@ -109,6 +110,7 @@ class Refresh:
 		# What is there and was not read, came from somewhere else.
 		different += sorted(set(present) - set(loaded))
 		if different:
+			require_carried(cursor, DOING, self._live, different)
 			raise StepFailed(
 				DOING,
 				self._copy,

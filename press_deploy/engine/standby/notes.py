@@ -84,3 +84,22 @@ def require_never_swapped(note: Note, doing: str, what: str) -> None:
 			"begin another run for it",
 		)
 		raise StepFailed(doing, what, why, remedy)
+
+
+def require_not_undone(note: Note, doing: str, what: str, is_there: bool) -> None:
+	"""Raise `StepFailed` where what the standby holds was live and swapped back: users may have worked on it."""
+	data = note.read()
+	if is_there and data.get("state") == UNDONE and not data.get("replaced"):
+		raise StepFailed(
+			doing,
+			what,
+			"its swap was undone, so what it holds was live once, and may be what users wrote",
+			"roll back again, which makes it live; or look into it, and remove it by hand when nobody needs it",
+		)
+
+
+def announce_replacement(note: Note, doing: str, what: str, is_there: bool) -> None:
+	"""Before a standby is made anew: what an undone swap left is not there any more. Raises `StepFailed` if it is."""
+	require_not_undone(note, doing, what, is_there)
+	if note.state == UNDONE:
+		note.change(replaced=True)

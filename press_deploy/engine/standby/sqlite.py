@@ -38,8 +38,10 @@ from press_deploy.engine.standby.notes import (
 	UNDOING,
 	UNDONE,
 	Note,
+	announce_replacement,
 	require_never_swapped,
 	require_no_swap,
+	require_not_undone,
 )
 from press_deploy.engine.standby.proving import compare_contents
 from press_deploy.engine.standby.sqlite_content import (
@@ -130,6 +132,7 @@ class SQLiteStandby(StandbyDatabase):
 		doing = "Bringing up to date"
 		with self._alone(doing):
 			require_no_swap(self.swap_note, doing, self.name)
+			require_not_undone(self.swap_note, doing, self.name, self._standby.exists())
 			self._require_loaded(doing)
 			former = read_content(self._standby)
 			self._remove(self._part)
@@ -198,6 +201,7 @@ class SQLiteStandby(StandbyDatabase):
 			require_no_swap(self.swap_note, doing, self.name)
 			if self._standby.exists() and not self._loaded.read():
 				raise StepFailed(doing, self.name, "this run did not make it", "remove it by hand")
+			require_not_undone(self.swap_note, doing, self.name, self._standby.exists())
 			self._remove(self._part)
 			self._remove(self._standby)
 			self._loaded.remove()
@@ -230,6 +234,7 @@ class SQLiteStandby(StandbyDatabase):
 		self, doing: str, dump: Path, progress: Progress | None, record: FinalRecord | None = None
 	) -> dict[str, Any]:
 		"""Unpack a file into the standby's place, and note whose content it is."""
+		announce_replacement(self.swap_note, doing, self.name, self._standby.exists())
 		self._loaded.write(state=LOADING)
 		self._remove(self._standby)
 		size = self._unpack(dump, progress)

@@ -13,6 +13,7 @@ from press_deploy.demo.processes import wait_for
 from press_deploy.engine.checks import FAILED, OK, WARNING, Check
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.dumping import dump_database
+from press_deploy.engine.mariadb.objects import without_status
 from press_deploy.engine.mariadb.server import Server, quote
 from press_deploy.engine.standby import list_databases, mariadb_check, open_standby
 from tests.integration.standby import killed
@@ -101,14 +102,38 @@ def test_a_table_that_is_lost_unloads_the_standby(site: Site):
 def test_killed_while_loading(site: Site):
 	backup = site.content()
 	dump_database(site.server, site.live, site.dump)
-	instant = 0
+	instant, seen = 0, []
 	while killed.kill_at(instant, lambda: site.standby.load(site.dump)):
 		assert not site.standby.is_loaded(), f"killed at instant {instant}"
+		loaded = _read_statuses(site.server, site.standby.name)
+		assert "ENABLED" not in loaded.values(), f"an event is awake, killed at instant {instant}"
+		seen.append(loaded.get("clean"))
 		instant += 1
+	assert "SLAVESIDE_DISABLED" in seen, "one kill came after the event was made, and before it was disabled"
 	assert instant >= 4, "note, creation, event, note"
 	assert site.standby.is_loaded()
 	site.standby.load(site.dump)
 	assert site.content(site.standby.name)[0] == backup[0]
+
+
+def test_events_are_what_they_were_when_they_are_live(site: Site):
+	"""Asleep in the standby from the first moment, whatever they were; what was asleep in the backup stays so."""
+	site.execute(
+		"CREATE EVENT `off` ON SCHEDULE EVERY 1 DAY ON COMPLETION PRESERVE DISABLE "
+		"COMMENT ' ON COMPLETION PRESERVE ENABLE DO ' DO SELECT 1",
+		"CREATE EVENT `replica's` ON SCHEDULE EVERY 1 DAY DISABLE ON SLAVE DO SELECT 1",
+		"CREATE EVENT `the ``long one\n` ON SCHEDULE EVERY '1:30' HOUR_MINUTE STARTS '2030-01-01' ENDS '2031-01-01' "
+		"COMMENT 'ON COMPLETION PRESERVE ENABLE' DO SELECT ' ON COMPLETION PRESERVE ENABLE'",
+	)
+	live = site.content()[1]
+	site.load()
+	assert set(_read_statuses(site.server, site.standby.name).values()) == {"DISABLED"}
+	site.standby.prove()
+	site.standby.swap()
+	assert _read_statuses(site.server, site.live) == {
+		**{"clean": "ENABLED", "the `long one\n": "ENABLED", "off": "DISABLED", "replica's": "DISABLED"}
+	}
+	assert without_status(site.content()[1]) == without_status(live)
 
 
 def test_a_dump_that_is_cut_off(site: Site):
@@ -188,6 +213,29 @@ def test_a_limited_user_is_told_what_is_lacking(site: Site):
 	assert site.content()[0] == backup[0]
 	with pytest.raises(StepFailed, match="administrator is not known"):
 		open_standby(make_bench(site.directory, site.server, site.live), SITE, RUN, site.directory, None)
+
+
+def test_rights_on_one_database_are_none_on_the_server(site: Site):
+	"""Whatever its name is; and those of a role count as soon as it is enabled at the login."""
+	odd = "x ON *.* TO y"
+	rights = ", ".join(mariadb_check.RIGHTS)
+	execute(
+		site.server,
+		None,
+		f"CREATE OR REPLACE DATABASE {quote(odd)}",
+		"CREATE OR REPLACE USER limited@localhost IDENTIFIED BY 'pw'",
+		f"GRANT ALL ON {quote(odd)}.* TO limited@localhost WITH GRANT OPTION",
+		"CREATE OR REPLACE ROLE keeper",
+		"CREATE OR REPLACE ROLE inner_keeper",
+		f"GRANT {rights} ON *.* TO inner_keeper",
+		"GRANT inner_keeper TO keeper",
+		"GRANT keeper TO limited@localhost",
+	)
+	standby = make_standby(site.directory, site.server.as_user("limited", "pw"), site.live)
+	assert "limited lacks CREATE" in standby.check(0)[0].found
+	execute(site.server, None, "SET DEFAULT ROLE keeper FOR limited@localhost")
+	assert [each.outcome for each in standby.check(0)] == [OK, OK, OK]
+	execute(site.server, None, f"DROP DATABASE {quote(odd)}", "DROP ROLE keeper", "DROP ROLE inner_keeper")
 
 
 def test_a_wrong_password_is_not_repeated(site: Site):
@@ -333,6 +381,14 @@ def _die_while_swapping(restartable: RestartableServer, site: Site) -> None:
 		site.standby.swap()
 	killer.join()
 	assert fired.is_set(), "the server was killed in the middle of the renames"
+
+
+def _read_statuses(server: Server, database: str) -> dict[str, str]:
+	with server.session() as cursor:
+		cursor.execute(
+			"SELECT EVENT_NAME, STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s", (database,)
+		)
+		return dict(cursor.fetchall())
 
 
 def _warnings(site: Site) -> list[Check]:

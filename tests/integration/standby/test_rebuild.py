@@ -15,6 +15,7 @@ from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.dumping import dump_database
 from press_deploy.engine.mariadb.objects import without_status
 from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.standby import mariadb
 from press_deploy.engine.standby.loading import load_backup
 from tests.integration.standby import killed
 from tests.integration.standby.conftest import Site
@@ -81,28 +82,40 @@ def test_a_lost_standby_is_made_again(site: Site, base: Path, final: Path, how: 
 	assert site.standby.rebuild(base, final) == {"tables": len(live[0])}
 
 	assert_as_live(site, live)
-	asleep = execute(
-		site.server,
-		None,
-		f"SELECT STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = '{_text(site)}'",
-	)
-	assert asleep == [("DISABLED",)]
+	assert execute(site.server, None, _STATUSES.format(_text(site))) == [("DISABLED",)]
 	site.execute("DELETE FROM `tabSales Invoice`", "DROP TABLE tabDocType")
 	site.standby.swap()
 	assert site.content() == live, "with its events as they were"
+
+
+_STATUSES = "SELECT STATUS FROM information_schema.EVENTS WHERE EVENT_SCHEMA = '{}'"
 
 
 def _text(site: Site) -> str:
 	return site.standby.name.replace("'", "''")
 
 
+def _stop_before_events_are_disabled(*_: object) -> None:
+	raise RuntimeError("stopped")
+
+
 @pytest.mark.skipif(not shutil.which("mariadb-backup"), reason="mariadb-backup is not installed")
-def test_from_a_physical_backup(server: Server, tmp_path: Path, base: Path, final: Path):
+def test_from_a_physical_backup(
+	server: Server, tmp_path: Path, base: Path, final: Path, monkeypatch: pytest.MonkeyPatch
+):
+	"""Also after a first attempt that ended with its events made: they were asleep from the first moment."""
 	# The program itself can't quote a name as odd as the others'.
 	make_site_database(server, "shop-1 é")
 	site = Site(make_standby(tmp_path, server, "shop-1 é"), server, tmp_path, tmp_path / "none")
 	try:
+		with monkeypatch.context() as patch:
+			patch.setattr(mariadb, "put_asleep", _stop_before_events_are_disabled)
+			with pytest.raises(RuntimeError, match="stopped"):
+				load(site, base, f"database{physical.SUFFIX}")
+		assert execute(server, None, _STATUSES.format(_text(site))) == [("SLAVESIDE_DISABLED",)]
 		load(site, base, f"database{physical.SUFFIX}")
+		assert execute(server, None, _STATUSES.format(_text(site))) == [("DISABLED",)]
+		assert ["PRESERVE ENABLE DO" in each["create"] for each in site.standby.noted_events()] == [True]
 		site.change()
 		site.standby.refresh(final)
 		live = site.content()

@@ -135,3 +135,30 @@ def test_automatic_numbers_go_on(site: Site, tmp_path: Path):
 	site.standby.swap()
 	site.execute(f"INSERT INTO {item} (parent) VALUES ('INV-1')")
 	assert site.execute(f"SELECT MAX(name) > 151 FROM {item}") == [(1,)]
+
+
+CHILD = "CREATE TABLE a_child (id INT PRIMARY KEY, p INT, CONSTRAINT fk_p FOREIGN KEY (p) REFERENCES z_parent (id))"
+MOVES = {
+	"its table was renamed": ("RENAME TABLE a_child TO b_child",),
+	"to a table that is earlier by its name": (
+		"ALTER TABLE a_child DROP FOREIGN KEY fk_p",
+		"ALTER TABLE `a b` ADD CONSTRAINT fk_p FOREIGN KEY (p) REFERENCES z_parent (id)",
+	),
+}
+
+
+@pytest.mark.parametrize("how", MOVES)
+def test_a_foreign_keys_name_that_moved(site: Site, tmp_path: Path, how: str):
+	"""It is unique in its database: what has it no more goes before what has it now comes."""
+	site.execute(
+		"CREATE TABLE z_parent (id INT PRIMARY KEY)",
+		"CREATE TABLE `a b` (id INT PRIMARY KEY, p INT)",
+		CHILD,
+		"INSERT INTO z_parent VALUES (1)",
+		"INSERT INTO a_child VALUES (1, 1)",
+	)
+	site.load()
+	site.execute(*MOVES[how])
+	live = site.content()
+	site.standby.refresh(tmp_path / "final")
+	assert_up_to_date(site, live)

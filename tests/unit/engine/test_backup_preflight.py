@@ -18,7 +18,15 @@ def test_without_an_administrator(
 	monkeypatch: pytest.MonkeyPatch, rung: int, outcome: str, words: str
 ) -> None:
 	monkeypatch.setattr(backups, "find_server_program", lambda: "/usr/sbin/mariadbd")
-	plan = SimpleNamespace(backup=SimpleNamespace(required_rung=rung))
-	(check,) = backups._check_standby(SimpleNamespace(spec=plan, standbys={"shop": None}), "shop")
+	monkeypatch.setattr(backups, "why_no_import", lambda server, database: None)
+	without: list[str] = []
+	context = SimpleNamespace(
+		spec=SimpleNamespace(backup=SimpleNamespace(required_rung=rung)),
+		standbys={"shop": None},
+		bench=SimpleNamespace(read_config=lambda site: {"db_name": site}),
+		go_without_standby=without.append,
+	)
+	(check,) = backups._check_standby(context, "shop")
 	assert (check.outcome, words in check.found) == (outcome, True), check
+	assert without == (["shop"] if outcome == WARNING else [])
 	assert "name the administrator" in check.remedy
