@@ -85,7 +85,7 @@ def rollback(
 	directory = RunDirectory.open(bench.path, run)
 	if load_state(directory).is_unfinished and is_alive(bench.deployments):
 		ask_to_roll_back(bench, directory, by, reason, database=database, approves=approve)
-		click.echo(f"The runner at work was asked to roll back; watch it: press-deploy status {run}")
+		click.echo(f"The runner at work was asked to roll back; watch it: {bench.command_to_type('status', run)}")
 		return
 	asked = {"database": database, "approves": approve}
 	state = _execute(
@@ -113,7 +113,7 @@ def decide(run: str, decision: str, bench_path: str, by: str | None, reason: str
 	directory = RunDirectory.open(bench.path, run)
 	state = load_state(directory)
 	if not state.is_unfinished:
-		raise Refused("Deciding for", f"run {run}", "it is over", f"see: press-deploy status {run}")
+		raise Refused("Deciding for", f"run {run}", "it is over", f"see: {bench.command_to_type('status', run)}")
 	if decision != "abort":
 		check_answer(state, decision, listed)
 	if decision in STOPS:
@@ -121,7 +121,7 @@ def decide(run: str, decision: str, bench_path: str, by: str | None, reason: str
 	else:
 		put_request(directory, decision, by, reason, approves=listed)
 	if is_alive(bench.deployments):
-		click.echo(f"The runner at work was told; watch it: press-deploy status {run}")
+		click.echo(f"The runner at work was told; watch it: {bench.command_to_type('status', run)}")
 		return
 	_finish(bench, directory)
 

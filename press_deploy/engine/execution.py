@@ -175,7 +175,7 @@ def _refuse_pointless_rollback(bench: Bench, state: RunState, database: bool) ->
 			"Rolling back",
 			f"run {state.run}",
 			f"{changed[-1]} deployed over it since",
-			f"roll back the newest one: press-deploy rollback {changed[-1]}",
+			f"roll back the newest one: {bench.command_to_type('rollback', changed[-1])}",
 		)
 
 

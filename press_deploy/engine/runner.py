@@ -228,8 +228,9 @@ class Runner:
 		maintenance = (
 			"The sites are still in maintenance mode. " if self.state.is_closed else "The sites are open. "
 		)
-		database = " --database" if self.state.rollback.get("database") else ""
-		return f"{maintenance}Mend the cause, then: press-deploy rollback {self.context.run.name}{database}"
+		database = ["--database"] if self.state.rollback.get("database") else []
+		again = self.context.bench.command_to_type("rollback", self.context.run.name, *database)
+		return f"{maintenance}Mend the cause, then: {again}"
 
 	def _wait(self, step: Step | None, wait: WaitForPerson) -> State:
 		seconds = self.context.spec.decision_seconds

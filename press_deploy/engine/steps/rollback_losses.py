@@ -162,7 +162,7 @@ def check_listable(bench: Bench, run: RunDirectory, state: RunState, database: b
 			+ (
 				"restore a backup by hand"
 				if is_gone or standby is None or not state.is_done(LoadStandby.name)
-				else f"make it again first: press-deploy standby --load {run.name}"
+				else f"make it again first: {bench.command_to_type('standby', '--load', run.name)}"
 			),
 		)
 
