@@ -7,87 +7,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
 from typing import Any
 
+from press_deploy.engine.folding import fold
 from press_deploy.engine.journal import Record, read_journal
+from press_deploy.engine.lifecycle import EXIT_CODES, UNFINISHED, Phase, State, StepState
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 
-
-class Phase(str, Enum):
-	PREFLIGHT = "preflight"
-	PREPARE = "prepare"
-	DEPLOY = "deploy"
-	VALIDATE = "validate"
-	OPEN = "open"
-	MONITOR = "monitor"
-	CLOSE = "close"
-	ROLLBACK = "rollback"
-
-
-class State(str, Enum):
-	PENDING = "Pending"
-	RUNNING = "Running"
-	WAITING = "Waiting"  # for a person's GO or NO-GO; no process is alive
-	ROLLING_BACK = "Rolling Back"
-	SUCCEEDED = "Succeeded"
-	ROLLED_BACK = "Rolled Back"
-	FATAL = "Fatal"  # the rollback did not reach a healthy site; a person takes over
-	REFUSED = "Refused"  # by preflight
-	ABORTED = "Aborted"  # before anything was changed
-	CHECKED = "Checked"  # a dry run that found nothing against the deployment
-
+__all__ = [
+	"EXIT_CODES",
+	"UNFINISHED",
+	"Phase",
+	"RunState",
+	"State",
+	"StepState",
+	"load_state",
+	"unfinished_runs",
+]
 
 # The steps that close the sites, and those after which they are as before.
 CLOSING = ("maintenance", "rollback-maintenance")
 OPENING = ("open", "rollback-open")
-
-# The error of a step that did not fail: the run left its way while it was under way.
-LEFT = "Left"
-
-UNFINISHED = {State.PENDING, State.RUNNING, State.WAITING, State.ROLLING_BACK}
-
-EXIT_CODES = {
-	State.SUCCEEDED: 0,
-	State.CHECKED: 0,
-	State.REFUSED: 2,
-	State.ROLLED_BACK: 3,
-	State.WAITING: 4,
-	State.FATAL: 5,
-}
-
-
-@dataclass
-class StepState:
-	name: str
-	phase: str
-	title: str
-	status: str  # announced, done, skipped or failed
-	started: str
-	ended: str | None = None
-	before: dict[str, Any] = field(default_factory=dict)
-	result: dict[str, Any] = field(default_factory=dict)
-	found: str = ""
-	error: dict[str, str] | None = None
-	# Without an announcement nothing can have been changed, however the step ended.
-	was_announced: bool = True
-	# Where in the journal it was announced and recorded: a clock may be set back, the journal goes on.
-	started_seq: int = 0
-	ended_seq: int = 0
-
-	@property
-	def is_over(self) -> bool:
-		return self.status in ("done", "skipped")
-
-	@property
-	def has_effect(self) -> bool:
-		"""Whether the step may have made its effect, wholly or in part."""
-		return self.was_announced and self.status != "skipped"
-
-	@property
-	def started_at(self) -> float:
-		"""When the step was first announced, in epoch seconds."""
-		return datetime.fromisoformat(self.started).timestamp()
 
 
 @dataclass
@@ -122,10 +62,7 @@ class RunState:
 
 	def follow(self, record: Record) -> None:
 		"""Take one more record into account."""
-		self.last_seq = record.seq
-		handler = _HANDLERS.get(record.event)
-		if handler:
-			handler(self, record, record.data)
+		fold(self, record)
 
 	def step(self, name: str) -> StepState | None:
 		return self.steps.get(name)
@@ -260,140 +197,3 @@ def unfinished_runs(bench_path: Any) -> list[RunState]:
 	"""The runs of a bench that are neither over nor only planned, oldest first."""
 	states = [load_state(run) for run in list_runs(bench_path) if run.journal.exists()]
 	return [state for state in states if state.is_unfinished]
-
-
-def _created(state: RunState, record: Record, data: dict) -> None:
-	state.state, state.started = State.RUNNING, record.time
-	state.plan_sha256, state.dry_run = data["plan_sha256"], data.get("dry_run", False)
-
-
-def _runner_started(state: RunState, record: Record, data: dict) -> None:
-	state.resumes += bool(data.get("resumed"))
-
-
-def _announced(state: RunState, record: Record, data: dict) -> None:
-	known = state.steps.pop(data["step"], None)
-	# The first announcement holds what was there before; a second attempt must not overwrite it.
-	before = known.before if known and known.status == "announced" else data["before"]
-	again = known and known.status == "announced"
-	state.steps[data["step"]] = StepState(
-		data["step"],
-		data["phase"],
-		data["title"],
-		"announced",
-		known.started if again else record.time,
-		before=before,
-		started_seq=known.started_seq if again else record.seq,
-	)
-
-
-def _observed(state: RunState, record: Record, data: dict) -> None:
-	step = state.steps[data["step"]]
-	step.status, step.ended, step.ended_seq = "done", record.time, record.seq
-	step.result, step.found, step.error = data["result"], data["found"], None
-
-
-def _skipped(state: RunState, record: Record, data: dict) -> None:
-	state.steps[data["step"]] = StepState(
-		data["step"], data["phase"], data["title"], "skipped", record.time, record.time, found=data["reason"]
-	)
-
-
-def _failed(state: RunState, record: Record, data: dict) -> None:
-	unannounced = StepState(
-		data["step"], data["phase"], data["title"], "failed", record.time, was_announced=False
-	)
-	step = state.steps.setdefault(data["step"], unannounced)
-	step.status, step.ended, step.error = "failed", record.time, data["error"]
-
-
-def _leave_steps(state: RunState, record: Record, why: str) -> None:
-	"""The run leaves its way: a step that was under way will not be gone on with."""
-	for step in state.steps.values():
-		if step.status == "announced":
-			step.status, step.ended = "failed", record.time
-			step.error = {"kind": LEFT, "doing": "", "what": "", "why": why, "remedy": ""}
-
-
-def _rollback_started(state: RunState, record: Record, data: dict) -> None:
-	state.state, state.waiting, state.ended, state.reason = State.ROLLING_BACK, None, None, ""
-	if state.rollback:
-		state.notes.append(
-			{"text": f"An earlier rollback: {state.rollback['cause']}", "time": state.rollback["time"]}
-		)
-	state.rollback = {**data, "time": record.time, "seq": record.seq}
-	_leave_steps(state, record, data["cause"])
-	for name in [name for name, step in state.steps.items() if step.phase == Phase.ROLLBACK.value]:
-		state.earlier_rollbacks.append(state.steps.pop(name))
-
-
-def _waiting(state: RunState, record: Record, data: dict) -> None:
-	state.state, state.waiting = State.WAITING, {**data, "seq": record.seq, "time": record.time}
-
-
-def _went_on(state: RunState, record: Record, data: dict) -> None:
-	state.state = State.ROLLING_BACK if data.get("rollback") else State.RUNNING
-	state.waiting = None
-	if not data.get("rollback"):
-		state.went_on_seq = record.seq
-		state.accepted[data["step"]] = data["by"]
-
-
-def _rollback_abandoned(state: RunState, record: Record, data: dict) -> None:
-	state.state, state.waiting = State.ROLLING_BACK, None
-	state.rollback = {**state.rollback, "abandoned": data["reason"]}
-	state.given_up_seq = record.seq
-
-
-def _went_forward(state: RunState, record: Record, data: dict) -> None:
-	"""The release stays: a step that the run left for its rollback is under way again, as the newest."""
-	state.state = State.RUNNING
-	text = f"Not rolled back, so the run goes on where it was: {data['reason']}"
-	state.notes.append({"text": text, "time": record.time})
-	for name, step in list(state.steps.items()):
-		if step.phase != Phase.ROLLBACK.value and step.error and step.error["kind"] == LEFT:
-			step.status, step.ended, step.error = "announced", None, None
-			state.steps[name] = state.steps.pop(name)
-
-
-def _ended(state: RunState, record: Record, data: dict) -> None:
-	state.state, state.ended = State(data["state"]), record.time
-	state.reason, state.error, state.waiting = data["reason"], data.get("error"), None
-	state.was_left = state.was_left or state.state is State.FATAL
-	state.has_succeeded = state.has_succeeded or state.state is State.SUCCEEDED
-	_leave_steps(state, record, data["reason"])
-
-
-def _collect(name: str):
-	def handler(state: RunState, record: Record, data: dict) -> None:
-		getattr(state, name).append({**data, "seq": record.seq, "time": record.time})
-
-	return handler
-
-
-def _losses(state: RunState, record: Record, data: dict) -> None:
-	state.losses = {**data, "seq": record.seq, "time": record.time}
-
-
-# Every event of the journal that says something about the state of a run.
-_HANDLERS = {
-	"run-created": _created,
-	"runner-started": _runner_started,
-	"step-announced": _announced,
-	"step-observed": _observed,
-	"step-skipped": _skipped,
-	"step-failed": _failed,
-	"check": _collect("checks"),
-	"note": _collect("notes"),
-	"journal-repaired": _collect("notes"),
-	"trigger": _collect("triggers"),
-	"verdict": _collect("verdicts"),
-	"request-taken": _collect("requests"),
-	"waiting": _waiting,
-	"went-on": _went_on,
-	"rollback-started": _rollback_started,
-	"rollback-abandoned": _rollback_abandoned,
-	"went-forward": _went_forward,
-	"losses": _losses,
-	"run-ended": _ended,
-}
