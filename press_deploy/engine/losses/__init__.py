@@ -4,7 +4,7 @@ Invariant: a difference between the two databases is listed, unless a table of t
 reason why nobody would enter it again.
 """
 
-from press_deploy.engine.losses.export import export
+from press_deploy.engine.losses.export import Exported, export
 from press_deploy.engine.losses.finding import find_losses
 from press_deploy.engine.losses.mariadb import MariaDBReader
 from press_deploy.engine.losses.model import ACTIONS, Losses, Named
@@ -14,6 +14,7 @@ from press_deploy.engine.losses.sqlite import SQLiteReader
 
 __all__ = [
 	"ACTIONS",
+	"Exported",
 	"Losses",
 	"MariaDBReader",
 	"Named",

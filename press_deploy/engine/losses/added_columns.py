@@ -31,7 +31,7 @@ def find_filled(reader: Reader, pair: Pair) -> dict[str, tuple[int, object]]:
 	if not written:
 		return {}
 	digests = [reader.digest([reader.token("live", column)]) for column in written]
-	# A value too large for a packet has no digest (NULL), which only COUNT doesn't pass over.
+	# A digest that the server could not take is NULL, which only COUNT doesn't pass over.
 	values = ", ".join(f"MIN({digest}), MAX({digest}), COUNT({digest})" for digest in digests)
 	rows, *found = reader.one(f"SELECT COUNT(*), {values} {join_kept(reader, pair, 'JOIN')}")
 	ends = zip(written, found[::3], found[1::3], found[2::3], strict=True)
@@ -40,6 +40,12 @@ def find_filled(reader: Reader, pair: Pair) -> dict[str, tuple[int, object]]:
 		for column, least, most, known in ends
 		if rows >= ROWS_ALIKE and least == most and known == rows
 	}
+
+
+def read_filled(reader: Reader, pair: Pair, column: str) -> object:
+	"""The one value of a column that `find_filled` found."""
+	statement = f"SELECT live.{reader.quote(column)} {join_kept(reader, pair, 'JOIN')} LIMIT 1"
+	return reader.one(statement)[0]
 
 
 def _find_written(reader: Reader, pair: Pair) -> list[Column]:

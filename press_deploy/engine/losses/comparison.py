@@ -41,6 +41,11 @@ class Comparison:
 		self.content = Content()
 		self.singles: set[str] = set()
 		self.other_tables: dict[str, int] = {}
+		# How a table is looked through that may be among the others: by its key, or without one; and which of
+		# its columns hold one value in so many rows.
+		self.keyed: list[str] = []
+		self.keyless: list[str] = []
+		self.filled: dict[str, dict[str, int]] = {}
 		self.noise: dict[str, tuple[int, int]] = {}
 		for name in sorted(self.kept.keys() | self.live.keys()):
 			with reader.hold_lightly():
@@ -88,8 +93,10 @@ class Comparison:
 		elif pair.name != doctype and pair.name not in NOT_DOCTYPES and _has_names(pair):
 			self._add_documents(doctype, pair, rows)
 		elif has_one_key(pair):
+			self.keyed.append(pair.name)
 			self._count_others(pair.name, self._take_keyed(pair, rows))
 		else:
+			self.keyless.append(pair.name)
 			self._count_others(pair.name, sum(self._take_keyless(pair).values()))
 
 	def _take_keyed(self, pair: Pair, rows: tuple[int, int]) -> int:
@@ -118,21 +125,22 @@ class Comparison:
 		filled = find_filled(self.reader, pair)
 		for column, (rows, digest) in filled.items():
 			self.content.add(pair, "filled", column, rows, digest)
-		self._count_others(pair.name, max((rows for rows, _ in filled.values()), default=0))
+		self.filled[pair.name] = {column: rows for column, (rows, _) in filled.items()}
+		self._count_others(pair.name, max(self.filled[pair.name].values(), default=0))
 		return list(filled)
 
 	def _add_documents(self, doctype: str, pair: Pair, rows: tuple[int, int]) -> None:
 		found = find_differences(self.reader, pair, rows, self._take_filled(pair))
 		while chunk := list(islice(found, CHUNK)):
 			for row in chunk:
-				parents = list(filter(None, _parents(row)))
+				parents = list(filter(None, parents_of(row)))
 				if not parents or any(_is_listed(str(parenttype)) for parenttype, _ in parents):
 					self.content.add(pair, row[1], row[-1])
-			self.differences.add((doctype, str(row[0]), row[1]) for row in chunk if not any(_parents(row)))
+			self.differences.add((doctype, str(row[0]), row[1]) for row in chunk if not any(parents_of(row)))
 			self.differences.touch(
 				(str(parent[0]), str(parent[1]), pair.name)
 				for row in chunk
-				for parent in set(filter(None, _parents(row)))
+				for parent in set(filter(None, parents_of(row)))
 			)
 
 	def _change_parents(self, doctype: str) -> None:
@@ -147,7 +155,7 @@ class Comparison:
 				self.singles.add(doctype)
 			missing = [name for name in batch if name not in found and name != doctype]
 			if missing:
-				for table, rows in self.differences.touched_rows(doctype, missing):
+				for table, rows in self.differences.orphan(doctype, missing):
 					self._count_others(table, rows)
 
 	def find_documents(self, doctype: str, names: list[str]) -> dict[str, str]:
@@ -198,7 +206,7 @@ def _is_listed(doctype: str) -> bool:
 	return doctype not in OWN_DOCTYPES and PREFIX + doctype not in NOISE
 
 
-def _parents(row: Difference) -> Iterator[tuple | None]:
+def parents_of(row: Difference) -> Iterator[tuple | None]:
 	"""The document that a row belongs to, live and in the backup; None where it belongs to none."""
 	for parenttype, parent in (row[2:4], row[4:6]):
 		yield (parenttype, parent) if parenttype and parent else None

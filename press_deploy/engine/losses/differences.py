@@ -25,8 +25,8 @@ class Differences:
 			"PRAGMA synchronous = OFF",
 			f"PRAGMA cache_size = -{CACHE_KIBIBYTES}",
 			"CREATE TABLE documents (doctype, name, action, PRIMARY KEY (doctype, name)) WITHOUT ROWID",
-			"CREATE TABLE touched (doctype, name, source, rows INT, PRIMARY KEY (doctype, name, source)) "
-			"WITHOUT ROWID",
+			"CREATE TABLE touched (doctype, name, source, rows INT, is_orphaned INT DEFAULT 0, "
+			"PRIMARY KEY (doctype, name, source)) WITHOUT ROWID",
 			"BEGIN",
 		):
 			self._database.execute(statement)
@@ -38,7 +38,7 @@ class Differences:
 	def touch(self, parents: Iterable[tuple[str, str, str]]) -> None:
 		"""Keep (doctype, name, table of the child): a child row of that document differs."""
 		self._write(
-			"INSERT INTO touched VALUES (?, ?, ?, 1) "
+			"INSERT INTO touched (doctype, name, source, rows) VALUES (?, ?, ?, 1) "
 			"ON CONFLICT (doctype, name, source) DO UPDATE SET rows = rows + 1",
 			parents,
 		)
@@ -55,14 +55,30 @@ class Differences:
 		)
 		return self._batches(query, doctype, "")
 
-	def touched_rows(self, doctype: str, names: list[str]) -> list[tuple[str, int]]:
-		"""(table of the children, rows that differ) of some parents."""
-		marks = ", ".join("?" * len(names))
+	def touched_sources(self, doctype: str) -> list[str]:
+		"""The tables in which rows of a DocType's documents differ."""
+		return [
+			row[0] for row in self._read("SELECT DISTINCT source FROM touched WHERE doctype = ?", doctype)
+		]
+
+	def orphan(self, doctype: str, names: list[str]) -> list[tuple[str, int]]:
+		"""Keep that these parents are nowhere; return (table of the children, rows of theirs that differ)."""
+		chosen = f"doctype = ? AND name IN ({', '.join('?' * len(names))})"
+		self._write(f"UPDATE touched SET is_orphaned = 1 WHERE {chosen}", [(doctype, *names)])
 		return self._read(
-			f"SELECT source, SUM(rows) FROM touched WHERE doctype = ? AND name IN ({marks}) GROUP BY source",
-			doctype,
-			*names,
+			f"SELECT source, SUM(rows) FROM touched WHERE {chosen} GROUP BY source", doctype, *names
 		)
+
+	def is_orphaned(self, doctype: str, name: str, source: str) -> bool:
+		"""Whether a row of the table `source` belongs to a document that is nowhere."""
+		question = "SELECT 1 FROM touched WHERE doctype = ? AND name = ? AND source = ? AND is_orphaned"
+		return bool(self._read(question, doctype, name, source))
+
+	def orphaned_sources(self) -> list[str]:
+		"""The tables with such rows."""
+		return [
+			row[0] for row in self._read("SELECT DISTINCT source FROM touched WHERE is_orphaned ORDER BY 1")
+		]
 
 	def counts(self) -> list[tuple[str, str, int]]:
 		"""(doctype, action, count), by DocType."""

@@ -1,7 +1,7 @@
-"""The lost documents as files, so that people can enter or import them again.
+"""What was lost as files, so that people can enter or import it again.
 
 Invariant: a file has its name only when it is whole and on the disk, it is its owner's alone, and no cell
-of a table is a formula to the program that opens it.
+of a table is a formula to the program that opens it. What is listed is in them, or among `Exported.left_out`.
 """
 
 from __future__ import annotations
@@ -12,56 +12,72 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from press_deploy.engine import durable
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.losses.concealing import Concealing
 from press_deploy.engine.losses.finding import compare
 from press_deploy.engine.losses.model import Losses
+from press_deploy.engine.losses.other_rows import read_filled_columns, read_other_rows
 from press_deploy.engine.losses.reader import Reader
 from press_deploy.engine.losses.rows import Document, Rows
 
 EXPORT_SCHEMA_VERSION = 1
 JSON_NAME, SINGLES_NAME = "losses.json", "settings.csv"
 FILE_NAME_LENGTH = 50
-# OWASP, “CSV Injection”: a cell that begins so is a formula.
-FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# OWASP, “CSV Injection”: a cell that begins so is a formula. Where a semicolon or a tab separates cells, as in
+# much of Europe, one begins in the middle of ours.
+_FORMULA = re.compile(r"^(?=[=+\-@＝＋－＠\t\r\n])|(?<=[;\t\r\n])(?=[=+\-@＝＋－＠])")
 _UNSAFE = re.compile(r"[^\w \-]")
+Add = Callable[[dict[str, Any]], object]
 
 
-def export(losses: Losses, reader: Reader, before: str, after: str, directory: Path) -> list[Path]:
-	"""Write `losses.json`, one CSV for each DocType and one for settings into `directory`; return the paths.
+class Exported(NamedTuple):
+	"""The paths of the files, and what is not in them though it was listed: secrets, as “table.column”."""
+
+	files: list[Path]
+	left_out: list[str]
+
+
+def export(losses: Losses, reader: Reader, before: str, after: str, directory: Path) -> Exported:
+	"""Write `losses.json`, one CSV for each DocType and one for settings into `directory`.
 
 	`losses` is the list that was approved: it and the present one stand in the file with their hashes, as
-	the site may have been written to in between. A repeated call writes the files anew. Raises `StepFailed`.
+	the site may have been written to in between. Rows of tables without documents are in `losses.json` alone.
+	A repeated call writes the files anew. Raises `StepFailed`.
 	"""
-	comparison = compare(reader, before, after)
-	present, rows = comparison.summarise(), Rows(comparison)
+	comparison, concealing = compare(reader, before, after), Concealing()
+	present, rows = comparison.summarise(), Rows(comparison, concealing)
 	with _translated(directory):
 		directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 		paths = []
 		with _open_whole(directory / JSON_NAME) as output:
 			output.write(_head(losses, present))
-			separator = "\n"
-			for doctype, actions in present.documents.items():
-				paths.append(directory / name_file(doctype))
-				with _open_whole(paths[-1]) as table:
-					writer = _DocumentTable(table, rows.columns(doctype))
-					for action in actions:
-						for document in rows.documents(doctype, action):
-							writer.write(document)
-							output.write(separator + _dump(_as_data(document)))
-							separator = ",\n"
+			with _open_list(output, "documents") as add:
+				for doctype, actions in present.documents.items():
+					paths.append(directory / name_file(doctype))
+					_write_documents(paths[-1], doctype, actions, rows, add)
 			settings = [rows.single(doctype) for doctype in present.singles]
-			output.write(f'\n],\n"singles": {_dump([_as_data(single) for single in settings])},\n')
-			output.write(f'"left_out": {_dump(sorted(rows.left_out))}\n}}\n')
+			lists = {
+				"singles": map(_as_data, settings),
+				"other_rows": read_other_rows(comparison, concealing),
+				"filled_columns": read_filled_columns(comparison, concealing),
+			}
+			for name, entries in lists.items():
+				with _open_list(output, name) as add:
+					for entry in entries:
+						add(entry)
+			left_out = sorted(concealing.left_out)
+			output.write(f'"left_out": {_dump(left_out)}\n}}\n')
 		if settings:
 			paths.append(directory / SINGLES_NAME)
 			_write_settings(paths[-1], settings)
-	return sorted([*paths, directory / JSON_NAME])
+	return Exported(sorted([*paths, directory / JSON_NAME]), left_out)
 
 
 def name_file(doctype: str) -> str:
@@ -73,9 +89,9 @@ def name_file(doctype: str) -> str:
 
 
 def as_cell(value: Any) -> Any:
-	"""A value as it may stand in a spreadsheet: text that would be taken for a formula gets a quote before it."""
-	if isinstance(value, str) and value.startswith(FORMULA_BEGINNINGS) and not _is_number(value):
-		return f"'{value}"
+	"""A value as it may stand in a spreadsheet: what would be taken for a formula gets a quote before it."""
+	if isinstance(value, str) and not _is_number(value):
+		return _FORMULA.sub("'", value)
 	return value
 
 
@@ -83,7 +99,7 @@ class _DocumentTable:
 	"""A CSV of documents, what happened to each in its first column."""
 
 	def __init__(self, output: IO[str], columns: list[str]):
-		self._columns, self._writer = columns, csv.writer(output)
+		self._columns, self._writer = columns, csv.writer(output, quoting=csv.QUOTE_ALL)
 		# A DocType may have a field of that name itself.
 		self._writer.writerow(["what happened" if "action" in columns else "action", *map(as_cell, columns)])
 
@@ -92,9 +108,27 @@ class _DocumentTable:
 		self._writer.writerow([document.action, *values])
 
 
+def _write_documents(path: Path, doctype: str, actions: Iterable[str], rows: Rows, add: Add) -> None:
+	with _open_whole(path) as output:
+		table = _DocumentTable(output, rows.columns(doctype))
+		for action in actions:
+			for document in rows.documents(doctype, action):
+				table.write(document)
+				add(_as_data(document))
+
+
+@contextmanager
+def _open_list(output: IO[str], name: str) -> Iterator[Add]:
+	"""A list in the file, of one entry after the other: together they may be larger than memory."""
+	output.write(f"{_dump(name)}: [")
+	separators = chain(["\n"], repeat(",\n"))
+	yield lambda entry: output.write(next(separators) + _dump(entry))
+	output.write("\n],\n")
+
+
 def _write_settings(path: Path, settings: Iterable[Document]) -> None:
 	with _open_whole(path) as output:
-		writer = csv.writer(output)
+		writer = csv.writer(output, quoting=csv.QUOTE_ALL)
 		writer.writerow(["action", "doctype", "field", "value"])
 		for single in settings:
 			for name, value in single.row.items():
@@ -108,9 +142,7 @@ def _head(approved: Losses, present: Losses) -> str:
 		"sha256": present.sha256,
 		"losses": present.as_data(),
 	}
-	return (
-		"{\n" + "".join(f"{_dump(key)}: {_dump(value)},\n" for key, value in parts.items()) + '"documents": ['
-	)
+	return "{\n" + "".join(f"{_dump(key)}: {_dump(value)},\n" for key, value in parts.items())
 
 
 def _as_data(document: Document) -> dict[str, Any]:

@@ -28,6 +28,13 @@ OPENING = (
 _CONSTANT = re.compile(r"NULL|-?[0-9.]+(e[+-]?[0-9]+)?|b?'([^'\\]|''|\\.)*'", re.IGNORECASE | re.DOTALL)
 # Text in this character set is compared as it is, other text as it would be written in it.
 SAME_BYTES = "utf8mb4"
+# When a row of a system-versioned table was written; the server makes it a part of the key.
+ROW_TIME = "COALESCE(GENERATION_EXPRESSION, '') IN ('ROW START', 'ROW END')"
+TABLES = ("BASE TABLE", "SYSTEM VERSIONED")
+# They are bytes, though another type may tell its values in words.
+BYTES = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob")
+# As bytes they are not what they are in words.
+TOLD_IN_WORDS = ("uuid", "inet4", "inet6")
 TABLE_CHANGED = 1412
 LOST = (2006, 2013, 1927)
 
@@ -69,16 +76,16 @@ class MariaDBReader(Reader):
 		for table, name, kind, charset, collation, default, generated in self.stream(
 			"SELECT TABLE_NAME, COLUMN_NAME, LOWER(DATA_TYPE), CHARACTER_SET_NAME, COLLATION_NAME, "
 			"COLUMN_DEFAULT, IS_GENERATED = 'ALWAYS' "
-			f"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {schema} "
+			f"FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {schema} AND NOT {ROW_TIME} "
 			"ORDER BY TABLE_NAME, ORDINAL_POSITION"
 		):
 			constant = default if default and _CONSTANT.fullmatch(default) else None
 			column = Column(name, kind, charset, collation, constant, bool(generated))
 			columns.setdefault(table, {})[name] = column
 		return {
-			table: Table(table, found, tuple(keys.get(table, ())))
+			table: Table(table, found, tuple(filter(found.__contains__, keys.get(table, ()))))
 			for table, found in columns.items()
-			if kinds.get(table) == "BASE TABLE"
+			if kinds.get(table) in TABLES
 		}
 
 	def stream(self, statement: str) -> Iterator[tuple]:
@@ -113,8 +120,12 @@ class MariaDBReader(Reader):
 
 	def equals(self, left: str, right: str, left_column: Column, right_column: Column) -> str:
 		mine, other = f"{left}.{quote(left_column.name)}", f"{right}.{quote(right_column.name)}"
-		if left_column.charset and left_column.charset == right_column.charset:
-			mine, other = f"BINARY {mine}", f"BINARY {other}"
+		if left_column.charset and right_column.charset:
+			charset = left_column.charset
+			if charset != right_column.charset:
+				mine, other = _as_bytes(mine, left_column), _as_bytes(other, right_column)
+				charset = SAME_BYTES
+			mine, other = _to_the_byte(mine, charset), _to_the_byte(other, charset)
 		elif left_column.charset or right_column.charset:
 			mine, other = _as_bytes(mine, left_column), _as_bytes(other, right_column)
 		return f"{mine} <=> {other}"
@@ -123,8 +134,10 @@ class MariaDBReader(Reader):
 		if column.default is None:
 			return "FALSE"
 		value = f"{alias}.{quote(column.name)}"
-		binary = "BINARY " if column.charset else ""
-		return f"{binary}{value} <=> {binary}DEFAULT({value})"
+		default = f"DEFAULT({value})"
+		if column.charset:
+			value, default = _to_the_byte(value, column.charset), _to_the_byte(default, column.charset)
+		return f"{value} <=> {default}"
 
 	def token(self, alias: str, column: Column) -> str:
 		# A digest for each value: together they might be longer than a packet, which gives NULL, and the
@@ -151,17 +164,28 @@ class MariaDBReader(Reader):
 		list(self.stream(statement))
 
 
+def _to_the_byte(text: str, charset: str) -> str:
+	"""Collations take case, accents and closing spaces for equal; this one doesn't.
+
+	BINARY would give NULL for text that is longer than `max_allowed_packet`, and all such text would be equal.
+	"""
+	return f"{text} COLLATE {charset}_nopad_bin"
+
+
 def _as_bytes(value: str, column: Column) -> str:
-	"""Collations take case, accents and closing spaces for equal; bytes don't.
+	"""As in the other type: text as UTF-8, numbers in words. Beside bytes, text is compared to the byte.
 
 	Only text is converted: bytes that are no UTF-8 would all become question marks.
 	"""
 	if column.kind == "float":
 		# As text it would have six digits and no more.
 		return f"BINARY CAST({value} AS DOUBLE)"
-	if column.charset in (None, SAME_BYTES):
-		return f"BINARY {value}"
-	return f"BINARY CONVERT({value} USING {SAME_BYTES})"
+	if column.kind in TOLD_IN_WORDS:
+		return f"BINARY CAST({value} AS CHAR)"
+	if column.charset not in (None, SAME_BYTES):
+		return f"CONVERT({value} USING {SAME_BYTES})"
+	# What can be long isn't cast: longer than `max_allowed_packet` it would become NULL.
+	return value if column.charset or column.kind in BYTES else f"BINARY {value}"
 
 
 def _translate(error: Exception) -> StepFailed:

@@ -5,6 +5,8 @@ Invariant: whatever is not named here is listed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 # Their rows are counted apart and stand in no approval: on a site at work they change all the time.
 NOISE = {
 	"tabSessions": "sessions: users log in again",
@@ -41,6 +43,18 @@ OWN_DOCTYPES = frozenset({"Deployment Run", "Deployment Backup", "Rollback Event
 
 # It has names and is no DocType.
 NOT_DOCTYPES = frozenset({"tabSeries", "tabSingles"})
+
+
+# Nobody enters them again, nor could: the rows that they stand in say whose they were.
+REPLACED_SECRETS = {
+	"__Auth.password": "a hash; the user sets another password (see `is_replaced`)",
+	"tabUser.reset_password_key": "a link in a mail; another one is asked for",
+}
+
+
+def is_replaced(place: str, row: Mapping[str, object]) -> bool:
+	"""Whether nobody misses a secret; `place` is “table.column”. Only hashed passwords aren't `encrypted`."""
+	return place in REPLACED_SECRETS and not row.get("encrypted")
 
 
 def unread_columns(table: str) -> set[str]:

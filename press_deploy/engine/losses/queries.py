@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Any
 
 from press_deploy.engine.losses.noise import unread_columns
 from press_deploy.engine.losses.reader import Column, Reader, Table
 
 PARENT = ("parenttype", "parent")
-# Key, action, then the parent in the live database and the one in the backup, and the row's digest.
-Difference = tuple[object, str, object, object, object, object, object]
+# Key, action, then the parent in the live database and the one in the backup, and the row's digest. Where
+# whole rows were asked for, all values follow: the backup's of a deleted row, the live ones of any other.
+Difference = tuple[Any, ...]
 # In a digest: the value that a row has in a column that its side lacks, and one that is the default.
 DEFAULT = "'DEFAULT'"
+CREATED = "'created'"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,12 @@ def count_rows(reader: Reader, pair: Pair) -> tuple[int, int]:
 
 
 def find_differences(
-	reader: Reader, pair: Pair, rows: tuple[int, int], passed_over: Collection[str] = ()
+	reader: Reader,
+	pair: Pair,
+	rows: tuple[int, int],
+	passed_over: Collection[str] = (),
+	*,
+	whole: bool = False,
 ) -> Iterator[Difference]:
 	"""Rows that differ, in a table with a primary key; `rows` as `count_rows` tells them.
 
@@ -59,12 +68,12 @@ def find_differences(
 	kept_rows, live_rows = rows
 	created = 0
 	if pair.live and live_rows:
-		for row in reader.stream(_compare_live(reader, pair, passed_over)):
+		for row in reader.stream(_compare_live(reader, pair, passed_over, whole)):
 			created += row[1] == "created"
 			yield row
 	# Whatever was neither created nor found in the backup is missing there: no need to look without reason.
 	if pair.kept and kept_rows > live_rows - created:
-		yield from reader.stream(_compare_kept(reader, pair))
+		yield from reader.stream(_compare_kept(reader, pair, whole))
 
 
 def find_keyless(reader: Reader, pair: Pair, label: str = "") -> Iterator[tuple[str, object, int]]:
@@ -72,18 +81,22 @@ def find_keyless(reader: Reader, pair: Pair, label: str = "") -> Iterator[tuple[
 
 	For tables without a common key: a row is known by all that stands in it.
 	"""
-	group = reader.quote(label) if label else "''"
-	halves = [
-		f"SELECT {group} AS label, {_digest_keyless(reader, pair, alias)} AS digest, "
-		f"{-1 if alias == 'kept' else 1} AS side FROM {place} AS {alias}"
-		for alias, _, place in pair.sides
-	]
-	statement = (
-		f"SELECT MIN(label), digest, SUM(side) FROM ({' UNION ALL '.join(halves)}) AS both_sides "
-		"GROUP BY digest HAVING SUM(side) <> 0 OR digest IS NULL"
-	)
-	for found, digest, more in reader.stream(statement):
+	for found, digest, more in reader.stream(_compare_keyless(reader, pair, label)):
 		yield str(found), digest, int(more)
+
+
+def find_keyless_rows(reader: Reader, pair: Pair) -> Iterator[tuple[str, Table, tuple]]:
+	"""(action, table, values of all its columns) of the rows that `find_keyless` counts, one side after the other."""
+	for alias, table, place in reversed(pair.sides):
+		statement = (
+			f"SELECT both_sides.digest, both_sides.more, {_list_columns(reader, alias, table)} "
+			f"FROM {place} AS {alias} JOIN ({_compare_keyless(reader, pair)}) AS both_sides "
+			f"ON both_sides.digest = {_digest_keyless(reader, pair, alias)} ORDER BY both_sides.digest"
+		)
+		for (_, more), alike in groupby(reader.stream(statement), key=lambda row: row[:2]):
+			surplus = -more if alias == "kept" else more
+			for row in islice(alike, max(int(surplus), 0)):
+				yield "deleted" if alias == "kept" else "created", table, row[2:]
 
 
 def shared_columns(pair: Pair) -> list[Column]:
@@ -109,11 +122,22 @@ def join_kept(reader: Reader, pair: Pair, join: str) -> str:
 	)
 
 
-def _compare_live(reader: Reader, pair: Pair, passed_over: Collection[str] = ()) -> str:
+def _compare_keyless(reader: Reader, pair: Pair, label: str = "") -> str:
+	group = reader.quote(label) if label else "''"
+	halves = [
+		f"SELECT {group} AS label, {_digest_keyless(reader, pair, alias)} AS digest, "
+		f"{-1 if alias == 'kept' else 1} AS side FROM {place} AS {alias}"
+		for alias, _, place in pair.sides
+	]
+	return (
+		f"SELECT MIN(label), digest, SUM(side) AS more FROM ({' UNION ALL '.join(halves)}) AS both_sides "
+		"GROUP BY digest HAVING SUM(side) <> 0 OR digest IS NULL"
+	)
+
+
+def _compare_live(reader: Reader, pair: Pair, passed_over: Collection[str] = (), whole: bool = False) -> str:
 	if pair.kept is None:
-		return (
-			f"{_select(reader, pair, 'live', chr(39) + 'created' + chr(39))} FROM {pair.live_place} AS live"
-		)
+		return f"{_select(reader, pair, 'live', CREATED, whole)} FROM {pair.live_place} AS live"
 	absent = f"kept.{reader.quote(pair.kept.key[0])} IS NULL"
 	same = ["TRUE"]
 	same += [
@@ -124,13 +148,14 @@ def _compare_live(reader: Reader, pair: Pair, passed_over: Collection[str] = ())
 		reader.has_default("live", column) for column in added_columns(pair) if column.name not in passed_over
 	]
 	return (
-		f"{_select(reader, pair, 'live', _action(reader, pair, absent))} {join_kept(reader, pair, 'LEFT JOIN')} "
+		f"{_select(reader, pair, 'live', _action(reader, pair, absent), whole)} "
+		f"{join_kept(reader, pair, 'LEFT JOIN')} "
 		f"WHERE {absent} OR NOT ({' AND '.join(same)})"
 	)
 
 
-def _compare_kept(reader: Reader, pair: Pair) -> str:
-	select = _select(reader, pair, "kept", "'deleted'")
+def _compare_kept(reader: Reader, pair: Pair, whole: bool = False) -> str:
+	select = _select(reader, pair, "kept", "'deleted'", whole)
 	if pair.live is None:
 		return f"{select} FROM {pair.kept_place} AS kept"
 	return (
@@ -140,7 +165,7 @@ def _compare_kept(reader: Reader, pair: Pair) -> str:
 	)
 
 
-def _select(reader: Reader, pair: Pair, side: str, action: str) -> str:
+def _select(reader: Reader, pair: Pair, side: str, action: str, whole: bool) -> str:
 	"""The columns of a `Difference`; what can't be joined, or isn't there, is NULL."""
 	sides = {alias: table for alias, table, _ in pair.sides}
 	key = sides[side].key[0]
@@ -153,7 +178,12 @@ def _select(reader: Reader, pair: Pair, side: str, action: str) -> str:
 		for alias in ("live", "kept")
 		for column in PARENT
 	]
-	return f"SELECT {side}.{reader.quote(key)}, {action}, {', '.join(parents)}, {digest}"
+	values = f", {_list_columns(reader, side, sides[side])}" if whole else ""
+	return f"SELECT {side}.{reader.quote(key)}, {action}, {', '.join(parents)}, {digest}{values}"
+
+
+def _list_columns(reader: Reader, alias: str, table: Table) -> str:
+	return ", ".join(f"{alias}.{reader.quote(name)}" for name in table.columns)
 
 
 def _action(reader: Reader, pair: Pair, absent: str) -> str:

@@ -1,27 +1,24 @@
 """The rows of documents that differ, with their child rows, as plain data.
 
 Invariant: a row of a deleted document comes from the backup, every other one from the live database, and
-none brings the value of a column that usually holds a secret.
+what is not read in full is named.
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from press_deploy.engine.inputs import is_secret_name
 from press_deploy.engine.losses.comparison import PREFIX, SINGLES, Comparison
+from press_deploy.engine.losses.concealing import Concealing, is_hidden
 from press_deploy.engine.losses.noise import NOISE
 from press_deploy.engine.losses.queries import PARENT
-from press_deploy.engine.losses.reader import Table
 
 # So few that they fit into memory with all their child rows, whatever users wrote into them.
 DOCUMENTS_AT_ONCE = 50
 # Where Frappe says which tables a DocType has: (table, column of the DocType).
 TABLE_FIELDS = (("tabDocField", "parent"), ("tabCustom Field", "dt"))
-NUMBERS = ("int", "bit", "dec", "float", "double", "real", "numeric", "bool", "date", "time", "year")
 
 
 @dataclass(frozen=True)
@@ -36,26 +33,37 @@ class Document:
 
 
 class Rows:
-	"""Reads rows beside a comparison, on its reader; `left_out` collects “table.column” of secrets."""
+	"""Reads rows beside a comparison, on its reader."""
 
-	def __init__(self, comparison: Comparison):
-		self._comparison, self._reader = comparison, comparison.reader
-		self.left_out: set[str] = set()
+	def __init__(self, comparison: Comparison, concealing: Concealing):
+		self._comparison, self._reader, self._concealing = comparison, comparison.reader, concealing
 		self._children = self._read_children()
 
 	def columns(self, doctype: str) -> list[str]:
 		"""The columns that the rows of a DocType may have, live ones first."""
 		pair = self._comparison.pair(PREFIX + doctype)
 		return list(
-			dict.fromkeys(name for _, table, _ in reversed(pair.sides) for name in self._shown(table))
+			dict.fromkeys(
+				column.name
+				for _, table, _ in reversed(pair.sides)
+				for column in table.columns.values()
+				if not is_hidden(column)
+			)
 		)
 
 	def documents(self, doctype: str, action: str) -> Iterator[Document]:
 		"""The documents of a DocType that suffered one action, by name."""
+		listed = found = 0
 		for names in self._comparison.differences.names(doctype, action):
+			listed += len(names)
 			for start in range(0, len(names), DOCUMENTS_AT_ONCE):
 				with self._reader.hold_lightly():
-					yield from self._read(doctype, action, names[start : start + DOCUMENTS_AT_ONCE])
+					for document in self._read(doctype, action, names[start : start + DOCUMENTS_AT_ONCE]):
+						found += 1
+						yield document
+		if found != listed:
+			# Their name is NULL, or bytes that are no text: nobody can ask for them by it.
+			self._concealing.left_out.add(f"{PREFIX}{doctype}: {listed - found:,} of {listed:,} {action}")
 
 	def single(self, doctype: str) -> Document:
 		"""The settings of one DocType as they are in the live database."""
@@ -93,8 +101,7 @@ class Rows:
 		for alias, table, place in pair.sides:
 			if alias != side or (parenttype is not None and not set(PARENT) <= set(table.columns)):
 				continue
-			columns = self._shown(table)
-			listed = ", ".join(self._reader.quote(found) for found in columns)
+			listed = ", ".join(self._reader.quote(found) for found in table.columns)
 			wanted = ", ".join(self._reader.literal(value) for value in values)
 			statement = f"SELECT {listed} FROM {place} WHERE {self._reader.quote(column)} IN ({wanted})"
 			if parenttype is not None:
@@ -105,7 +112,7 @@ class Rows:
 				)
 				statement += f" AND parenttype = {self._reader.literal(parenttype)} ORDER BY {order}"
 			for row in list(self._reader.stream(statement)):
-				yield {key: as_plain(value) for key, value in zip(columns, row, strict=True)}
+				yield self._concealing.show(table, row)
 
 	def _read_single(self, doctype: str) -> dict[str, Any]:
 		pair = self._comparison.pair(SINGLES)
@@ -117,21 +124,8 @@ class Rows:
 		)
 		values = {}
 		for name, value in self._reader.stream(statement):
-			if is_secret_name(str(name)):
-				self.left_out.add(f"{doctype}.{name}")
-			else:
-				values[str(name)] = as_plain(value)
+			values |= self._concealing.show_setting(doctype, str(name), value)
 		return values
-
-	def _shown(self, table: Table) -> list[str]:
-		"""Its columns without those of secrets: text by their name. A number is none."""
-		shown = []
-		for column in table.columns.values():
-			if is_secret_name(column.name) and not any(kind in column.kind for kind in NUMBERS):
-				self.left_out.add(f"{table.name}.{column.name}")
-			else:
-				shown.append(column.name)
-		return shown
 
 	def _children_of(self, doctype: str) -> list[str]:
 		if self._children is not None:
@@ -156,17 +150,9 @@ class Rows:
 					"WHERE fieldtype IN ('Table', 'Table MultiSelect') AND options IS NOT NULL"
 				):
 					found.setdefault(str(doctype), set()).add(str(child))
+		# Whatever Frappe says, rows of these are what a document is listed for.
+		differences = self._comparison.differences
+		for doctype in differences.touched_doctypes():
+			touched = differences.touched_sources(doctype)
+			found.setdefault(doctype, set()).update(table.removeprefix(PREFIX) for table in touched)
 		return {doctype: sorted(children) for doctype, children in found.items()} if known else None
-
-
-def as_plain(value: Any) -> Any:
-	"""A value as JSON can hold it without loss: decimals and times in words, bytes in hexadecimal."""
-	if value is None or isinstance(value, str | int | bool):
-		return value
-	if isinstance(value, bytes | bytearray | memoryview):
-		return bytes(value).hex()
-	if isinstance(value, datetime.datetime):
-		return value.isoformat(" ")
-	if isinstance(value, float):
-		return value if value - value == 0 else str(value)
-	return str(value)

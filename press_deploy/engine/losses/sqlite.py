@@ -31,8 +31,7 @@ class SQLiteReader(Reader):
 		self._connection = sqlite3.connect(
 			"file:press_deploy?mode=memory", uri=True, timeout=WAIT_SECONDS, isolation_level=None
 		)
-		# What is no UTF-8 is shown with its bytes' numbers.
-		self._connection.text_factory = lambda value: value.decode("utf-8", "backslashreplace")
+		self._connection.text_factory = _read_text
 		self._connection.create_function("row_digest", -1, _digest, deterministic=True)
 		self._names: dict[str, str] = {}
 		for database in databases:
@@ -50,11 +49,11 @@ class SQLiteReader(Reader):
 				f"SELECT name FROM {name}.sqlite_master WHERE type = 'table' ORDER BY name"
 			)
 		]
-		real = {row[1] for row in self.stream(f"PRAGMA {name}.table_list") if row[2] == "table"}
+		kinds = {row[1]: row[2] for row in self.stream(f"PRAGMA {name}.table_list")}
 		return {
 			table: self._describe(name, table)
 			for table in found
-			if table in real and not table.startswith("sqlite_")
+			if (kinds.get(table) == "table" or _has_content(table, kinds)) and not table.startswith("sqlite_")
 		}
 
 	def stream(self, statement: str) -> Iterator[tuple]:
@@ -73,6 +72,9 @@ class SQLiteReader(Reader):
 		return quote(name)
 
 	def literal(self, value: str) -> str:
+		if "\0" in value:
+			# A statement ends there.
+			return f"CAST(x'{value.encode().hex()}' AS TEXT)"
 		return "'" + value.replace("'", "''") + "'"
 
 	def finds(self, inner: str, outer: str, inner_column: Column, outer_column: Column) -> str:
@@ -137,6 +139,19 @@ def _read_default(is_required: int, words: str | None) -> str | None:
 	if words is None:
 		return None if is_required else "NULL"
 	return words if _CONSTANT.fullmatch(words) else None
+
+
+def _has_content(table: str, kinds: dict[str, str]) -> bool:
+	"""Whether a virtual table is a full-text search that keeps its words itself, and is no index of other tables."""
+	return kinds.get(table) == "virtual" and kinds.get(f"{table}_content") == "shadow"
+
+
+def _read_text(value: bytes) -> str:
+	try:
+		return value.decode()
+	except UnicodeDecodeError:
+		# With its bytes' numbers, and marked: other text may have them as words.
+		return "\N{REPLACEMENT CHARACTER}" + value.decode("utf-8", "backslashreplace")
 
 
 def _digest(*values: object) -> bytes:

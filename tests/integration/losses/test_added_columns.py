@@ -175,8 +175,8 @@ def test_sqlites_ways_to_write_a_default(sqlite, default):
 	assert "B" in sqlite.find().documents["Task"]["changed"].names
 
 
-def test_a_value_without_a_digest_is_not_taken_for_what_all_others_hold(mariadb):
-	"""One that is larger than a packet: MIN and MAX pass over it."""
+def test_a_value_larger_than_a_packet_is_not_taken_for_what_all_others_hold(mariadb):
+	"""MIN and MAX would pass over it if it had no digest."""
 	mariadb.both(TASK)
 	for database in (mariadb.before, mariadb.after):
 		mariadb.insert(database, "tabTask", [(name, "", "") for name in "ABC"])
@@ -196,7 +196,8 @@ def test_a_value_without_a_digest_is_not_taken_for_what_all_others_hold(mariadb)
 			pair = Pair("tabTask", kept, live, *places)
 			digest = reader.digest([reader.token("live", live.columns["added"])])
 			unknown = f"SELECT COUNT(*) - COUNT({digest}) FROM {pair.live_place} AS live"
-			assert reader.one(unknown) == (1,)
+			assert reader.one(unknown) == (0,)
+			assert reader.one(f"SELECT SUM(BINARY added IS NULL) FROM {pair.live_place}") == (1,), "it fits"
 			assert find_filled(reader, pair) == {}
 	finally:
 		mariadb.execute("mysql", f"SET GLOBAL max_allowed_packet = {size}")

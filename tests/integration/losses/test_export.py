@@ -68,7 +68,15 @@ def invoices(databases):
 def write(databases, directory, approved=None):
 	with databases.open() as reader:
 		losses = approved or find_losses(reader, databases.before, databases.after)
-		return losses, export(losses, reader, databases.before, databases.after, directory)
+		return losses, export(losses, reader, databases.before, databases.after, directory).files
+
+
+def read_json(paths):
+	return json.loads(next(path for path in paths if path.name == "losses.json").read_text())
+
+
+def read_documents(paths):
+	return {document["name"]: document for document in read_json(paths)["documents"]}
 
 
 def read_table(path):
@@ -162,11 +170,13 @@ def test_all_names_are_exported_not_only_the_first(databases, tmp_path):
 def test_frappes_own_fields_say_which_tables_a_doctype_has(invoices, tmp_path):
 	invoices.both(FIELDS, ITEM.replace("Invoice Item", "Foreign"))
 	invoices.insert(invoices.after, "tabDocField", [("1", "Invoice", "DocType", "Table", "Invoice Item")])
-	invoices.insert(invoices.after, "tabForeign", [item("f", "rows", 1)])
+	invoices.both("INSERT INTO `tabForeign` (name, parent, parenttype) VALUES ('f', 'rows', 'Invoice')")
 	_, paths = write(invoices, tmp_path / "losses")
-	(path,) = (path for path in paths if path.name == "losses.json")
-	documents = {document["name"]: document for document in json.loads(path.read_text())["documents"]}
-	assert documents["rows"]["children"].keys() == {"Invoice Item"}
+	assert read_documents(paths)["rows"]["children"].keys() == {"Invoice Item"}
+	# A document that is listed for a row is exported with it, whatever Frappe says.
+	invoices.insert(invoices.after, "tabForeign", [item("f2", "rows", 1)])
+	_, paths = write(invoices, tmp_path / "losses")
+	assert read_documents(paths)["rows"]["children"].keys() == {"Invoice Item", "Foreign"}
 
 
 def test_rows_whose_parent_is_written_otherwise_are_exported(mariadb, tmp_path):

@@ -295,8 +295,8 @@ def test_views_sequences_and_indexes_are_no_tables(databases):
 		databases.both("CREATE SEQUENCE counter")
 		databases.execute(databases.after, "SELECT NEXTVAL(counter)")
 	else:
-		databases.both("CREATE VIRTUAL TABLE found USING fts5(a)")
-		databases.execute(databases.after, "INSERT INTO found VALUES ('x')")
+		databases.both("CREATE VIRTUAL TABLE found USING fts5(a, content='')")
+		databases.execute(databases.after, "INSERT INTO found (rowid, a) VALUES (1, 'x')")
 	found = databases.find()
 	assert found == Losses(documents(created=["A"]), content=found.content)
 

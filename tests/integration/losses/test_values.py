@@ -149,3 +149,93 @@ def test_a_table_that_nobody_writes(mariadb):
 		mariadb.after, "INSERT INTO `tabSeen` VALUES (3)", "DELETE FROM `tabSeen` WHERE _seen = 1"
 	)
 	assert mariadb.find().other_tables == {"tabSeen": 2}
+
+
+@pytest.mark.parametrize("before", ["TEXT", "LONGTEXT CHARSET latin1", "LONGBLOB"])
+def test_values_larger_than_a_packet_are_compared(mariadb, before):
+	"""Cast, each would be NULL, and all of them the same."""
+	table = "CREATE TABLE tabB (name VARCHAR(9) PRIMARY KEY, v {})"
+	mariadb.execute(mariadb.before, table.format(before))
+	mariadb.execute(mariadb.after, table.format("LONGTEXT"))
+	for name, letter in (("1", "y"), ("2", "x")):
+		mariadb.execute(mariadb.before, f"INSERT INTO tabB VALUES ('{name}', REPEAT('x', 5000))")
+		mariadb.execute(mariadb.after, f"INSERT INTO tabB VALUES ('{name}', REPEAT('{letter}', 5000))")
+	with mariadb.open() as reader:
+		(size,) = reader.one("SELECT @@GLOBAL.max_allowed_packet")
+	mariadb.execute("mysql", "SET GLOBAL max_allowed_packet = 4096")
+	try:
+		with mariadb.open() as reader:
+			statement = f"SELECT SUM(BINARY v IS NULL) FROM {reader.place(mariadb.after, 'tabB')}"
+			assert reader.one(statement) == (2,), "they fit into a packet"
+		assert mariadb.find().documents == CHANGED
+	finally:
+		mariadb.execute("mysql", f"SET GLOBAL max_allowed_packet = {size}")
+
+
+def test_a_default_of_null_is_no_excuse_for_a_value_larger_than_a_packet(mariadb):
+	table = "CREATE TABLE tabB (name VARCHAR(9) PRIMARY KEY)"
+	mariadb.both(table, "INSERT INTO tabB VALUES ('1'), ('2')")
+	mariadb.execute(
+		mariadb.after,
+		"ALTER TABLE tabB ADD COLUMN v LONGTEXT DEFAULT NULL",
+		"UPDATE tabB SET v = REPEAT('x', 5000) WHERE name = '1'",
+	)
+	with mariadb.open() as reader:
+		(size,) = reader.one("SELECT @@GLOBAL.max_allowed_packet")
+	mariadb.execute("mysql", "SET GLOBAL max_allowed_packet = 4096")
+	try:
+		assert mariadb.find().documents == CHANGED
+	finally:
+		mariadb.execute("mysql", f"SET GLOBAL max_allowed_packet = {size}")
+
+
+@pytest.mark.parametrize(
+	("kind", "value"), [("UUID", "123e4567-e89b-12d3-a456-426655440000"), ("INET6", "2001:db8::ff00:42")]
+)
+@pytest.mark.parametrize("key", ["", " PRIMARY KEY"])
+def test_words_that_became_a_type_of_their_own_are_no_change(mariadb, kind, value, key):
+	table = "CREATE TABLE {} ({} {} {}, v {})"
+	for name in ("tabB", "plain"):
+		mariadb.execute(mariadb.before, table.format(name, "name", "VARCHAR(140)", key, "VARCHAR(140)"))
+		mariadb.execute(mariadb.after, table.format(name, "name", kind, key, kind))
+		for database in (mariadb.before, mariadb.after):
+			mariadb.execute(database, f"INSERT INTO {name} VALUES ('{value}', '{value}')")
+	assert mariadb.find().is_empty
+	other = value[:-1] + "1"
+	mariadb.execute(mariadb.after, f"UPDATE tabB SET v = '{other}'", f"UPDATE plain SET v = '{other}'")
+	assert mariadb.find().total == 2
+
+
+@pytest.mark.parametrize(
+	"columns",
+	[
+		"",
+		", a TIMESTAMP(6) GENERATED ALWAYS AS ROW START, b TIMESTAMP(6) GENERATED ALWAYS AS ROW END, "
+		"PERIOD FOR SYSTEM_TIME (a, b)",
+	],
+)
+@pytest.mark.parametrize("versioned", ["live", "both"])
+def test_tables_that_keep_their_history_are_compared_as_they_are_now(mariadb, columns, versioned):
+	table = "CREATE TABLE tabB (name VARCHAR(9) PRIMARY KEY, v TEXT{})"
+	history = table.format(columns) + " WITH SYSTEM VERSIONING"
+	mariadb.execute(mariadb.before, history if versioned == "both" else table.format(""))
+	mariadb.execute(mariadb.after, history, history.replace("tabB", "tabNew"))
+	for database in (mariadb.before, mariadb.after):
+		mariadb.execute(database, "INSERT INTO tabB (name, v) VALUES ('0', 'a'), ('1', 'b')")
+	assert mariadb.find().is_empty
+	mariadb.execute(
+		mariadb.after,
+		"UPDATE tabB SET v = 'c' WHERE name = '1'",
+		"UPDATE tabB SET v = 'x' WHERE name = '0'",
+		"UPDATE tabB SET v = 'a' WHERE name = '0'",
+		"INSERT INTO tabNew (name) VALUES ('n')",
+	)
+	assert mariadb.find().documents == {**CHANGED, "New": {"created": Named(1, ("n",))}}
+
+
+@pytest.mark.parametrize("extra", ["", ", prefix='2'"])
+def test_a_full_text_search_that_keeps_its_words_itself(sqlite, extra):
+	sqlite.both(f"CREATE VIRTUAL TABLE found USING fts5(a{extra})", "INSERT INTO found VALUES ('x')")
+	assert sqlite.find().is_empty
+	sqlite.execute(sqlite.after, "UPDATE found SET a = 'y'")
+	assert sqlite.find().other_tables == {"found": 1}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -123,6 +124,10 @@ def test_load_prove_refresh_swap_undo(files: Files):
 	assert files.standby.is_loaded()
 	assert files.content(files.standby.name) == backup
 	assert files.standby.prove()["equal"] == len(backup[0])
+
+	def refresh() -> dict[str, Any]:
+		return files.standby.refresh(files.directory)
+
 	files.change()
 	proof = files.standby.prove()
 	assert proof["written"] == {"tabItem": [1, 2]} and proof["changed"] == ["tabNew"]
@@ -139,7 +144,14 @@ def test_load_prove_refresh_swap_undo(files: Files):
 	assert files.content(files.standby.name) == backup
 	assert not Path(files.standby.quarantine).exists()
 
-	found = files.standby.refresh(files.directory)
+	# What was live is kept, until a person removes it.
+	for act in (lambda: files.standby.load(files.dump), files.standby.drop_standby, refresh):
+		with pytest.raises(StepFailed, match="its swap was undone"):
+			act()
+	assert files.content(files.standby.name) == backup
+	Path(files.standby.name).unlink()
+	files.standby.load(files.dump)
+	found = refresh()
 	assert found["changed"] == ["tabItem", "tabNew"] and found["dropped"] == []
 	assert files.content(files.standby.name) == former
 	final = files.directory / "unpacked"

@@ -200,15 +200,20 @@ def test_a_quarantine_that_was_not_exported_stays(bench, end_run, steps):
 	assert any("was not exported" in line and run.name in line for line in said)
 
 
-@pytest.mark.parametrize("undone", [False, True])
-def test_where_nothing_is_swapped_there_is_nothing_to_export(bench, end_run, undone):
-	run = end_run("Succeeded", swap=undone)
-	standby = standby_of(bench, run)
-	if undone:
-		standby.undo_swap()
+def test_where_nothing_is_swapped_there_is_nothing_to_export(bench, end_run):
+	standby = standby_of(bench, end_run("Succeeded", swap=False))
 	assert Path(standby.name).exists()
 	assert any("standby" in line for line in tidy(bench, SITE, now=MUCH_LATER))
 	assert not Path(standby.name).exists()
+
+
+def test_what_an_undone_swap_left_stays(bench, end_run):
+	"""It was live, and may be what users wrote."""
+	run, said = end_run("Succeeded", swap=True), []
+	standby = standby_of(bench, run)
+	standby.undo_swap()
+	assert not any("standby" in line for line in tidy(bench, SITE, now=MUCH_LATER, say=said.append))
+	assert Path(standby.name).exists() and any("its swap was undone" in line for line in said)
 
 
 def in_days(days: float) -> datetime:
