@@ -7,13 +7,19 @@ somebody may miss it, its place is kept.
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from press_deploy.engine.inputs import is_secret_name
 from press_deploy.engine.losses.noise import is_replaced
 from press_deploy.engine.losses.reader import Column, Table
 
+# Narrower than for configurations: what users wrote is in such columns as "secretary", "private_note" and "key".
+_SECRET = re.compile(
+	r"passw(or)?d|passphrase|(^|_)(pwd|secret|token|credentials?)($|_(key|hash|value)$)"
+	r"|(^|_)(api|access|private|secret|encryption|signing|auth|license)_?key$",
+	re.IGNORECASE,
+)
 NUMBERS = ("int", "bit", "dec", "float", "double", "real", "numeric", "bool", "date", "time", "year")
 
 
@@ -34,7 +40,7 @@ class Concealing:
 
 	def show_setting(self, doctype: str, name: str, value: Any) -> dict[str, Any]:
 		"""One setting as {name: value}; empty where it is a secret."""
-		if not is_secret_name(name):
+		if not is_secret(name):
 			return {name: as_plain(value)}
 		if _holds_anything(value):
 			self.left_out.add(f"{doctype}.{name}")
@@ -43,7 +49,12 @@ class Concealing:
 
 def is_hidden(column: Column) -> bool:
 	"""Whether a column usually holds a secret: text, by its name. A number is none."""
-	return is_secret_name(column.name) and not any(kind in column.kind for kind in NUMBERS)
+	return is_secret(column.name) and not any(kind in column.kind for kind in NUMBERS)
+
+
+def is_secret(name: str) -> bool:
+	"""Whether a column or setting of this name usually holds a secret."""
+	return bool(_SECRET.search(name))
 
 
 def as_plain(value: Any) -> Any:
