@@ -22,10 +22,12 @@ def start_client(
 	*,
 	is_fed: bool = False,
 	remedy: str = "install it",
+	temporary: str | None = None,
 ) -> subprocess.Popen:
 	"""Start it: what it writes comes from `stdout`; one that `is_fed` takes what it reads from `stdin`.
 
-	`options` is the option file's descriptor, `errors` takes what it says. Raises `CommandFailed`.
+	`options` is the option file's descriptor, `errors` takes what it says, and `temporary` is the directory for its
+	temporary files where it is not the usual one. Raises `CommandFailed`.
 	"""
 	try:
 		process = subprocess.Popen(
@@ -34,7 +36,7 @@ def start_client(
 			stdout=subprocess.DEVNULL if is_fed else subprocess.PIPE,
 			stderr=errors,
 			pass_fds=() if options is None else (options,),
-			env=Programs().environment(),
+			env={**Programs().environment(), **({"TMPDIR": temporary} if temporary else {})},
 			start_new_session=True,
 			bufsize=0,
 		)

@@ -60,8 +60,9 @@ def execute_backup(
 	It is ended when the block is left early, or when it writes nothing for `STALL_SECONDS`. Its own failure
 	goes before that of the block: a stream cut off is a consequence. Raises `StepFailed` and `CommandFailed`.
 	"""
-	with tempfile.TemporaryFile() as errors:
-		process = start_client(arguments, options, errors, remedy="install mariadb-backup")
+	# It starts a server to prepare a backup, and that removes what other servers have in a shared directory.
+	with tempfile.TemporaryFile() as errors, tempfile.TemporaryDirectory() as own:
+		process = start_client(arguments, options, errors, remedy="install mariadb-backup", temporary=own)
 		_enlarge_pipe(process)
 		try:
 			yield _draw(process, doing, what)

@@ -57,6 +57,21 @@ def test_what_was_loaded_can_be_used(server: Server, backup: Path, standby: str,
 	assert execute(server, standby, "SELECT COUNT(*) FROM versioned FOR SYSTEM_TIME ALL") == [(2,)]
 
 
+def test_the_temporary_tables_of_other_servers_are_left_alone(
+	server: Server, backup: Path, standby: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	"""A starting server clears its directory for them of whatever looks like one of its own."""
+	shared = tmp_path / "shared"
+	shared.mkdir()
+	of_another = shared / "#sql-temptable-396c-d20-2257.MAI"
+	of_another.touch()
+	monkeypatch.setenv("TMPDIR", str(shared))
+	monkeypatch.setattr("tempfile.tempdir", None)
+	physical.back_up(server, LIVE, tmp_path / "again.mbstream")
+	physical.load(backup, server, LIVE, standby, tmp_path / "work")
+	assert [path.name for path in shared.iterdir()] == [of_another.name]
+
+
 def test_copied_within_one_disk_files_belong_to_the_server(
 	running: RestartableServer, backup: Path, standby: str
 ) -> None:
