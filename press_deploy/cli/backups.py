@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from press_deploy.cli.guard import bench_option, translate_errors
+from press_deploy.cli.guard import FAILED, bench_option, translate_errors
 from press_deploy.engine.backup.catalogue import back_up_site, find_backups
 from press_deploy.engine.backup.rungs import Proof
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import InputError, Refused
 from press_deploy.engine.lock import keep_idle
 from press_deploy.engine.losses.of_run import list_losses
-from press_deploy.engine.mariadb.administrator import find_administrator
+from press_deploy.engine.mariadb.administrator import WHERE_NAMED, find_administrator
 from press_deploy.engine.plan_backup import Backup
 from press_deploy.engine.progress import ProgressMeter, show_size
 from press_deploy.engine.run_directory import RunDirectory
@@ -69,15 +70,27 @@ def standby(bench_path: str, dropped: str | None, loaded: str | None, although_f
 	if loaded:
 		_load(bench, RunDirectory.open(bench.path, loaded))
 		return
+	configs = {site: bench.read_config(site) for site in bench.sites()}
+	administrators = {site: find_administrator(config) for site, config in configs.items()}
 	kept = []
-	for config in {json.dumps(bench.read_config(site), sort_keys=True) for site in bench.sites()}:
-		administrator = find_administrator(json.loads(config))
+	for administrator in {None, *administrators.values()}:
 		kept += [each for each in list_databases(bench, administrator) if each not in kept]
 	for each in kept:
 		size = show_size(each["bytes"])
 		click.echo(
 			f"{each['name']}  {each['purpose']} of run {each['run'] or 'not known'}  {size}  {each['created']}"
 		)
+	unknown = [
+		site
+		for site, config in configs.items()
+		if administrators[site] is None and config.get("db_type") != "sqlite"
+	]
+	if unknown:
+		click.echo(
+			f"Not known for {', '.join(unknown)}: the database's administrator is not named.", err=True
+		)
+		click.echo(f"  → name it: {WHERE_NAMED}", err=True)
+		sys.exit(FAILED)
 	if not kept:
 		click.echo("There are none.")
 

@@ -87,7 +87,6 @@ def test_the_commands_of_the_bench_reach_those_of_the_console_script(site, only_
 		assert refused.returncode == 2 and "nonsense" in refused.stderr
 	refused = bench("rollback", "nonsense", "--database", "--approve=" + "a" * 64)
 	assert refused.returncode == 2 and "nonsense" in refused.stderr
-	assert bench("standby").returncode == 0
 	assert "--although-fatal" in bench("standby", "--help").stdout
 
 

@@ -16,6 +16,7 @@ from press_deploy.engine.errors import DeployError, Refused
 from press_deploy.engine.mariadb.server import Server
 
 CREDENTIALS_FILE = Path("/etc/press_deploy/database.cnf")
+WHERE_NAMED = f"root_login and root_password in common_site_config.json, or {CREDENTIALS_FILE} (root's, 0640)"
 # Frappe's own names, and the key by which a bench names another credentials file.
 LOGIN_KEY, PASSWORD_KEY, FILE_KEY = "root_login", "root_password", "press_deploy_database_credentials"
 

@@ -10,6 +10,7 @@ from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import DeployError, Refused
+from press_deploy.engine.mariadb.administrator import WHERE_NAMED
 from press_deploy.engine.mariadb.scratch_server import find_server_program
 from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.preflight.machine import size_of
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
 
 TESTED_DATABASES = ("mariadb", "sqlite")
-CREDENTIALS = "root_login and root_password in common_site_config.json, or /etc/press_deploy/database.cnf (root's, 0640)"
 
 
 def check_safe_places(context: Context) -> Iterator[Check]:
@@ -140,7 +140,7 @@ def _find_why_not(context: Context, site: str) -> tuple[str | None, str]:
 
 
 def _miss_administrator(name: str) -> Obstacle:
-	return hinder(name, "the database administrator is not named", f"name the administrator ({CREDENTIALS})")
+	return hinder(name, "the database administrator is not named", f"name the administrator ({WHERE_NAMED})")
 
 
 def _known_sites(context: Context) -> list[str]:

@@ -18,6 +18,7 @@ from press_deploy.engine.backup.rungs import MANIFEST, Proof, Rung
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.journal import Journal
 from press_deploy.engine.lock import BenchLock
+from press_deploy.engine.mariadb import administrator
 from press_deploy.engine.plan import read_plan
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.standby.base import StandbyDatabase
@@ -227,3 +228,15 @@ def test_the_list_tells_a_proof_that_passed_from_one_that_failed(bench, call):
 	told = {Path(line.split("  ")[3]).name: line for line in lines}
 	assert "rung 4 (restorable) was passed too, but rung 3 (safe) was not tried" in told["proven"]
 	assert "rung 4 (restorable) failed: restore: a table is crashed" in told["failed"]
+
+
+def test_what_nobody_could_look_for_is_not_said_to_be_absent(
+	bench: Bench, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	assert "There are none." in call("standby").output
+	monkeypatch.setattr(administrator, "CREDENTIALS_FILE", bench.path / "absent.cnf")
+	config = '{"db_type": "mariadb", "db_name": "shop", "db_password": "x"}'
+	bench.site_config(SITES[1]).write_text(config)
+	result = call("standby")
+	assert result.exit_code == 1 and "There are none." not in result.output
+	assert f"Not known for {SITES[1]}" in result.output and "root_login" in result.output
