@@ -16,11 +16,11 @@ from press_deploy.engine.retention import tidy
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import RunState, State, unfinished_runs
 from press_deploy.site import follow_up, runners
-from press_deploy.site.background import LIMIT_SECONDS, working
+from press_deploy.site.background import begin, working
 from press_deploy.site.backup_records import project_backups
 from press_deploy.site.critical_tests import run_tests
 from press_deploy.site.notifications import find_people, notify
-from press_deploy.site.proofs import prove_newest
+from press_deploy.site.proofs import close_lost_proof, note_begun, prove_newest
 from press_deploy.site.records import find_follow_up_days, project_all
 
 
@@ -39,9 +39,11 @@ def resume_orphaned_runs() -> None:
 def repair_records() -> None:
 	"""Every few minutes: records follow the journals again, whatever happened to either."""
 	bench = runners.open_bench()
-	for run, why in project_all(str(bench.path))["failed"].items():
-		frappe.logger("press_deploy").warning(f"{run} could not be projected: {why}")
-	project_backups(bench)
+	try:
+		for run, why in project_all(str(bench.path))["failed"].items():
+			frappe.logger("press_deploy").warning(f"{run} could not be projected: {why}")
+	finally:
+		project_backups(bench)
 
 
 def follow_up_runs() -> None:
@@ -79,9 +81,14 @@ def prove(user: str) -> None:
 
 
 def prove_daily() -> None:
-	"""Daily, where Deployment Settings want it: queue the proof of this site's newest backup."""
+	"""Daily: tell of a proof that never ended, and queue another one where Deployment Settings want it."""
+	bench = runners.open_bench()
+	if lost := close_lost_proof(bench):
+		notify(find_people(), _("{0}: never ended").format(_proof_title()), lost.why)
 	if frappe.db.get_single_value("Deployment Settings", "prove_daily"):
-		frappe.enqueue("press_deploy.jobs.prove_by_schedule", queue="long", timeout=LIMIT_SECONDS)
+		# Before it is queued: whoever looks sees that this one has not ended, not how the last one did.
+		note_begun(bench)
+		begin("proof", "prove_by_schedule")
 
 
 def prove_by_schedule() -> None:

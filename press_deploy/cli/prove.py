@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from press_deploy.engine.backup.dump_file import DamagedFile, read_head
 from press_deploy.engine.backup.proving import FileProof, prove_file
 from press_deploy.engine.backup.rungs import Rung
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.errors import InputError, encodable
 from press_deploy.engine.mariadb.server import Server, parse_database_url
 from press_deploy.engine.progress import ProgressMeter, show_size
 
@@ -23,7 +24,7 @@ _KINDS = {"mariadb": "MariaDB", "sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
 @click.option(
 	"--rung",
 	type=click.Choice(["2", "4"]),
@@ -41,7 +42,8 @@ _KINDS = {"mariadb": "MariaDB", "sqlite": "SQLite", "postgresql": "PostgreSQL"}
 def prove(file: Path, rung: str, as_json: bool, database_url: str | None) -> None:
 	"""Prove the dump FILE (.sql, .sql.gz, .sql.zst, SQLite), and say how far it can be trusted.
 
-	Exits with 0 only when the rung asked for is reached, with 1 when it is not, with 2 on bad usage.
+	Exits with 0 only when the rung asked for is reached, with 1 when it is not (there is no such file, too), with 2
+	on bad usage.
 	"""
 	# Taken out of the environment, so that no program that is started inherits the password.
 	url = database_url or os.environ.pop(URL_VARIABLE, None)
@@ -52,15 +54,11 @@ def prove(file: Path, rung: str, as_json: bool, database_url: str | None) -> Non
 		meter = None if as_json else _make_meter()
 		proven = prove_file(file, wanted, server, progress=meter)
 	except InputError as error:
-		click.echo(str(error), err=True)
+		click.echo(_as_json(error.as_data()) if as_json else str(error), err=not as_json)
 		sys.exit(BAD_USAGE)
-	except OSError as error:
-		click.echo(f"Reading {file}: {error.strerror or error}", err=True)
-		click.echo("  → see its rights, and its disk", err=True)
-		sys.exit(NOT_REACHED)
 	if meter:
 		_show_line("")
-	click.echo(json.dumps(proven.as_data(), indent=1, ensure_ascii=False) if as_json else describe(proven))
+	click.echo(_as_json(proven.as_data()) if as_json else encodable(describe(proven)))
 	sys.exit(0 if proven.is_enough else NOT_REACHED)
 
 
@@ -80,7 +78,11 @@ def describe(proven: FileProof) -> str:
 def _describe_file(proven: FileProof) -> str:
 	facts = proven.facts
 	if facts is None:
-		return show_size(proven.path.stat().st_size)
+		return (
+			show_size(proven.path.stat().st_size)
+			if os.path.isfile(proven.path)
+			else "no file that can be read"
+		)
 	parts = [f"{_KINDS[facts.kind]} dump"]
 	if facts.database:
 		parts[0] += f" of database {facts.database}"
@@ -119,7 +121,7 @@ def _find_server(file: Path, url: str | None) -> Server | None:
 		return parse_database_url(url)[0]
 	try:
 		kind = read_head(file).kind
-	except DamagedFile:
+	except (DamagedFile, OSError):
 		# Reading it whole will say so, and no server is needed for that.
 		return None
 	if kind == "mariadb":
@@ -130,6 +132,10 @@ def _find_server(file: Path, url: str | None) -> Server | None:
 			f"name one with --database-url or ${URL_VARIABLE}",
 		)
 	return None
+
+
+def _as_json(data: dict[str, Any]) -> str:
+	return encodable(json.dumps(data, indent=1, ensure_ascii=False))
 
 
 def _make_meter() -> Callable[[int, int | None], None] | None:

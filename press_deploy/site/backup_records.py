@@ -19,7 +19,7 @@ from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.plan import canonical_json
 from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.site.projection import open_projection, save_projection, to_site_time
+from press_deploy.site.projection import describe_failure, open_projection, save_projection, to_site_time
 
 EVIDENCE_LIMIT = 2000
 # A record's name has 140 characters.
@@ -27,20 +27,37 @@ SITE_LIMIT = 115
 
 
 def project_backups(bench: Bench) -> list[str]:
-	"""Bring the records to what is on disk; return the names of those written or removed."""
+	"""Bring the records to what is on disk; return the names of those written or removed.
+
+	One that can't be written or removed is logged, and keeps none of the others from it.
+	"""
 	wanted = name_entries([entry for entry in find_backups(bench) if _is_ours(bench, entry)])
 	known = dict(frappe.get_all("Deployment Backup", fields=["name", "fingerprint"], as_list=True))
-	values = {name: _describe(entry) for name, entry in wanted.items()}
-	behind = [name for name in values if known.get(name) != values[name]["fingerprint"]]
-	for name in behind:
-		record = open_projection("Deployment Backup", name)
-		record.update(values[name])
-		save_projection(record)
-	gone = sorted(known.keys() - values.keys())
-	for name in gone:
+	changed = []
+	for name in [*wanted, *sorted(known.keys() - wanted.keys())]:
+		try:
+			if _bring_up_to_date(name, wanted.get(name), known.get(name)):
+				changed.append(name)
+			frappe.db.commit()
+		except Exception as error:
+			frappe.db.rollback()
+			why = describe_failure(error)
+			frappe.logger("press_deploy").warning(f"backup {name} could not be projected: {why}")
+	return changed
+
+
+def _bring_up_to_date(name: str, entry: BackupEntry | None, fingerprint: str | None) -> bool:
+	"""Write a record that is behind its backup, or remove one whose backup is gone; whether it was needed."""
+	if entry is None:
 		frappe.delete_doc("Deployment Backup", name, force=True, ignore_permissions=True)
-	frappe.db.commit()
-	return [*behind, *gone]
+		return True
+	values = _describe(entry)
+	if values["fingerprint"] == fingerprint:
+		return False
+	record = open_projection("Deployment Backup", name)
+	record.update(values)
+	save_projection(record)
+	return True
 
 
 def name_entries(entries: list[BackupEntry]) -> dict[str, BackupEntry]:

@@ -12,6 +12,8 @@ import frappe
 from frappe import _
 from frappe.utils import convert_utc_to_system_timezone
 
+from press_deploy.engine.errors import DeployError
+
 if TYPE_CHECKING:
 	from frappe.model.document import Document
 
@@ -47,6 +49,11 @@ def describe_error(error: dict[str, str] | None) -> str | None:
 	if not error:
 		return None
 	return f"{error['doing']} {error['what']}: {error['why']}\n{error['remedy']}".strip()
+
+
+def describe_failure(error: Exception) -> str:
+	"""Why a record could not be written, for the log."""
+	return str(error) if isinstance(error, DeployError) else f"{type(error).__name__}: {error}"
 
 
 def seconds_between(started: str | None, ended: str | None) -> float | None:

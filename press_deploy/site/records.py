@@ -16,7 +16,6 @@ from frappe.model.document import Document
 from frappe.utils import add_days, flt, getdate
 
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import DeployError
 from press_deploy.engine.retention import FOLLOW_UP_DAYS
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.state import State
@@ -24,6 +23,7 @@ from press_deploy.engine.summary import summarise
 from press_deploy.site.follow_up_figures import Figure, Figures, open_figures, read_figures
 from press_deploy.site.projection import (
 	describe_error,
+	describe_failure,
 	open_projection,
 	save_projection,
 	seconds_between,
@@ -61,7 +61,7 @@ def project(run_path: str) -> dict:
 def project_all(bench_path: str) -> dict:
 	"""Repair the records of every run on disk. Returns {"projected": [names], "failed": {name: why}}.
 
-	A run belongs to the site that controls it; runs of other sites are passed over.
+	One that can't be read or saved keeps none of the others from it. A run belongs to the site that controls it; runs of other sites are passed over.
 	"""
 	known, projected, failed = _Known(), [], {}
 	for run in list_runs(Path(bench_path)):
@@ -71,8 +71,10 @@ def project_all(bench_path: str) -> dict:
 			if known.is_behind(run):
 				project(str(run.path))
 				projected.append(run.name)
-		except DeployError as error:
-			failed[run.name] = str(error)
+		except Exception as error:
+			# Its own words where it is one of ours; the runner may also have saved the same record meanwhile.
+			frappe.db.rollback()
+			failed[run.name] = describe_failure(error)
 	return {"projected": projected, "failed": failed}
 
 

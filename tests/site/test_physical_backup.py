@@ -80,7 +80,8 @@ def test_the_standby_is_loaded_from_the_files_and_equal(run: PreparedRun, admini
 	live, loaded = (read_tables(administrator, name) for name in (run.standby.live, run.standby.name))
 	assert facts["frappe"] and facts["tables"] == len(live) > 200
 	assert facts["equal"] > 200
-	assert facts["encryption_key"] == "opens what is stored"
+	assert facts["encryption_key"] == "the site's own opens what is stored; it was left out of the backup"
+	assert facts["compared_with"] == "the live site"
 	written = set(facts["written"])
 	assert not [name for name in live if name not in written and not are_equal(live[name], loaded.get(name))]
 	assert f"{run.site}: rung 4, restorable" in run.check_proof()["found"]

@@ -17,17 +17,20 @@ from typing import Any
 from press_deploy.engine.backup.making import Maker
 from press_deploy.engine.backup.manifest import MADE, database_file, is_verified
 from press_deploy.engine.backup.restorable import prove_restorable
-from press_deploy.engine.backup.rungs import Proof, Rung
+from press_deploy.engine.backup.rungs import MANIFEST, Proof, Rung
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import DeployError, Refused
 from press_deploy.engine.plan_backup import Backup
 from press_deploy.engine.programs import Programs
 from press_deploy.engine.progress import ProgressMeter
-from press_deploy.engine.run_directory import list_runs
+from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.site_processes import SiteProcesses
+from press_deploy.engine.state import load_state
 
 # Beside the runs, in the directory that is the bench user's alone.
 BACKUPS = "backups"
+# How a directory is called as soon as it is being removed: it may be half gone.
+EXPIRED = ".expired-"
 Say = Callable[[str], None]
 
 
@@ -51,7 +54,8 @@ class BackupEntry:
 
 def find_backups(bench: Bench, site: str | None = None) -> list[BackupEntry]:
 	"""The backups of a bench, or of one site, newest first."""
-	found = [entry for directory, run in _directories(bench) if (entry := _read(directory, run))]
+	present = [(path, run) for path, run in _directories(bench) if not path.name.startswith(EXPIRED)]
+	found = [entry for path, run in present if (entry := _read(path, run))]
 	wanted = [entry for entry in found if site in (None, entry.site)]
 	return sorted(wanted, key=lambda entry: (entry.made, entry.directory.name), reverse=True)
 
@@ -80,14 +84,11 @@ def back_up_site(
 def prove_latest(bench: Bench, site: str, say: Say = lambda line: None) -> BackupEntry:
 	"""Restore the newest backup of a site into a database of its own, compare, and drop that again: rung 4.
 
-	Raises `Refused` when there is no backup, and `StepFailed`; the failure is recorded with the backup.
+	It is the newest that was seen to be whole and that no run is at work on. Raises `Refused` when there is none, and
+	`StepFailed`; the failure is recorded with the backup. A run may start meanwhile, and prove its own.
 	"""
-	newest = next(iter(find_backups(bench, site)), None)
-	if newest is None:
-		raise Refused(
-			"Proving", f"the newest backup of {site}", "there is none", f"press-deploy backup {site}"
-		)
-	say(f"{site}: proving {newest.directory}")
+	newest = _find_provable(bench, site)
+	say(f"{site}: proving {newest.directory}, made {newest.made}")
 	proof = Proof(newest.directory)
 	try:
 		meter = ProgressMeter(lambda line: say(f"{site}: {line}"))
@@ -98,6 +99,25 @@ def prove_latest(bench: Bench, site: str, say: Say = lambda line: None) -> Backu
 	proof.record(Rung.RESTORABLE, facts)
 	say(f"{site}: restored, and compared with the backup: {proof.describe()}")
 	return _read(newest.directory, newest.run)
+
+
+def _find_provable(bench: Bench, site: str) -> BackupEntry:
+	entries = find_backups(bench, site)
+	for entry in entries:
+		# One whose files were lost since has a manifest, and fails its proof.
+		if (entry.directory / MANIFEST).is_file() and not _may_be_at_work(bench, entry.run):
+			return entry
+	none = f"none of {len(entries)} was seen to be whole, and is of no run that is still at work"
+	why = none if entries else "there is none"
+	raise Refused("Proving", f"the newest backup of {site}", why, bench.command_to_type("backup", site))
+
+
+def _may_be_at_work(bench: Bench, run: str | None) -> bool:
+	"""Whether the run that made a backup is not over, and proves it itself. Not known is yes."""
+	try:
+		return run is not None and load_state(RunDirectory.open(bench.path, run)).is_unfinished
+	except DeployError:
+		return True
 
 
 def find_previous_size(bench: Bench, site: str, directory: Path) -> int | None:

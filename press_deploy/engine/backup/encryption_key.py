@@ -1,47 +1,124 @@
-"""Does the encryption key of a site open the passwords that its database stores?
+"""Does the encryption key in a backup open the passwords that the backup's database stores?
 
 Invariant: neither the key nor a password is in what this returns or raises.
 """
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pymysql
 from cryptography.fernet import Fernet, InvalidToken
 
+from press_deploy.engine.backup.config_secrets import KEY_NAME, LEFT_OUT, read_config
+from press_deploy.engine.backup.manifest import config_file, describe
+from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.mariadb.server_errors import number_of
 
 # A site that once changed its key has rows that nothing opens any more; one that opens shows the key.
 TRIED_ROWS = 50
+NO_SUCH_TABLE = 1146
+# Its name in a site's configuration.
+NAME = "encryption_key"
+_QUERY = f"SELECT password FROM __Auth WHERE encrypted = 1 LIMIT {TRIED_ROWS}"
+_TABLE = "SELECT 1 FROM sqlite_master WHERE name = '__Auth'"
+
+Stored = list[str | bytes | None] | None
 
 
-def check_encryption_key(server: Server, database: str, encryption_key: str | None) -> str | None:
-	"""Why the key opens no stored password; None when it opens one, or when none is stored.
+def read_stored_passwords(server: Server | None, database: str) -> Stored:
+	"""Some encrypted passwords of a database, or, without a server, of the SQLite file of that path.
 
-	Raises `StepFailed` when the database can't be asked. Frappe stores them with Fernet in `__Auth`.
+	None where there is no table for them: it is not Frappe's. Raises `StepFailed` when it can't be asked. Frappe
+	stores them with Fernet in `__Auth`.
 	"""
 	try:
-		with server.session(database) as cursor:
-			cursor.execute("SELECT `password` FROM `__Auth` WHERE `encrypted` = 1 LIMIT %s", (TRIED_ROWS,))
-			tokens = [row[0] for row in cursor.fetchall()]
-	except (pymysql.Error, OSError) as error:
+		return _read_server(server, database) if server else _read_file(Path(database))
+	except (pymysql.Error, sqlite3.Error, OSError) as error:
 		why = str(error.args[-1] if error.args else error)
-		raise StepFailed(
-			"Reading stored passwords of", f"database {database}", why, "see whether MariaDB runs"
-		) from None
-	if not tokens:
+		remedy = "see whether MariaDB runs" if server else "see the file and its disk"
+		raise StepFailed("Reading stored passwords of", f"database {database}", why, remedy) from None
+
+
+def check_backup_key(bench: Bench, directory: Path, stored: Stored) -> str:
+	"""See that the key in a whole backup opens what was `stored` in what it restores; returns what was seen.
+
+	A key that was left out of the backup is the site's own. Raises `StepFailed`.
+	"""
+	file = config_file(directory)
+	try:
+		config = read_config(file, bench.deployments / KEY_NAME) if file else {}
+	except OSError as error:
+		why = error.strerror or str(error)
+		raise StepFailed("Reading", str(file), why, "see the file and its disk") from None
+	left_out = NAME in config.get(LEFT_OUT, [])
+	site = describe(directory)["site"]
+	# A site sees the keys of all sites, too, where it has none of its own.
+	kept = bench.read_config(site) if left_out else {**bench.read_common_config(), **config}
+	if problem := find_key_problem(stored, kept.get(NAME)):
+		raise refuse_key(site, problem)
+	if stored and left_out:
+		return "the site's own opens what is stored; it was left out of the backup"
+	return say_opened(stored)
+
+
+def refuse_key(site: str, problem: str) -> StepFailed:
+	"""The error of a key that opens nothing."""
+	return StepFailed(
+		"Proving",
+		f"the backup of {site}",
+		problem,
+		f"put the right {NAME} into site_config.json, then make a new backup: without it no stored password can be "
+		"read again",
+	)
+
+
+def find_key_problem(stored: Stored, encryption_key: str | None) -> str | None:
+	"""Why the key opens no stored password; None when it opens one, or when none is stored."""
+	if not stored:
 		return None
 	if not encryption_key:
 		return "passwords are stored, but the site's configuration has no encryption_key to read them with"
 	try:
 		key = Fernet(encryption_key.encode())
-	except ValueError:
+	except (ValueError, AttributeError):
 		return "the site's encryption_key is no key: it must be 32 bytes in base64"
-	if any(_opens(key, token) for token in tokens):
+	if any(_opens(key, token) for token in stored):
 		return None
 	return (
-		f"the site's encryption_key opens none of {len(tokens)} stored passwords: they belong to another key"
+		f"the site's encryption_key opens none of {len(stored)} stored passwords: they belong to another key"
 	)
+
+
+def say_opened(stored: Stored) -> str:
+	"""What was seen where there is no problem."""
+	if stored is None:
+		return "not looked at: there is no table of stored passwords"
+	return "opens what is stored" if stored else "no password is stored that it would have to open"
+
+
+def _read_server(server: Server, database: str) -> Stored:
+	with server.session(database) as cursor:
+		try:
+			cursor.execute(_QUERY)
+		except pymysql.Error as error:
+			if number_of(error) == NO_SUCH_TABLE:
+				return None
+			raise
+		return [row[0] for row in cursor.fetchall()]
+
+
+def _read_file(file: Path) -> Stored:
+	# Not mode=ro: SQLite would leave the index of a write-ahead log beside it.
+	with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+		connection.execute("PRAGMA query_only = ON")
+		if not connection.execute(_TABLE).fetchone():
+			return None
+		return [row[0] for row in connection.execute(_QUERY)]
 
 
 def _opens(key: Fernet, token: str | bytes | None) -> bool:

@@ -57,17 +57,24 @@ def verify(
 
 
 def is_verified(directory: Path) -> bool:
-	"""Whether a manifest is there and every file still has the size it says."""
-	if not (directory / MANIFEST).is_file():
+	"""Whether a manifest is there that can be read, and every file still has the size it says."""
+	try:
+		files = _read(directory / MANIFEST)["files"]
+		return bool(files) and all(_has_size(directory / file["name"], file["size"]) for file in files)
+	except (OSError, ValueError, KeyError, TypeError):
 		return False
-	files = _read(directory / MANIFEST)["files"]
-	return bool(files) and all(_has_size(directory / file["name"], file["size"]) for file in files)
 
 
 def database_file(directory: Path) -> Path:
 	"""The database dump of a verified backup."""
 	names = [file["name"] for file in _read(directory / MANIFEST)["files"] if file["kind"] in DATABASES]
 	return directory / names[0]
+
+
+def config_file(directory: Path) -> Path | None:
+	"""The site's configuration in a verified backup, as it is kept; None where it has none."""
+	names = [file["name"] for file in _read(directory / MANIFEST)["files"] if file["kind"] == "config"]
+	return directory / names[0] if names else None
 
 
 def archives(directory: Path) -> list[Path]:

@@ -1,45 +1,60 @@
-"""Rung 4 of a backup with its site: it restores, and the site's key opens what it holds.
+"""Rung 4 of a backup with its site: it restores, and the key in it opens what it holds.
 
-Invariant: what is restored to be looked at is a database of its own, never the site's.
+Invariant: what is restored to be looked at is a database of its own, never the site's; what it was compared with
+is said.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.backup.encryption_key import check_encryption_key
+from press_deploy.engine.backup.encryption_key import (
+	NAME,
+	Stored,
+	check_backup_key,
+	find_key_problem,
+	read_stored_passwords,
+	refuse_key,
+)
 from press_deploy.engine.backup.manifest import database_file, find_expected_hash
 from press_deploy.engine.backup.proving import prove_file
-from press_deploy.engine.backup.restoring import scratch_database
+from press_deploy.engine.backup.restoring import SHOWN_NAMES, Look, scratch_database
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.file_copy import hash_file
 from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.administrator import find_administrator
+from press_deploy.engine.mariadb.comparison import count_rows
+from press_deploy.engine.mariadb.schemas import list_tables
 from press_deploy.engine.mariadb.scratch_server import run_scratch_server
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.mariadb.server_errors import translate_server_errors
 from press_deploy.engine.progress import Progress
+from press_deploy.engine.standby.sqlite_content import read_content, translate_sqlite_errors
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
+
+DOING = "Proving"
 
 
 def prove_restorable(
 	bench: Bench, site: str, directory: Path, progress: Progress | None = None
 ) -> dict[str, Any]:
-	"""Restore a site's backup beside it, compare with what the dump holds, and drop it again.
+	"""Restore a site's backup beside it, compare with what the backup holds, and drop it again.
 
-	Raises `StepFailed`.
+	Returns what was seen: "compared_with", "encryption_key", "tables" and more. Raises `StepFailed`.
 	"""
 	config = bench.read_config(site)
 	kind = config.get("db_type") or "mariadb"
 	server = find_administrator(config) if kind == "mariadb" else None
 	if kind == "sqlite" or server:
-		return _prove(directory, server, progress)
+		return _prove(bench, directory, server, progress)
 	return prove_in_scratch(bench, directory, progress)
 
 
@@ -49,34 +64,88 @@ def prove_in_scratch(bench: Bench, directory: Path, progress: Progress | None = 
 	place = Path(tempfile.mkdtemp(prefix="scratch-", dir=bench.deployments))
 	try:
 		with run_scratch_server(place) as server:
-			return {**_prove(directory, server, progress), "server": "a private one"}
+			return {**_prove(bench, directory, server, progress), "server": "a private one"}
 	finally:
 		shutil.rmtree(place, ignore_errors=True)
 
 
-def check_key(context: Context, site: str) -> dict[str, Any]:
-	"""See that the site's encryption key opens a password in its standby database. Raises `StepFailed`."""
+def check_standby(context: Context, site: str, compared: dict[str, Any]) -> dict[str, Any]:
+	"""What a standby database was not `compared` with the site for: its busy tables, and the keys.
+
+	`compared` is what its `prove` returned. Raises `StepFailed`.
+	"""
 	config, standby = context.bench.read_config(site), context.standbys[site]
-	administrator = find_administrator(config) if (config.get("db_type") or "mariadb") == "mariadb" else None
-	if administrator is None:
-		return {"encryption_key": "not looked at on this kind of database"}
-	problem = check_encryption_key(administrator, standby.name, config.get("encryption_key"))
-	if problem:
-		remedy = "put the right key into site_config.json: without it no stored password can be read again"
-		raise StepFailed("Proving", f"the backup of {site}", problem, remedy)
-	return {"encryption_key": "opens what is stored"}
+	is_server = (config.get("db_type") or "mariadb") == "mariadb"
+	server = find_administrator(config) if is_server else None
+	directory = context.backup_of(site)
+	# A site that was started on it may have written to it since.
+	if not Proof(directory).has(Rung.RESTORABLE):
+		_count_busy(server, standby.name, directory, [*compared["written"], *compared["changed"]])
+	stored = read_stored_passwords(server, standby.name)
+	if problem := find_key_problem(stored, config.get(NAME)):
+		raise refuse_key(site, problem)
+	return {
+		"compared_with": "the live site",
+		"encryption_key": check_backup_key(context.bench, directory, stored),
+	}
 
 
-def _prove(directory: Path, server: Server | None, progress: Progress | None) -> dict[str, Any]:
-	if server and database_file(directory).suffix == physical.SUFFIX:
-		return _prove_physical(directory, server, progress)
-	found = prove_file(database_file(directory), Rung.RESTORABLE, server, progress=progress)
+def _count_busy(server: Server | None, standby: str, directory: Path, busy: list[str]) -> None:
+	"""The site has changed these tables since: the dump itself says how many rows were in them.
+
+	A physical copy says no numbers; it is loaded file by file, or not at all.
+	"""
+	file = database_file(directory)
+	rows = Proof(directory).facts(Rung.WHOLE).get(file.name, {}).get("tables")
+	if not isinstance(rows, dict):
+		return
+	wanted = {name: rows[name] for name in sorted(busy) if name in rows}
+	found = _count_rows(server, standby, wanted) if wanted else {}
+	other = [
+		f"{name} has {found[name]} rows, the backup {rows[name]}"
+		for name in wanted
+		if found[name] != rows[name]
+	]
+	if other:
+		raise _refuse(file, f"restored, {'; '.join(other[:SHOWN_NAMES])}")
+
+
+def _count_rows(server: Server | None, standby: str, names: Iterable[str]) -> dict[str, int | None]:
+	if server is None:
+		with translate_sqlite_errors(DOING, standby):
+			content = read_content(Path(standby))
+		return {name: content[name]["rows"] if name in content else None for name in names}
+	with translate_server_errors(DOING, standby), server.session() as cursor:
+		return {name: count_rows(cursor, standby, name) for name in names}
+
+
+def _prove(bench: Bench, directory: Path, server: Server | None, progress: Progress | None) -> dict[str, Any]:
+	stored: list[Stored] = []
+
+	def look(server: Server | None, database: str) -> None:
+		stored.append(read_stored_passwords(server, database))
+
+	try:
+		if server and database_file(directory).suffix == physical.SUFFIX:
+			facts = _prove_physical(directory, server, progress, look)
+		else:
+			facts = _prove_dump(directory, server, progress, look)
+		return {**facts, "encryption_key": check_backup_key(bench, directory, stored[0])}
+	except (ValueError, LookupError, TypeError, OSError) as error:
+		# The manifest is not what was written, or a file is gone.
+		raise _refuse(directory, f"it can't be read: {error}") from error
+
+
+def _prove_dump(
+	directory: Path, server: Server | None, progress: Progress | None, look: Look
+) -> dict[str, Any]:
+	found = prove_file(database_file(directory), Rung.RESTORABLE, server, progress=progress, look=look)
 	if not found.is_enough:
 		raise _refuse(found.path, found.proof.why_not(Rung.RESTORABLE))
-	return found.proof.facts(Rung.RESTORABLE)
+	return {**found.proof.facts(Rung.RESTORABLE), "compared_with": "the dump itself"}
 
 
-def _prove_physical(directory: Path, server: Server, progress: Progress | None) -> dict[str, Any]:
+def _prove_physical(directory: Path, server: Server, progress: Progress | None, look: Look) -> dict[str, Any]:
 	"""Load a copy of the server's files into a database that is dropped again; what is missing raises."""
 	file = database_file(directory)
 	_check_hash(file)
@@ -86,9 +155,29 @@ def _prove_physical(directory: Path, server: Server, progress: Progress | None) 
 		loaded = physical.load(file, server, facts["database"], database, Path(place), progress)
 		cursor.execute("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s", (database,))
 		tables = cursor.fetchone()[0] + len(loaded["left_out"])
-	if tables != facts["tables"]:
-		raise _refuse(file, f"restored, it has {tables} tables and views, the backup holds {facts['tables']}")
-	return {"tables": tables, "imported": loaded["imported"], "logical": loaded["logical"]}
+		if tables != facts["tables"]:
+			raise _refuse(
+				file, f"restored, it has {tables} tables and views, the backup holds {facts['tables']}"
+			)
+		checked = _check_tables(cursor, file, database)
+		look(server, database)
+	return {
+		"tables": tables,
+		"checked": checked,
+		"compared_with": "the copy's own list of tables",
+		**{key: loaded[key] for key in ("imported", "logical")},
+	}
+
+
+def _check_tables(cursor: Any, file: Path, database: str) -> int:
+	"""Let the server check each table that has rows; returns their number. (MariaDB's documentation, CHECK TABLE.)"""
+	tables = [name for name, kind in list_tables(cursor, database).items() if kind != "SEQUENCE"]
+	for name in tables:
+		cursor.execute(f"CHECK TABLE {quote(database)}.{quote(name)}")
+		bad = [text for _table, _operation, kind, text in cursor.fetchall() if kind.lower() == "error"]
+		if bad:
+			raise _refuse(file, f"restored, its table is damaged: {name}: {'; '.join(bad)}")
+	return len(tables)
 
 
 def _check_hash(file: Path) -> None:
@@ -99,4 +188,4 @@ def _check_hash(file: Path) -> None:
 
 
 def _refuse(file: Path, why: str) -> StepFailed:
-	return StepFailed("Proving", str(file), why, "make a new backup; look at the disk")
+	return StepFailed(DOING, str(file), why, "make a new backup; look at the disk")

@@ -1,13 +1,16 @@
 """The ladder of proof, and what was passed on it.
 
 Invariant: a backup is never called better than its rung: a rung counts only when every lower one was passed
-too, each with the files as they are now.
+too, each with the files as they are now. What one process records takes nothing from what another recorded.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from enum import IntEnum
 from pathlib import Path
@@ -17,6 +20,7 @@ from press_deploy.engine import durable
 from press_deploy.engine.file_copy import hash_file
 
 PROOF = "proof.json"
+LOCK = ".proof.lock"
 MANIFEST = "manifest.json"
 NO_MANIFEST = "missing"
 
@@ -50,7 +54,7 @@ _MEANINGS = {
 	Rung.MADE: "it was made, with every part that was asked for",
 	Rung.WHOLE: "every file can be read to its end and is complete",
 	Rung.SAFE: "it was copied off, read again there, and is equal",
-	Rung.RESTORABLE: "it was restored, and tables and rows are equal",
+	Rung.RESTORABLE: "it was restored, and what came back was compared",
 	Rung.BOOTABLE: "the restored site was started and answered",
 }
 
@@ -140,8 +144,13 @@ class Proof:
 
 	def _keep(self, rung: Rung, entry: dict[str, Any]) -> None:
 		time = datetime.now(timezone.utc).isoformat(timespec="seconds")
-		self.rungs[str(int(rung))] = {**entry, "time": time, "manifest": self._manifest()}
-		if self.directory:
+		kept = {str(int(rung)): {**entry, "time": time, "manifest": self._manifest()}}
+		if self.directory is None:
+			self.rungs |= kept
+			return
+		with _alone(self.directory):
+			# A restore takes long: others may have recorded their rungs since this was read.
+			self.rungs = _read(self.directory / PROOF) | kept
 			durable.write_json(self.directory / PROOF, {"rungs": self.rungs})
 
 	def _manifest(self) -> str | None:
@@ -150,6 +159,17 @@ class Proof:
 			return None
 		path = self.directory / MANIFEST
 		return hash_file(path) if path.is_file() else NO_MANIFEST
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+	"""One process at a time records something of this backup. The lock ends with whoever holds it."""
+	descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+	try:
+		fcntl.flock(descriptor, fcntl.LOCK_EX)
+		yield
+	finally:
+		os.close(descriptor)
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

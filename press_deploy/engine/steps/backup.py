@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from press_deploy.engine import backup, site_files
 from press_deploy.engine.backup.booting import boot
 from press_deploy.engine.backup.catalogue import find_previous_size
-from press_deploy.engine.backup.restorable import check_key, prove_in_scratch
+from press_deploy.engine.backup.restorable import check_standby, prove_in_scratch
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.errors import DeployError, StepFailed, Stopped
 from press_deploy.engine.safe_places import SafePlace, StoredFile, open_place
@@ -93,7 +93,12 @@ class CopyToSafePlaces(Step):
 			meter(done, size)
 			context.stop_if_asked()
 
-		return place.store(files, self._below(context, site), tell)
+		try:
+			return place.store(files, self._below(context, site), tell)
+		except StepFailed as error:
+			# Only the reason is shown where there is little room.
+			why = f"{place.describe()}: {error.why}"
+			raise StepFailed(error.doing, error.what, why, error.remedy) from error
 
 	def _below(self, context: Context, site: str) -> str:
 		return f"{context.bench.name}/{context.run.name}/{site}"
@@ -151,7 +156,7 @@ class LoadStandby(Step):
 				Proof(directory).record_failure(Rung.RESTORABLE, "restore", error.why)
 				raise
 			Proof(directory).record(Rung.RESTORABLE, facts)
-			found.append(f"{site}: {facts['tables']} tables as in the site")
+			found.append(f"{site}: {facts['tables']} tables, compared with {facts['compared_with']}")
 			if context.required_rung() >= Rung.BOOTABLE:
 				self._boot(context, site, directory)
 				found.append("answers from it")
@@ -181,7 +186,8 @@ class LoadStandby(Step):
 		if not standby.is_loaded():
 			meter = context.measure(f"{site} into {Path(standby.name).name}")
 			load_backup(standby, directory, context.run.path / "loading", meter)
-		return {**standby.prove(), **check_key(context, site)}
+		compared = standby.prove()
+		return {**compared, **check_standby(context, site, compared)}
 
 
 class CheckProof(Step):

@@ -116,7 +116,57 @@ def test_a_sqlite_file_needs_no_server(tmp_path: Path) -> None:
 def test_bad_usage(tmp_path: Path, arguments: list[str], words: str) -> None:
 	result = call(put(tmp_path), *arguments)
 	assert result.exit_code == 2 and words in result.output and "geheim" not in result.output
-	assert call(tmp_path / "missing").exit_code == call(tmp_path).exit_code == call().exit_code == 2
+	assert call().exit_code == 2
+
+
+@pytest.mark.parametrize(
+	("arguments", "words"),
+	[
+		([], "no server is named"),
+		(["--database-url", "postgres://a@b/"], "not the address of a MariaDB server"),
+		(["--database-url", "mysql://a:geheim@b:x/"], "port"),
+	],
+	ids=["no address", "another server's", "no port"],
+)
+def test_bad_usage_as_json(tmp_path: Path, arguments: list[str], words: str) -> None:
+	result = call(put(tmp_path), "--rung", "4", "--json", *arguments)
+	data = json.loads(result.stdout)
+	assert result.exit_code == 2 and not result.stderr and "geheim" not in result.output
+	assert data["doing"] and "database-url" in data["what"] and words in data["why"] and data["remedy"]
+
+
+def make_pipe(path: Path) -> None:
+	os.mkfifo(path)
+
+
+def make_loop(path: Path) -> None:
+	path.symlink_to(path)
+
+
+def make_link_to_nothing(path: Path) -> None:
+	path.symlink_to(path.with_name("nothing"))
+
+
+NO_FILES = {
+	"missing": lambda path: None,
+	"a directory": Path.mkdir,
+	"a pipe": make_pipe,
+	"a loop of links": make_loop,
+	"a link to nothing": make_link_to_nothing,
+	"a name with bytes that are no text": lambda path: None,
+}
+
+
+@pytest.mark.parametrize("rung", [2, 4])
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_file_is_not_proven(tmp_path: Path, kind: str, rung: int) -> None:
+	path = tmp_path / ("\udce9" if "bytes" in kind else "dump.sql")
+	NO_FILES[kind](path)
+	result = call(path, "--rung", rung)
+	assert result.exit_code == 1 and "reached: rung" in result.output, result.output
+	result = call(path, "--rung", rung, "--json")
+	data = json.loads(result.stdout)
+	assert (result.exit_code, data["enough"]) == (1, False) and data["reached"] < 2 and data["why_not"]
 
 
 def test_a_broken_file_needs_no_server_to_be_refused(tmp_path: Path) -> None:

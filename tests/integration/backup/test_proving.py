@@ -20,7 +20,7 @@ from press_deploy.engine import backup
 from press_deploy.engine.backup import proving, proving_account, restoring
 from press_deploy.engine.backup.dump_check import UNCHECKED_DOUBT, DumpFacts, check_dump
 from press_deploy.engine.backup.dump_file import unpack
-from press_deploy.engine.backup.encryption_key import check_encryption_key
+from press_deploy.engine.backup.encryption_key import find_key_problem, read_stored_passwords
 from press_deploy.engine.backup.proving import prove_file
 from press_deploy.engine.backup.proving_account import USER_PREFIX
 from press_deploy.engine.backup.restoring import PREFIX
@@ -514,15 +514,16 @@ def test_an_object_of_another_collation_would_change_the_database_it_came_from(
 def test_the_encryption_key_opens_what_is_stored(server: Server, make_database: MakeDatabase) -> None:
 	key, other = Fernet.generate_key(), Fernet.generate_key()
 	database = make_database(*EVERYTHING)
-	assert check_encryption_key(server, database, None) is None
+	assert read_stored_passwords(server, database) == []
 	with server.session(database) as cursor:
 		cursor.execute("INSERT INTO __Auth VALUES ('User', 'a', 'password', '$pbkdf2', 0)")
-		assert check_encryption_key(server, database, None) is None
+		assert read_stored_passwords(server, database) == []
 		cursor.execute(
 			"INSERT INTO __Auth VALUES ('Email Account', 'a', 'password', %s, 1)",
 			(Fernet(key).encrypt(b"geheim"),),
 		)
-	assert check_encryption_key(server, database, key.decode()) is None
+	stored = read_stored_passwords(server, database)
+	assert find_key_problem(stored, key.decode()) is None and find_key_problem([], None) is None
 	wrong = {
 		None: "has no encryption_key",
 		other.decode(): "belong to another key",
@@ -530,9 +531,10 @@ def test_the_encryption_key_opens_what_is_stored(server: Server, make_database: 
 		"ü": "is no key",
 	}
 	for candidate, words in wrong.items():
-		said = check_encryption_key(server, database, candidate)
+		said = find_key_problem(stored, candidate)
 		assert said and words in said and (candidate is None or candidate not in said or candidate == "x")
 	with server.session(database) as cursor:
 		cursor.execute("DROP TABLE __Auth")
-	with pytest.raises(StepFailed, match="__Auth"):
-		check_encryption_key(server, quote(database).strip("`"), key.decode())
+	assert read_stored_passwords(server, database) is None
+	with pytest.raises(StepFailed, match="Unknown database"):
+		read_stored_passwords(server, "no_such_database")

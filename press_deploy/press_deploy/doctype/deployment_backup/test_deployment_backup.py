@@ -4,8 +4,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from unittest import mock
 
 import frappe
@@ -15,7 +17,7 @@ from press_deploy.engine.backup import catalogue
 from press_deploy.engine.backup.manifest import MADE
 from press_deploy.engine.backup.rungs import MANIFEST, Proof, Rung
 from press_deploy.engine.errors import Refused, StepFailed
-from press_deploy.site import background, proofs
+from press_deploy.site import background, backup_records, proofs
 from press_deploy.site.testing import MANAGER, STRANGER, VIEWER, DeploymentTestCase, created
 
 IGNORE_TEST_RECORD_DEPENDENCIES = ["Deployment Run", "User"]
@@ -152,6 +154,30 @@ class TestDeploymentBackup(DeploymentTestCase):
 		)
 		self.assertRaises(frappe.PermissionError, record.insert)
 
+	def test_one_record_that_cannot_be_saved_leaves_the_others_alone(self):
+		self.make()
+		self.make("2026-11-23T11:00:00+00:00")
+		self.make("2026-11-23T12:00:00+00:00")
+		save, refused = backup_records.save_projection, []
+
+		def save_or_refuse(record):
+			if record.made.endswith("11:00:00") or "-110000" in record.name:
+				refused.append(record.name)
+				frappe.throw("no")
+			save(record)
+
+		with mock.patch.object(backup_records, "save_projection", save_or_refuse):
+			jobs.repair_records()
+		self.assertEqual((len(refused), len(self.names())), (1, 2))
+		jobs.repair_records()
+		self.assertEqual(len(self.names()), 3)
+
+	def test_backups_are_repaired_whatever_happens_to_runs(self):
+		self.make()
+		with mock.patch.object(jobs, "project_all", side_effect=OSError("no")):
+			self.assertRaises(OSError, jobs.repair_records)
+		self.assertEqual(len(self.names()), 1)
+
 	# --- the buttons and the daily proof -------------------------------------------------------
 
 	def prove(self, job, **catalogue_does):
@@ -227,7 +253,7 @@ class TestDeploymentBackup(DeploymentTestCase):
 		self.assertTrue(api.last_proof().startswith("Passed"))
 		self.assertIn("passed", frappe.get_single("Deployment Settings").last_proof)
 		# It was not copied off, so that it stands no higher.
-		self.assertEqual(api.newest_backup(), "2 whole")
+		self.assertTrue(api.newest_backup().startswith("2 whole"))
 		self.assertEqual(self.record().proof[3].outcome, "Passed")
 		self.assertEqual(api.work("press-deploy-proof")["state"], "done")
 
@@ -250,6 +276,89 @@ class TestDeploymentBackup(DeploymentTestCase):
 	def test_a_proof_without_any_backup_has_not_passed(self):
 		self.assertRaises(Refused, jobs.prove, user=MANAGER)
 		self.assertTrue(api.last_proof().startswith("FAILED"))
+
+	def test_the_cards_say_how_old_the_backup_is_and_whether_it_was_the_newest(self):
+		now = datetime.now(timezone.utc).replace(microsecond=0)
+		old = self.make((now - timedelta(days=21)).isoformat(), rung=Rung.RESTORABLE)
+		entry = catalogue.find_backups(jobs.runners.open_bench(), frappe.local.site)[0]
+		self.prove(lambda: jobs.prove(user=MANAGER), return_value=entry)
+		self.assertEqual(api.newest_backup(), "4 restorable, 3 weeks ago")
+		self.assertNotIn("not the newest", api.last_proof())
+		last_proof = frappe.get_single("Deployment Settings").last_proof
+		self.assertIn(f"{old} of 3 weeks ago was restored", last_proof)
+		newer = self.make((now - timedelta(days=2)).isoformat())
+		self.assertEqual(api.newest_backup(), "2 whole, 2 days ago")
+		self.assertTrue(api.last_proof().endswith(", not the newest backup"), api.last_proof())
+		last_proof = frappe.get_single("Deployment Settings").last_proof
+		self.assertIn(f"the newest is {newer}", last_proof)
+
+	def begin_and_kill(self):
+		"""A proof whose process is killed, as by a machine out of memory."""
+
+		def stay(bench, site, say):
+			os.kill(os.getpid(), signal.SIGKILL)
+
+		child = os.fork()
+		if child == 0:
+			with mock.patch.object(catalogue, "prove_latest", side_effect=stay):
+				proofs.prove_newest(jobs.runners.open_bench(), print)
+			os._exit(0)
+		self.assertEqual(os.waitpid(child, 0)[1], signal.SIGKILL)
+
+	def test_a_proof_that_never_ended_is_shown_and_told_once(self):
+		entry = (
+			self.make(rung=Rung.RESTORABLE)
+			and catalogue.find_backups(jobs.runners.open_bench(), frappe.local.site)[0]
+		)
+		self.prove(lambda: jobs.prove(user=MANAGER), return_value=entry)
+		self.begin_and_kill()
+		self.assertTrue(api.last_proof().startswith("Never ended"), api.last_proof())
+		self.tick(wanted=0)
+		self.tick(wanted=0)
+		self.assertEqual(len(self.told(VIEWER, "never ended")), 1)
+		self.assertTrue(api.last_proof().startswith("FAILED"))
+		self.assertIn("was killed", frappe.get_single("Deployment Settings").last_proof)
+
+	def tick(self, wanted):
+		"""The daily tick, where Deployment Settings want a proof or not; nothing is really queued."""
+		with (
+			mock.patch.object(jobs, "find_people", return_value=[VIEWER]),
+			mock.patch.object(jobs.frappe.db, "get_single_value", return_value=wanted),
+			mock.patch.object(jobs, "begin") as begin,
+		):
+			jobs.prove_daily()
+		self.assertEqual(begin.call_args_list, [mock.call("proof", "prove_by_schedule")] * wanted)
+
+	def test_a_proof_that_no_worker_took_is_told_too(self):
+		self.tick(wanted=1)
+		self.assertTrue(api.last_proof().startswith("Under way"), api.last_proof())
+		self.assertFalse(self.told(VIEWER, "never ended"))
+		with mock.patch.object(proofs, "LIMIT_SECONDS", -1):
+			self.tick(wanted=1)
+		self.assertEqual(len(self.told(VIEWER, "never ended")), 1)
+
+	def test_a_proof_that_is_under_way_is_not_told_to_have_never_ended(self):
+		self.make(rung=Rung.RESTORABLE)
+		(entry,) = catalogue.find_backups(jobs.runners.open_bench(), frappe.local.site)
+
+		def prove(bench, site, say):
+			self.assertTrue(api.last_proof().startswith("Under way"), api.last_proof())
+			self.tick(wanted=0)
+			return entry
+
+		self.prove(lambda: jobs.prove(user=MANAGER), side_effect=prove)
+		self.assertFalse(self.told(VIEWER, "never ended"))
+		self.assertTrue(api.last_proof().startswith("Passed"))
+
+	def test_one_proof_is_at_work_at_a_time(self):
+		with (
+			mock.patch.object(jobs.frappe.db, "get_single_value", return_value=1),
+			mock.patch.object(background.frappe, "enqueue") as enqueue,
+			mock.patch.object(background, "is_job_enqueued", return_value=True) as asked,
+		):
+			jobs.prove_daily()
+		asked.assert_called_once_with("press-deploy-proof")
+		self.assertFalse(enqueue.called)
 
 	def test_the_daily_proof_is_an_option(self):
 		settings = frappe.get_single("Deployment Settings")

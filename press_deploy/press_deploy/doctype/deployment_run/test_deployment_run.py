@@ -11,6 +11,7 @@ from press_deploy import api, jobs
 from press_deploy.engine.errors import Refused
 from press_deploy.engine.requests import put_request, read_requests
 from press_deploy.site import background
+from press_deploy.site import records as projection
 from press_deploy.site.records import project, project_all
 from press_deploy.site.testing import (
 	ADMIN,
@@ -116,6 +117,26 @@ class TestDeploymentRun(DeploymentTestCase):
 		outcome = project_all(str(self.bench))
 		self.assertEqual(outcome["projected"], [whole.name])
 		self.assertIn("changed after it was written", outcome["failed"][damaged.name])
+
+	def test_a_record_that_cannot_be_saved_is_reported_and_the_others_are_projected(self):
+		"""The runner's own projector may save the same record at the same moment."""
+		bad, whole = self.make(), self.make(title="Another")
+		for run in (bad, whole):
+			frappe.delete_doc("Deployment Run", run.name, force=True)
+		save, left = projection.save_projection, f"{self.bench.name}-left"
+
+		def save_or_refuse(record):
+			if record.name == bad.name:
+				frappe.get_doc({"doctype": "ToDo", "description": left}).insert()
+				raise frappe.TimestampMismatchError("it was changed meanwhile")
+			save(record)
+
+		with mock.patch.object(projection, "save_projection", save_or_refuse):
+			outcome = project_all(str(self.bench))
+		self.assertEqual(outcome["projected"], [whole.name])
+		self.assertIn("TimestampMismatchError: it was changed meanwhile", outcome["failed"][bad.name])
+		self.assertFalse(frappe.db.exists("ToDo", {"description": left}), "half a record is left")
+		self.assertEqual(project_all(str(self.bench))["projected"], [bad.name])
 
 	def test_times_are_those_of_the_site(self):
 		run = self.make()

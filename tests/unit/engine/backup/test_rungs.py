@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import stat
 from pathlib import Path
 
 import pytest
 
 from press_deploy.engine.backup.rungs import MANIFEST, PROOF, Proof, Rung
+
+RECORDED = 40
 
 
 @pytest.fixture
@@ -102,3 +105,35 @@ def test_it_is_described_with_what_is_missing_and_what_failed(directory: Path) -
 	assert proof.describe().endswith("; rung 4 (restorable) failed: restore: a table is crashed")
 	assert "was passed too" not in proof.describe()
 	assert proof.has_failed(Rung.RESTORABLE) and not proof.has_failed(Rung.BOOTABLE)
+
+
+# --- two who prove the same backup at once -----------------------------------------------------
+
+
+def test_a_rung_that_somebody_else_passed_meanwhile_stays(directory: Path) -> None:
+	"""A proof takes hours; the run copies the backup off and starts the site on it in that time."""
+	nightly = Proof(directory)
+	of_the_run = Proof(directory)
+	for rung in (Rung.MADE, Rung.WHOLE, Rung.SAFE, Rung.BOOTABLE):
+		of_the_run.record(rung)
+	nightly.record(Rung.RESTORABLE, {"tables": 3})
+	assert Proof(directory).reached() is nightly.reached() is Rung.BOOTABLE
+	of_the_run.record_failure(Rung.SAFE, "comparison", "the copy differs")
+	assert Proof(directory).has(Rung.RESTORABLE)
+
+
+def record_often(directory: Path, rung: Rung) -> None:
+	for time in range(RECORDED):
+		Proof(directory).record(rung, {"time": time})
+
+
+def test_none_is_lost_however_many_record_at_once(directory: Path) -> None:
+	context = multiprocessing.get_context("spawn")
+	processes = [context.Process(target=record_often, args=(directory, rung)) for rung in list(Rung)[1:]]
+	for process in processes:
+		process.start()
+	for process in processes:
+		process.join(60)
+	assert [process.exitcode for process in processes] == [0] * len(processes)
+	proof = Proof(directory)
+	assert [proof.facts(rung) for rung in list(Rung)[1:]] == [{"time": RECORDED - 1}] * len(processes)
