@@ -49,7 +49,10 @@ def project_backups(bench: Bench) -> list[str]:
 def _bring_up_to_date(name: str, entry: BackupEntry | None, fingerprint: str | None) -> bool:
 	"""Write a record that is behind its backup, or remove one whose backup is gone; whether it was needed."""
 	if entry is None:
-		frappe.delete_doc("Deployment Backup", name, force=True, ignore_permissions=True)
+		# Without a trace in Deleted Document and Comment, which would count as users' work.
+		frappe.delete_doc(
+			"Deployment Backup", name, force=True, ignore_permissions=True, delete_permanently=True
+		)
 		return True
 	values = _describe(entry)
 	if values["fingerprint"] == fingerprint:

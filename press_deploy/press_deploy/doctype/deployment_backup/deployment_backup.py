@@ -32,5 +32,8 @@ class DeploymentBackup(Document):
 		site: DF.Data | None
 	# end: auto-generated types
 
+	# Frappe's own switch: no comment of its removal.
+	no_feed_on_delete = True
+
 	def validate(self):
 		refuse_writing_by_hand(self)

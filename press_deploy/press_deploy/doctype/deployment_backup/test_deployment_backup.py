@@ -113,9 +113,11 @@ class TestDeploymentBackup(DeploymentTestCase):
 		directory = self.make()
 		jobs.repair_records()
 		self.assertEqual(len(self.names()), 1)
+		traces = [frappe.db.count(doctype) for doctype in ("Deleted Document", "Comment")]
 		shutil.rmtree(directory)
 		jobs.repair_records()
 		self.assertEqual(self.names(), [])
+		self.assertEqual([frappe.db.count(doctype) for doctype in ("Deleted Document", "Comment")], traces)
 
 	def test_backups_of_the_same_second_have_names_of_their_own(self):
 		self.make()
