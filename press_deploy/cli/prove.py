@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from press_deploy.engine.backup.dump_file import DamagedFile, read_head
-from press_deploy.engine.backup.proving import FileProof, prove_file
+from press_deploy.engine.backup.proving import SERVER, FileProof, prove_file
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.errors import InputError, encodable
 from press_deploy.engine.mariadb.server import Server, parse_database_url
@@ -71,8 +71,15 @@ def describe(proven: FileProof) -> str:
 	lines.append(f"reached: rung {int(proven.reached)} ({proven.reached.words}): {proven.reached.meaning}")
 	if not proven.is_enough:
 		lines.append(f"asked for: rung {int(proven.wanted)} ({proven.wanted.words})")
-		lines.append("  → do not rely on this file: take another backup, or mend what is said above")
+		lines.append(f"  → {_advise(proven)}")
 	return "\n".join(lines)
+
+
+def _advise(proven: FileProof) -> str:
+	entry = proven.proof.rungs.get(str(int(Rung.RESTORABLE)))
+	if entry and entry.get("check") == SERVER:
+		return "nothing is known against the file: mend what is said of the server, then prove it again"
+	return "do not rely on this file: take another backup, or mend what is said above"
 
 
 def _describe_file(proven: FileProof) -> str:

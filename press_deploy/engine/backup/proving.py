@@ -28,7 +28,7 @@ from press_deploy.engine.backup.sql_refusals import OWN_DATABASE
 from press_deploy.engine.backup.sqlite_check import WAL_DOUBT
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.mariadb.server import Server
-from press_deploy.engine.mariadb.server_errors import number_of
+from press_deploy.engine.mariadb.server_errors import is_servers_own, number_of
 from press_deploy.engine.progress import Progress
 
 PLAIN_NOTE = (
@@ -37,6 +37,8 @@ PLAIN_NOTE = (
 )
 # The server's numbers for a right that an account has not: a database's, a table's, a column's, one of the whole
 # server, a routine's. A login that is refused is none of them.
+# The check that fails when it is not the file's fault.
+SERVER = "server"
 _NO_RIGHT = {1044, 1142, 1143, 1227, 1370}
 # What the client says, as `client_errors` repeats it.
 _CLIENT_NUMBER = re.compile(r"\bmariadb(?: ended with exit status \d+)?: ERROR (\d+) \(")
@@ -90,7 +92,8 @@ def prove_file(
 	"""Climb up to rung `wanted` (2 or 4) with one file, and stop where a check fails.
 
 	`server` is needed for rung 4 of a MariaDB dump. `previous_size` in bytes of the last file of this kind.
-	Progress counts bytes of the file, once for each rung. `look` is shown what was restored. A file that can't be read has not passed its rung.
+	Progress counts bytes of the file, once for each rung. `look` is shown what was restored. A file that can't be
+	read has not passed its rung.
 	"""
 	proven = FileProof(path, wanted)
 	try:
@@ -146,14 +149,15 @@ def _restore(
 		elif facts.kind != "mariadb":
 			raise DamagedFile("kind", f"restoring a dump of {facts.kind} is not supported here")
 		elif server is None:
-			raise DamagedFile("server", "no MariaDB server was named to restore it into")
+			raise DamagedFile(SERVER, "no MariaDB server was named to restore it into")
 		else:
 			seen = _restore_mariadb(proven, facts, server, progress, look)
 	except DamagedFile as error:
 		proven.proof.record_failure(Rung.RESTORABLE, error.check, str(error))
 	except DeployError as error:
 		remedy = f" → {error.remedy}" if error.remedy else ""
-		proven.proof.record_failure(Rung.RESTORABLE, "restore", f"{error.why}{remedy}")
+		check = SERVER if is_servers_own(_find_number(error)) else "restore"
+		proven.proof.record_failure(Rung.RESTORABLE, check, f"{error.why}{remedy}")
 	except OSError as error:
 		proven.proof.record_failure(Rung.RESTORABLE, "reading", _say_unreadable(error))
 	else:

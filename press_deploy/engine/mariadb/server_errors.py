@@ -14,7 +14,8 @@ from press_deploy.engine.errors import StepFailed
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
 _LOST = {0, 2002, 2003, 2006, 2013, 1927, 1053}
-_RIGHTS = {1044, 1045, 1142, 1143, 1227, 1370, 1698}
+_LOGIN = {1045, 1698}
+_RIGHTS = {1044, 1142, 1143, 1227, 1370}
 _FULL = {1021, 1114}
 # Somebody ended the statement, or a limit of time did.
 _INTERRUPTED = {1317, 1969}
@@ -31,6 +32,11 @@ def is_refusal(error: BaseException) -> bool:
 	return number_of(error) not in {*_LOST, *_FULL, *_INTERRUPTED, LOCK_WAIT_TIMEOUT, DEADLOCK}
 
 
+def is_servers_own(number: int) -> bool:
+	"""Whether the error is the server's or the login's, and says nothing of what was sent."""
+	return number in {*_LOST, *_LOGIN, *_FULL} - {0}
+
+
 @contextmanager
 def translate_server_errors(doing: str, what: str) -> Iterator[None]:
 	"""Errors of the server and of the connection to it become `StepFailed`."""
@@ -44,6 +50,8 @@ def translate(error: BaseException, doing: str, what: str) -> StepFailed:
 	number, words = number_of(error), str(error.args[-1] if error.args else error)
 	if number in _LOST:
 		why, remedy = "the server can't be reached", "see whether MariaDB runs, and why it stopped"
+	elif number in _LOGIN:
+		why, remedy = "user name or password is refused", "correct user name and password"
 	elif number in _RIGHTS:
 		why, remedy = "the account lacks rights", "use the database's administrator, or give it these rights"
 	elif number in _FULL:

@@ -199,7 +199,7 @@ def test_the_deployment_goes_on_without(
 		((name_nobody, lead_out), "could not be imported either: foreign keys lead to other databases"),
 		((keep_history,), "kept keep history"),
 		((lead_out,), "foreign keys lead to other databases"),
-		((forget_the_password,), "the account lacks rights"),
+		((forget_the_password,), "user name or password is refused"),
 	],
 )
 def test_the_deployment_is_refused(
