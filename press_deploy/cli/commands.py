@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from press_deploy import __version__
 from press_deploy.cli.backup_key import backup_config, backup_key
@@ -19,19 +18,19 @@ from press_deploy.cli.backups import backup, losses, standby
 from press_deploy.cli.guard import FAILED, bench_option, translate_errors
 from press_deploy.cli.helper import helper
 from press_deploy.cli.prove import prove
-from press_deploy.cli.terminal import TerminalListener, show_summary
+from press_deploy.cli.terminal import TerminalListener, open_console, show_summary, what_now
 from press_deploy.demo.command import awake
 from press_deploy.demo.command import demo as show_demo
 from press_deploy.engine.answers import check_answer
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import Refused
-from press_deploy.engine.execution import ask_to_roll_back, execute, roll_back
+from press_deploy.engine.execution import ask_to_roll_back, create_run, execute, roll_back
 from press_deploy.engine.lock import is_alive
 from press_deploy.engine.plan import PLAN_SIZE_LIMIT, parse_plan
 from press_deploy.engine.report import write_report
 from press_deploy.engine.requests import STOPS, put_request
 from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import EXIT_CODES, UNFINISHED, State, load_state
+from press_deploy.engine.state import EXIT_CODES, UNCHANGED, UNFINISHED, State, load_state
 from press_deploy.engine.summary import summarise
 
 
@@ -55,7 +54,7 @@ def run(plan: str, bench_path: str, dry_run: bool) -> None:
 	bench = Bench.open(bench_path)
 	with Path(plan).open("rb") as file:
 		spec = parse_plan(file.read(PLAN_SIZE_LIMIT + 1))
-	_finish(bench, RunDirectory.create(bench.path, spec), dry_run=dry_run)
+	_finish(bench, create_run(bench, spec), dry_run=dry_run)
 
 
 @main.command()
@@ -66,7 +65,15 @@ def run(plan: str, bench_path: str, dry_run: bool) -> None:
 def resume(run: str, bench_path: str, dry_run: bool) -> None:
 	"""Start a run that was only planned, or go on with one that stopped half-way."""
 	bench = Bench.open(bench_path)
-	_finish(bench, RunDirectory.open(bench.path, run), dry_run=dry_run)
+	directory = RunDirectory.open(bench.path, run)
+	was_over = not load_state(directory).is_unfinished
+	# What the runner of a run that is over could not finish, as its report, is finished all the same.
+	state = _execute(
+		bench, directory, partial(execute, bench, directory, [TerminalListener()], dry_run=dry_run)
+	)
+	if was_over:
+		click.echo(_say_over(bench, directory, state), err=True)
+	sys.exit(_exit_code(state))
 
 
 @main.command()
@@ -75,19 +82,38 @@ def resume(run: str, bench_path: str, dry_run: bool) -> None:
 @click.option("--by", metavar="NAME", help="For whom you ask; it stands beside your user name.")
 @click.option("--reason", default="asked for on the command line", help="Why; it stands in the report.")
 @click.option("--database", is_flag=True, help="The database too, even if the run did not migrate it.")
-@click.option("--approve", metavar="SHA256", help="You have read this list: press-deploy losses RUN.")
+@click.option(
+	"--approve",
+	metavar="SHA256|later",
+	help="SHA256: you have read this list: press-deploy losses RUN. later: where people write all the time, close "
+	"the sites first; the run then waits, closed, for: press-deploy decide RUN approve --list SHA256.",
+)
+# Desk has compared the list itself, where a person could read the refusal.
+@click.option("--compared", is_flag=True, hidden=True)
 @translate_errors
 def rollback(
-	run: str, bench_path: str, by: str | None, reason: str, database: bool, approve: str | None
+	run: str,
+	bench_path: str,
+	by: str | None,
+	reason: str,
+	database: bool,
+	approve: str | None,
+	compared: bool,
 ) -> None:
-	"""Roll a run back: one at work, waiting, dead, or over."""
+	"""Roll a run back: one at work, waiting, dead, or over.
+
+	The sites of a run that is over are closed only when you have read what their databases would lose.
+	"""
+	approve, reads_later = (None, True) if approve == "later" else (approve, compared)
 	bench, by = Bench.open(bench_path), _name_asker(by)
 	directory = RunDirectory.open(bench.path, run)
 	if load_state(directory).is_unfinished and is_alive(bench.deployments):
 		ask_to_roll_back(bench, directory, by, reason, database=database, approves=approve)
-		click.echo(f"The runner at work was asked to roll back; watch it: {bench.command_to_type('status', run)}")
+		click.echo(
+			f"The runner at work was asked to roll back; watch it: {bench.command_to_type('status', run)}"
+		)
 		return
-	asked = {"database": database, "approves": approve}
+	asked = {"database": database, "approves": approve, "only_if_read": not reads_later}
 	state = _execute(
 		bench, directory, lambda: roll_back(bench, directory, by, reason, [TerminalListener()], **asked)
 	)
@@ -113,7 +139,9 @@ def decide(run: str, decision: str, bench_path: str, by: str | None, reason: str
 	directory = RunDirectory.open(bench.path, run)
 	state = load_state(directory)
 	if not state.is_unfinished:
-		raise Refused("Deciding for", f"run {run}", "it is over", f"see: {bench.command_to_type('status', run)}")
+		raise Refused(
+			"Deciding for", f"run {run}", "it is over", f"see: {bench.command_to_type('status', run)}"
+		)
 	if decision != "abort":
 		check_answer(state, decision, listed)
 	if decision in STOPS:
@@ -138,7 +166,7 @@ def status(run: str, bench_path: str, as_json: bool) -> None:
 	if as_json:
 		click.echo(json.dumps(summary, indent=1, ensure_ascii=False))
 	else:
-		show_summary(Console(highlight=False, soft_wrap=True), summary)
+		show_summary(open_console(), summary)
 
 
 @main.command()
@@ -180,6 +208,18 @@ def _name_asker(named: str | None) -> str:
 	return f"{user} (for {named})" if named and named != user else user
 
 
+def _say_over(bench: Bench, directory: RunDirectory, state: State) -> str:
+	"""Why nothing was resumed, and what to do instead."""
+	over = f"Nothing was resumed: this run is over ({state.value})"
+	if state not in (*UNCHANGED, State.ROLLED_BACK):
+		return f"{over}."
+	dry_run = ["--dry-run"] if load_state(directory).dry_run else []
+	again = bench.command_to_type("run", str(directory.plan), *dry_run)
+	if state is State.CHECKED:
+		return f"{over}\n  → look once more: {again}"
+	return f"{over}\n  → mend the cause, then start the plan again: {again}"
+
+
 def _finish(bench: Bench, directory: RunDirectory, *, dry_run: bool = False) -> None:
 	work = partial(execute, bench, directory, [TerminalListener()], dry_run=dry_run)
 	sys.exit(_exit_code(_execute(bench, directory, work)))
@@ -196,12 +236,15 @@ def _execute(bench: Bench, directory: RunDirectory, work: Callable[[], State]) -
 		sys.exit(FAILED)
 	if state in UNFINISHED or was_over:
 		_show(bench, directory)
+		return state
+	for line in what_now(summarise(bench, directory)) if state in UNCHANGED else ():
+		click.echo(line)
 	click.echo(f"report: {directory.report_html}")
 	return state
 
 
 def _show(bench: Bench, directory: RunDirectory) -> None:
-	show_summary(Console(highlight=False, soft_wrap=True), summarise(bench, directory))
+	show_summary(open_console(), summarise(bench, directory))
 
 
 def _exit_code(state: State) -> int:

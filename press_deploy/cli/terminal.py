@@ -13,7 +13,7 @@ from rich.table import Table
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.journal import Record
-from press_deploy.engine.state import UNFINISHED, RunState, State
+from press_deploy.engine.state import UNCHANGED, UNFINISHED, RunState, State
 from press_deploy.engine.steps import Step
 
 _COLOURS = {
@@ -28,11 +28,21 @@ _COLOURS = {
 _OUTCOMES = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]"}
 
 
+# Nothing is folded in a file or a pipe.
+NO_LIMIT = 100_000
+
+
+def open_console() -> Console:
+	"""The console of this process, as wide as its terminal; where there is none, as wide as its lines are long."""
+	console = Console(highlight=False, soft_wrap=True)
+	return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=NO_LIMIT)
+
+
 class TerminalListener:
 	"""Prints each record of the journal as it is written: one line a step, one line a check."""
 
 	def __init__(self, console: Console | None = None):
-		self.console = console or Console(highlight=False, soft_wrap=True)
+		self.console = console or open_console()
 		self._phase = ""
 		self._begun: dict[str, float] = {}
 
@@ -57,11 +67,7 @@ class TerminalListener:
 			self.console.print(f"resuming: {state.run}")
 
 	def _check(self, data: dict, state: RunState) -> None:
-		self.console.print(
-			f"   {_OUTCOMES[data['outcome']]} {escape(data['name'])}: [dim]{escape(data['found'])}[/]"
-		)
-		if data["outcome"] != "ok" and data["remedy"]:
-			self.console.print(f"     → {escape(data['remedy'])}")
+		_print_check(self.console, data)
 
 	def _step_announced(self, data: dict, state: RunState) -> None:
 		self._begun[data["step"]] = time.monotonic()
@@ -106,9 +112,8 @@ class TerminalListener:
 		)
 
 	def _waiting(self, data: dict, state: RunState) -> None:
+		# What can be answered stands in the summary, with which the command ends.
 		self.console.print(f"[yellow]waiting for a person[/]: {escape(data['reason'])}")
-		for line in _who_decides(data, state.run, closed=state.is_closed):
-			self.console.print(f"  {escape(line)}")
 
 	def _rollback_started(self, data: dict, state: RunState) -> None:
 		self.console.print(f"[yellow]rolling back[/]: {escape(data['cause'])}")
@@ -126,6 +131,14 @@ class TerminalListener:
 			self.console.print(f"[bold]{phase}[/]")
 
 
+def _print_check(console: Console, check: dict) -> None:
+	console.print(
+		f"   {_OUTCOMES[check['outcome']]} {escape(check['name'])}: [dim]{escape(check['found'])}[/]"
+	)
+	if check["outcome"] != "ok" and check["remedy"]:
+		console.print(f"     → {escape(check['remedy'])}")
+
+
 def show_summary(console: Console, summary: dict) -> None:
 	"""A run as `press-deploy status` shows it."""
 	state = State(summary["state"])
@@ -140,12 +153,17 @@ def show_summary(console: Console, summary: dict) -> None:
 	console.print(f"started: {summary['started'] or '–'}   ended: {summary['ended'] or '–'}")
 	if summary["reason"]:
 		console.print(f"reason: {escape(summary['reason'])}")
+	if state is State.REFUSED:
+		for check in summary["checks"]:
+			if check["outcome"] == "failed":
+				_print_check(console, check)
 	for line in what_now(summary):
 		console.print(escape(line))
 	console.print(f"downtime: {summary['downtime_seconds']:g} s")
 	table = Table(box=None, pad_edge=False)
 	for column in ("phase", "step", "status", "found"):
-		table.add_column(column)
+		# A name or a path that is cut off is of no use.
+		table.add_column(column, overflow="fold")
 	for step in summary["steps"]:
 		found = step["error"]["why"] if step["error"] else step["found"]
 		table.add_row(step["phase"], escape(step["title"]), step["status"], escape(found))
@@ -154,6 +172,8 @@ def show_summary(console: Console, summary: dict) -> None:
 		console.print(
 			f"{app['name']}: before {_short(app['before'])}, wanted {_short(app['wanted'])}, now {_short(app['now'])}"
 		)
+	if summary["report"]:
+		console.print(f"report: {escape(summary['report'])}")
 
 
 def what_now(summary: dict) -> list[str]:
@@ -161,14 +181,26 @@ def what_now(summary: dict) -> list[str]:
 	state, command = State(summary["state"]), partial(_command, summary)
 	if state is State.FATAL:
 		return [f"→ mend the cause, then: {command('rollback')}"]
+	if state in UNCHANGED and summary["keeps_databases"]:
+		dropped = Bench(Path(summary["bench"])).command_to_type("standby", "--drop", summary["run"])
+		sites = ", ".join(summary["keeps_databases"])
+		return [
+			f"Standby databases of {sites} are left; they are dropped by the next daily tidying. At once: {dropped}"
+		]
 	if state not in UNFINISHED or summary["alive"]:
 		return []
 	if state is State.WAITING:
 		return _who_decides(summary["waiting"], command, closed=summary["closed"])
 	if state is State.PENDING:
 		return [f"→ not begun; start it: {command('resume')}"]
+	# Without a lease nobody sees a runner die; the scheduler looks every four minutes (`hooks.py`).
+	resumed = (
+		"With a helper it is resumed when its lease expires, in 30 s at most."
+		if summary["closed"]
+		else "Where Frappe's scheduler is on, it resumes it within five minutes."
+	)
 	return [
-		"No runner is at work on this run. With a helper it is resumed when its lease expires, in 30 s at most.",
+		f"No runner is at work on this run. {resumed}",
 		f"→ {command('resume')}",
 		f"→ {command('rollback')}",
 	]
@@ -180,6 +212,9 @@ def _who_decides(waiting: dict, command: Callable[..., str], *, closed: bool) ->
 	follow = follows.get(waiting["when_nobody_decides"])
 	lines = [f"If nobody decides until {deadline} UTC, {follow}."] if follow else []
 	if waiting.get("approve"):
+		if closed:
+			lines.insert(0, "The sites are closed meanwhile.")
+		lines.append(f"→ read what would be lost, by name: {command('losses')}")
 		lines.append(f"→ approve what is lost: {command('decide', 'approve', '--list', waiting['approve'])}")
 		keep = [f"→ give the rollback up: {command('decide', 'go')}"] if waiting["accepts_go"] else []
 		return [*lines, *keep]

@@ -17,14 +17,22 @@ from press_deploy.engine.errors import DeployError, LockHeld, Refused
 from press_deploy.engine.interrupts import RollbackNeeded
 from press_deploy.engine.journal import Journal, Record
 from press_deploy.engine.listening import Listener, tell_each
-from press_deploy.engine.lock import BenchLock
+from press_deploy.engine.lock import BenchLock, require_free
+from press_deploy.engine.plan import PlanSpec
 from press_deploy.engine.requests import Action, check_approval, put_request, read_requests
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.runner import Runner
 from press_deploy.engine.state import RunState, State, load_state
 from press_deploy.engine.steps.rollback_losses import check_listable
+from press_deploy.engine.steps.unread_losses import find_unread, refuse_unread
 
 RETRY_SECONDS = 1.0
+
+
+def create_run(bench: Bench, spec: PlanSpec) -> RunDirectory:
+	"""A new run of a plan, which has not begun. Raises `LockHeld`, and makes none, while the bench is not free."""
+	require_free(bench, lambda name: _is_unfinished(bench, name))
+	return RunDirectory.create(bench.path, spec)
 
 
 def execute(
@@ -41,7 +49,8 @@ def execute(
 		elif not context.state.is_unfinished:
 			return _stay_over(context, dry_run)
 		elif dry_run and not context.state.dry_run:
-			remedy = "start a dry run of its own: press-deploy run PLAN --dry-run"
+			again = bench.command_to_type("run", str(run.plan), "--dry-run")
+			remedy = f"start a dry run of its own: {again}"
 			raise Refused("Dry-running", f"run {run.name}", "it has begun for real", remedy)
 		reached = Runner(context, told).run()
 	return _go_on_if_asked(bench, run, told, reached)
@@ -56,12 +65,14 @@ def roll_back(
 	*,
 	database: bool = False,
 	approves: str | None = None,
+	only_if_read: bool = False,
 ) -> State:
 	"""Roll back a run that is over (Succeeded or Fatal; Rolled Back, where the database is to follow the code), or
 	that died and waits to be resumed.
 
 	`database`: whatever the run did to it, the database goes back to the backup. `approves`: the SHA-256 of the
-	list of lost documents that `by` was shown. A run that is alive is asked by `ask_to_roll_back` instead.
+	list of lost documents that `by` was shown. `only_if_read`: a run that is over closes no open sites for a list
+	that nobody has read yet, or that is another one by now. A run that is alive is asked by `ask_to_roll_back` instead.
 	Raises as `execute`, and `Refused`.
 	"""
 	check_approval(approves)
@@ -75,6 +86,8 @@ def roll_back(
 		else:
 			_refuse_pointless_rollback(bench, context.state, database)
 			check_listable(bench, run, context.state, database)
+			if only_if_read and (unread := find_unread(bench, run, context.state, database, approves)):
+				raise refuse_unread(bench, run, unread, approves)
 			cause = RollbackNeeded(f"{by}: {reason}", by=by, database=database, approves=approves)
 			context.journal.append("rollback-started", cause.as_data())
 		reached = Runner(context, told).run()
@@ -149,8 +162,13 @@ def _tell(context: Context, listeners: list[Listener], record: Record) -> None:
 def _stay_over(context: Context, dry_run: bool) -> State:
 	"""What to say of a run that is over: how it ended. What its runner could not finish is finished."""
 	if context.state.state is State.CHECKED and not dry_run:
-		name = context.run.name
-		raise Refused("Resuming", f"run {name}", "it was a dry run, and it is over", "start a run of its own")
+		again = context.bench.command_to_type("run", str(context.run.plan))
+		raise Refused(
+			"Resuming",
+			f"run {context.run.name}",
+			"it was a dry run, and it is over",
+			f"start the plan: {again}",
+		)
 	context.release_forgotten_lease()
 	if not context.run.report_html.exists():
 		context.finish()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+import warnings
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -64,6 +65,19 @@ def text(value: str, *, limit: int = TEXT_LIMIT) -> str:
 		raise ValueError("it holds a NUL character; remove it")
 	if any(unicodedata.category(character) == "Cs" for character in value):
 		raise ValueError("it holds a byte that is no character; write it in UTF-8")
+	return value
+
+
+def python_code(value: str) -> str:
+	"""Python that compiles as a console check; what it does, only the site shows."""
+	text(value)
+	try:
+		with warnings.catch_warnings():
+			warnings.simplefilter("ignore")
+			compile(value, "<console check>", "exec")
+	except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+		where = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+		raise ValueError(f"it is not Python ({getattr(error, 'msg', error)}{where}); correct it") from None
 	return value
 
 

@@ -35,6 +35,9 @@ class State(str, Enum):
 # The error of a step that did not fail: the run left its way while it was under way.
 LEFT = "Left"
 
+# Over before anything was changed: there is nothing to go back from.
+UNCHANGED = {State.REFUSED, State.ABORTED, State.CHECKED}
+
 UNFINISHED = {State.PENDING, State.RUNNING, State.WAITING, State.ROLLING_BACK}
 
 EXIT_CODES = {

@@ -55,8 +55,7 @@ class BenchLock:
 			owner = read_owner(self._path.parent)
 			self._release()
 			if not is_alive(self._path.parent):
-				found = "backups or standby databases are being worked on"
-				raise LockHeld("Locking", "the bench", found, "wait until that is done, then try again")
+				raise _kept_idle()
 			raise _held(self._bench, owner, alive=True)
 		owner = read_owner(self._path.parent)
 		if owner and owner.run != self._owner.run and self._is_unfinished(owner.run):
@@ -142,6 +141,41 @@ def keep_idle(deployments: Path) -> Iterator[bool]:
 		yield True
 	finally:
 		os.close(descriptor)
+
+
+def require_free(bench: Bench, is_unfinished: Callable[[str], bool]) -> None:
+	"""Raise `LockHeld` while another run, or work on backups, has the bench, so that no run is made in vain.
+
+	One that only writes its report still is no hindrance: whoever starts waits for that.
+	"""
+	owner, alive = read_owner(bench.deployments), is_alive(bench.deployments)
+	if owner and is_unfinished(owner.run):
+		raise _held(bench, owner, alive=alive)
+	if owner is None and alive:
+		raise _held(bench, None, alive=True)
+	if not alive and bench.deployments.is_dir() and not _is_unshared(bench.deployments):
+		raise _kept_idle()
+
+
+def _is_unshared(deployments: Path) -> bool:
+	"""Whether nobody keeps the bench idle; whoever only asks has the lock for an instant."""
+	begun = time.monotonic()
+	while True:
+		descriptor = os.open(deployments / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+		try:
+			fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+			return True
+		except OSError:
+			if time.monotonic() - begun > INSTANT_SECONDS:
+				return False
+			time.sleep(POLL_SECONDS)
+		finally:
+			os.close(descriptor)
+
+
+def _kept_idle() -> LockHeld:
+	found = "backups or standby databases are being worked on"
+	return LockHeld("Locking", "the bench", found, "wait until that is done, then try again")
 
 
 def _held(bench: Bench, owner: Owner | None, alive: bool) -> LockHeld:

@@ -26,6 +26,7 @@ from press_deploy.engine.plan_fields import (
 	Instant,
 	Line,
 	Percent,
+	PythonCode,
 	RelativePath,
 	SiteName,
 	Text,
@@ -130,7 +131,7 @@ class HttpCheck(Frozen):
 class ConsoleCheck(Frozen):
 	kind: Literal["console"] = "console"
 	name: Line
-	code: Annotated[str, AfterValidator(inputs.text), Field(min_length=1)]
+	code: Annotated[PythonCode, Field(min_length=1)]
 	timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 60
 
 

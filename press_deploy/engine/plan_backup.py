@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from press_deploy.engine.plan_fields import AbsolutePath, Frozen, Percent, Text
+from press_deploy.engine.plan_fields import AbsolutePath, Frozen, Percent, PythonCode
 from press_deploy.engine.safe_places.model import DirectoryPlace, SafePlaceSpec
 from press_deploy.engine.snapshots.model import Snapshot
 
@@ -29,7 +29,7 @@ class Backup(Frozen):
 	with_files: bool = True
 	method: Literal["auto", "frappe", "stream", "physical"] = "auto"
 	required_rung: Annotated[int, Field(ge=1, le=5)] | None = None
-	boot_check: Text = ""
+	boot_check: PythonCode = ""
 	safe_directory: AbsolutePath | None = None
 	safe_places: Annotated[list[SafePlaceSpec], Field(max_length=10)] = []
 	snapshot: Snapshot | None = None

@@ -13,6 +13,7 @@ from press_deploy.engine import inputs
 
 Line = Annotated[str, AfterValidator(inputs.line)]
 Text = Annotated[str, AfterValidator(inputs.text)]
+PythonCode = Annotated[str, AfterValidator(inputs.python_code)]
 SiteName = Annotated[str, AfterValidator(inputs.site)]
 AppName = Annotated[str, AfterValidator(inputs.app)]
 RelativePath = Annotated[str, AfterValidator(inputs.relative_path)]

@@ -1,7 +1,8 @@
 """What may go when its time is over: backups, standby databases, quarantines. Copies in safe places are not ours.
 
-Standby databases and what a swap replaced go when the follow-up is over; backups, what an import replaced and the
-files that were put aside go when the days of the plan's `retention_days` are over too.
+Standby databases and what a swap replaced go when the follow-up is over, and at once where the run ended before
+it changed anything; backups, what an import replaced and the files that were put aside go when the days of the
+plan's `retention_days` are over too.
 
 Invariant: nothing of a run that is unfinished, or that ended Fatal and still keeps what it replaced; nothing
 while a run is followed up, never the last backup of a site that is proven, and no quarantine that was not
@@ -27,7 +28,7 @@ from press_deploy.engine.plan_backup import Backup
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.finding import find_standby
-from press_deploy.engine.state import State, load_state
+from press_deploy.engine.state import UNCHANGED, State, load_state
 
 # How long a run is followed up where Deployment Settings say nothing. A rollback may still want what it keeps.
 FOLLOW_UP_DAYS = 7
@@ -153,7 +154,7 @@ def _is_over(run: RunDirectory, now: datetime, days: int) -> bool:
 	state = load_state(run)
 	if state.started is None or state.is_unfinished or state.ended is None:
 		return False
-	if state.state is State.FATAL and (_noted_sites(run) or _imported_over(run)):
+	if state.state is State.FATAL and (run.noted_sites or _imported_over(run)):
 		return False
 	return now - datetime.fromisoformat(state.ended) > timedelta(days=days)
 
@@ -171,11 +172,14 @@ def _tidy_run(
 	try:
 		for directory in (run.backup, run.backup / "final"):
 			_complete_removals(directory, say)
-		if run.name in followed_up or not _is_over(run, now, follow_up_days):
+		is_over = run.name not in followed_up and _is_over(run, now, follow_up_days)
+		# Where nothing was changed there is nothing to roll back, so nobody needs the databases.
+		if is_over or load_state(run).state in UNCHANGED:
+			removed += _drop_databases(bench, run, say)
+		if not is_over:
 			return removed
-		removed += _drop_databases(bench, run, say)
 		# As long as there are databases they may have to be made again, or are not exported.
-		if not _noted_sites(run) and _is_over(run, now, run.read_plan().backup.retention_days):
+		if not run.noted_sites and _is_over(run, now, run.read_plan().backup.retention_days):
 			for directory, words in _find_files(bench, run):
 				removed += _remove(directory, f"{words}, run {run.name}", say)
 	except (DeployError, OSError) as error:
@@ -216,13 +220,8 @@ def _imported_over(run: RunDirectory) -> list[Path]:
 	return list(_quarantine_of(run).glob("[0-9]*/*"))
 
 
-def _noted_sites(run: RunDirectory) -> list[str]:
-	"""The sites for which a run keeps databases, or can't tell that it does not."""
-	return sorted(path.name for path in (run.private / "standby").glob("*"))
-
-
 def _drop_databases(bench: Bench, run: RunDirectory, say: Say) -> Iterator[str]:
-	for site in _noted_sites(run):
+	for site in run.noted_sites:
 		notes = run.private / "standby" / site
 		try:
 			standby = find_standby(bench, site, run.name, notes)

@@ -125,6 +125,11 @@ class RunDirectory:
 	def report_json(self) -> Path:
 		return self.path / "report.json"
 
+	@property
+	def noted_sites(self) -> list[str]:
+		"""The sites for which the run keeps databases, or can't tell that it does not."""
+		return sorted(path.name for path in (self.private / "standby").glob("*"))
+
 	def step_log(self, step: str) -> Path:
 		return self.steps / f"{step}.log"
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from press_deploy.engine.folding import fold
 from press_deploy.engine.journal import Record, read_journal
-from press_deploy.engine.lifecycle import EXIT_CODES, UNFINISHED, Phase, State, StepState
+from press_deploy.engine.lifecycle import EXIT_CODES, UNCHANGED, UNFINISHED, Phase, State, StepState
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 
 __all__ = [
 	"EXIT_CODES",
+	"UNCHANGED",
 	"UNFINISHED",
 	"Phase",
 	"RunState",

@@ -24,7 +24,8 @@ def summarise(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 
 	Keys: run, title, state, verdict, phase, started, ended, reason, error, waiting, rollback, losses, dry_run, resumes,
 	alive, steps[] (name, phase, title, status, started, ended, found, error), checks[], verdicts[], triggers[],
-	notes[], requests[], downtime_seconds, outages[], apps[] (name, before, wanted, now), directory.
+	notes[], requests[], downtime_seconds, outages[], apps[] (name, before, wanted, now), directory,
+	report (path, or None), keeps_databases[] (sites).
 	"""
 	spec, state = run.read_plan(), load_state(run)
 	outages = find_outages(read_probes(run.probes))
@@ -58,6 +59,8 @@ def summarise(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 		"outages": [asdict(outage) for outage in outages],
 		"apps": [_describe_app(bench, app.name, spec, state) for app in spec.apps],
 		"directory": str(run.path),
+		"report": str(run.report_html) if run.report_html.is_file() else None,
+		"keeps_databases": run.noted_sites,
 		"last_seq": state.last_seq,
 	}
 

@@ -14,7 +14,7 @@ import frappe
 from frappe import _
 from frappe.utils import get_bench_path
 
-from press_deploy.engine import inputs
+from press_deploy.engine import execution, inputs
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import InputError, Refused
 from press_deploy.engine.plan import PlanSpec
@@ -41,7 +41,10 @@ def open_run(name: str) -> RunDirectory:
 
 
 def create_run(spec: PlanSpec) -> RunDirectory:
-	"""A new run of a plan, on disk and as a record, not yet started. Raises `Refused` while another is under way."""
+	"""A new run of a plan, on disk and as a record, not yet started.
+
+	Raises `Refused` while another is under way, `LockHeld` while backups are worked on.
+	"""
 	bench = open_bench()
 	if under_way := unfinished_runs(bench.path):
 		raise Refused(
@@ -50,7 +53,7 @@ def create_run(spec: PlanSpec) -> RunDirectory:
 			f"run {under_way[0].run} is not finished ({under_way[0].state.value})",
 			"wait for it, resume it or roll it back",
 		)
-	run = RunDirectory.create(bench.path, spec)
+	run = execution.create_run(bench, spec)
 	project(str(run.path))
 	return run
 
@@ -70,21 +73,38 @@ def start(run: RunDirectory, dry_run: bool = False) -> None:
 
 
 def start_rollback(
-	run: RunDirectory, by: str, reason: str, *, database: bool = False, approves: str | None = None
+	run: RunDirectory,
+	by: str,
+	reason: str,
+	*,
+	database: bool = False,
+	approves: str | None = None,
+	compared: bool = False,
 ) -> None:
 	"""Roll back a run that is over; `approves` is the SHA-256 of a list of losses.
+
+	`compared`: it was just made again, so that the process of its own, whose log nobody reads, need not.
 
 	Raises `InputError` for a reason that is not one line of text, or a hash that is none.
 	"""
 	check_approval(approves)
-	for field, value in (("by", by), ("reason", reason)):
+	check_words(by=by, reason=reason)
+	options = [
+		*(["--database"] if database else []),
+		*([f"--approve={approves}"] if approves else []),
+		*(["--compared"] if compared else []),
+	]
+	launch_detached("rollback", run.name, f"--by={by}", f"--reason={reason}", *options)
+
+
+def check_words(**words: str) -> None:
+	"""Raise `InputError` unless each is one line of text."""
+	for field, value in words.items():
 		try:
 			inputs.line(value, limit=REASON_LIMIT)
 		except ValueError as error:
 			why, _sep, remedy = str(error).partition("; ")
 			raise InputError(field, value, why, remedy) from None
-	options = [*(["--database"] if database else []), *([f"--approve={approves}"] if approves else [])]
-	launch_detached("rollback", run.name, f"--by={by}", f"--reason={reason}", *options)
 
 
 def launch_detached(*arguments: str) -> None:

@@ -116,7 +116,7 @@ def differing_copy(location: str) -> StepFailed:
 		"Reading again",
 		location,
 		"the copy differs from the backup: its SHA-256 is not the manifest's",
-		"check the disk there and the network between, then resume; the backup here is untouched",
+		"check the disk there and the network between, then start the plan again; the backup here is untouched",
 	)
 
 
@@ -126,5 +126,5 @@ def lost_copy(location: str) -> StepFailed:
 		"Reading again",
 		location,
 		"it is not there, though the safe place said that it took it",
-		"look for clean-up rules or another process that deletes there, then resume",
+		"look for clean-up rules or another process that deletes there, then start the plan again",
 	)

@@ -22,6 +22,7 @@ from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.errors import DeployError, StepFailed
 from press_deploy.engine.file_copy import CHUNK_BYTES
 from press_deploy.engine.observation import Observation
+from press_deploy.engine.progress import show_size
 from press_deploy.engine.safe_places.base import (
 	CHECK_NAME,
 	PROBE_TEXT,
@@ -36,12 +37,18 @@ from press_deploy.engine.safe_places.base import (
 from press_deploy.engine.safe_places.model import DirectoryPlace
 
 _REASONS = {
-	errno.ENOSPC: ("there is no space left there", "free space there, then resume"),
-	errno.EDQUOT: ("the quota there is used up", "free space there or raise the quota, then resume"),
-	errno.EFBIG: ("the file is larger than this user or that disk allows", "raise the limit, then resume"),
+	errno.ENOSPC: ("there is no space left there", "free space there, then start the plan again"),
+	errno.EDQUOT: (
+		"the quota there is used up",
+		"free space there or raise the quota, then start the plan again",
+	),
+	errno.EFBIG: (
+		"the file is larger than this user or that disk allows",
+		"raise the limit, then start the plan again",
+	),
 	errno.EACCES: ("this user may not write there", "give the bench user the right to write there"),
 	errno.EPERM: ("this user may not write there", "give the bench user the right to write there"),
-	errno.EROFS: ("it is mounted read-only", "mount it writable, then resume"),
+	errno.EROFS: ("it is mounted read-only", "mount it writable, then start the plan again"),
 	errno.ENOENT: ("it does not exist", "see whether its disk is mounted, or create it"),
 	errno.ENOTDIR: ("it is no directory", "name a directory, and no link or file, on the way there"),
 	errno.ELOOP: (
@@ -49,7 +56,7 @@ _REASONS = {
 		"remove the link: backups are never written through one",
 	),
 	errno.EIO: ("the disk reports an error", "check that disk; use another safe place"),
-	errno.ESTALE: ("the share was lost", "mount it again, then resume"),
+	errno.ESTALE: ("the share was lost", "mount it again, then start the plan again"),
 }
 
 
@@ -70,9 +77,12 @@ class DirectorySafePlace(SafePlace):
 				same_disk = self._base.stat().st_dev == self._bench_path.stat().st_dev
 		except DeployError as error:
 			return [fail(CHECK_NAME, f"{self._base}: {error.why}", error.remedy)]
-		found = f"{self._base}: written, read and deleted a probe, {free / 1e9:.1f} GB free"
+		if self._base.resolve().is_relative_to(self._bench_path.resolve()):
+			remedy = "use a directory on another disk: what deletes or fills the bench takes the backup too"
+			return [fail(CHECK_NAME, f"{self._base}: it is inside the bench", remedy)]
+		found = f"{self._base}: written, read and deleted a probe, {show_size(free)} free"
 		if free < needed_bytes:
-			return [fail(CHECK_NAME, f"{found}, {needed_bytes / 1e9:.1f} GB are needed", "free space there")]
+			return [fail(CHECK_NAME, f"{found}, {show_size(needed_bytes)} are needed", "free space there")]
 		if same_disk:
 			remedy = "use another disk: one failure takes both"
 			return [warn(CHECK_NAME, f"{found}; it is on the bench's own disk", remedy)]

@@ -26,23 +26,26 @@ _RIGHTS = (
 )
 _DENIED = ("access is denied", _RIGHTS)
 _CREDENTIALS = ("the credentials are not accepted", "correct the access key and the secret key")
-_EXPIRED = ("the credentials have expired", "renew them, then resume")
+_EXPIRED = ("the credentials have expired", "renew them, then start the plan again")
 _SKEW = (
 	"this machine's clock and the store's differ too much, so it refuses every request",
-	"set the clock right (timedatectl status), then resume",
+	"set the clock right (timedatectl status), then start the plan again",
 )
-_BUSY = ("the store was busy each time it was asked (503)", "wait a few minutes, then resume")
+_BUSY = ("the store was busy each time it was asked (503)", "wait a few minutes, then start the plan again")
 _DIGEST = (
 	"the store received other bytes than were sent: the checksum does not match",
-	"check the network and proxies on the way, then resume",
+	"check the network and proxies on the way, then start the plan again",
 )
 _BUCKET = (
 	"there is no such bucket",
 	"correct bucket, region and endpoint_url in the plan, or create the bucket",
 )
 _REGION = ("the bucket is in another region", "set region in the plan to the bucket's")
-_FULL = ("the store has no space left for it", "free space there or raise its quota, then resume")
-_REPLACED = ("somebody replaced it while it was read", "find out who writes there, then resume")
+_FULL = (
+	"the store has no space left for it",
+	"free space there or raise its quota, then start the plan again",
+)
+_REPLACED = ("somebody replaced it while it was read", "find out who writes there, then start the plan again")
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; an answer to HEAD has only a number.
 _CODES = {
@@ -83,16 +86,22 @@ _KINDS = (
 		(exceptions.ReadTimeoutError,),
 		(
 			"it accepted the request and then said nothing for too long",
-			"check the store's load and the network, then resume",
+			"check the store's load and the network, then start the plan again",
 		),
 	),
 	(
 		(exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError, exceptions.ProxyConnectionError),
-		("it can't be reached", "check endpoint_url, name resolution, firewall and network, then resume"),
+		(
+			"it can't be reached",
+			"check endpoint_url, name resolution, firewall and network, then start the plan again",
+		),
 	),
 	(
 		(exceptions.HTTPClientError, exceptions.IncompleteReadError),
-		("the connection was cut again and again", "check the network and proxies on the way, then resume"),
+		(
+			"the connection was cut again and again",
+			"check the network and proxies on the way, then start the plan again",
+		),
 	),
 )
 

@@ -16,6 +16,7 @@ from press_deploy.engine.errors import CommandFailed, DeployError, StepFailed
 from press_deploy.engine.file_copy import hash_file
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.programs import Programs
+from press_deploy.engine.progress import show_size
 from press_deploy.engine.safe_places.base import (
 	CHECK_NAME,
 	PROBE_TEXT,
@@ -70,9 +71,9 @@ class SshSafePlace(SafePlace):
 			free = self._free_bytes()
 		except DeployError as error:
 			return [fail(CHECK_NAME, f"{self.describe()}: {error.why}", error.remedy)]
-		found = f"{self.describe()}: written, read and deleted a probe, {free / 1e9:.1f} GB free"
+		found = f"{self.describe()}: written, read and deleted a probe, {show_size(free)} free"
 		if free < needed_bytes:
-			return [fail(CHECK_NAME, f"{found}, {needed_bytes / 1e9:.1f} GB are needed", "free space there")]
+			return [fail(CHECK_NAME, f"{found}, {show_size(needed_bytes)} are needed", "free space there")]
 		return [ok(CHECK_NAME, found)]
 
 	def store(

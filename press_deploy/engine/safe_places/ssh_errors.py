@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from press_deploy.engine.errors import CommandFailed, StepFailed
 
-_REACH = ("it can't be reached", "check host, firewall and network, then resume")
-_SPACE = ("there is no space left there", "free space there, then resume")
+_REACH = ("it can't be reached", "check host, firewall and network, then start the plan again")
+_SPACE = ("there is no space left there", "free space there, then start the plan again")
 _UNWRITTEN = (
 	"rsync could not write the file there, most likely for lack of space",
-	"free space there or check its disk, then resume",
+	"free space there or check its disk, then start the plan again",
 )
 _AWAY = ("the directory is not there", "see whether its disk is mounted there, or create it")
-_CUT = ("the connection was cut", "check the network, then resume: what has arrived is used")
+_CUT = ("the connection was cut", "check the network, then start the plan again")
 _PROGRAM = ("a program is missing there", "install rsync and coreutils there")
 _HOST_KEY = (
 	"its host key is unknown here, or another one than before",
@@ -38,8 +38,14 @@ _REASONS = (
 	("Network is unreachable", _REACH),
 	("No space left", _SPACE),
 	("quota exceeded", _SPACE),
-	("File too large", ("that host allows no file of this size", "raise the limit there, then resume")),
-	("Read-only file system", ("it is mounted read-only there", "mount it writable there, then resume")),
+	(
+		"File too large",
+		("that host allows no file of this size", "raise the limit there, then start the plan again"),
+	),
+	(
+		"Read-only file system",
+		("it is mounted read-only there", "mount it writable there, then start the plan again"),
+	),
 	("not found", _PROGRAM),
 	("No such file", _AWAY),
 	("can't cd", _AWAY),
@@ -63,4 +69,6 @@ def translate(doing: str, what: str, error: CommandFailed) -> StepFailed:
 	for text, (why, remedy) in _REASONS:
 		if text.lower() in error.why.lower():
 			return StepFailed(doing, what, why, remedy)
-	return StepFailed(doing, what, f"{error.what}: {error.why}", "see the step's log, then resume")
+	return StepFailed(
+		doing, what, f"{error.what}: {error.why}", "see the step's log, then start the plan again"
+	)

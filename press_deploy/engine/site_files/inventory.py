@@ -64,7 +64,7 @@ def take_inventory(site_directory: Path, archives: Sequence[Path], keep: Path) -
 	Nobody may write meanwhile. Returns {"files", "bytes", "copied", "copied_bytes", "links"}: counts.
 	Raises `StepFailed`.
 	"""
-	with translate_file_errors("Listing the files of", site_directory):
+	with translate_file_errors("Listing the files of", site_directory, "start the plan again"):
 		(keep / COPIES).mkdir(parents=True, mode=0o700, exist_ok=True)
 		held = index_archives(site_directory, archives, keep)
 		inventory = Inventory({})
@@ -145,7 +145,7 @@ def _copy(file: Path, status: os.stat_result, copies: Path) -> str:
 			"Copying",
 			str(file),
 			"somebody writes to it, though the site is closed",
-			"stop what writes, then resume",
+			"stop what writes, then start the plan again",
 		)
 	os.replace(copies / STAGED, copies / sha256)
 	return sha256

@@ -150,12 +150,12 @@ def _is_copied(source: Path, target: Path) -> bool:
 
 
 @contextmanager
-def translate_file_errors(doing: str, what: Path) -> Iterator[None]:
-	"""Turn the operating system's errors into `StepFailed`."""
+def translate_file_errors(doing: str, what: Path, then: str) -> Iterator[None]:
+	"""Turn the operating system's errors into `StepFailed`; `then`: what to do when the cause is mended."""
 	try:
 		yield
 	except OSError as error:
-		remedy = "see who owns it and what it is, then resume"
+		remedy = f"see who owns it and what it is, then {then}"
 		if error.errno in (errno.ENOSPC, errno.EDQUOT):
-			remedy = "free space there, then resume"
+			remedy = f"free space there, then {then}"
 		raise StepFailed(doing, str(error.filename or what), error.strerror or str(error), remedy) from error

@@ -72,7 +72,7 @@ def put_back(
 	Behind closed doors; safe to repeat. Returns `Deviations.as_data`: what was found and mended. A symbolic
 	link that is gone is only reported. Raises `StepFailed`.
 	"""
-	with translate_file_errors("Putting back the files of", site_directory):
+	with translate_file_errors("Putting back the files of", site_directory, "roll back again"):
 		originals = _Originals(site_directory, archives, keep)
 		for path in STAGED_PATHS:
 			# What a killed call was putting together.
@@ -95,7 +95,7 @@ def observe_put_back(
 	site_directory: Path, archives: Sequence[Path], keep: Path, until: float | None = None
 ) -> Observation:
 	"""Whether every file is as the inventory lists it, and no other is there but later ones. Raises `StepFailed`."""
-	with translate_file_errors("Comparing the files of", site_directory):
+	with translate_file_errors("Comparing the files of", site_directory, "roll back again"):
 		originals = _Originals(site_directory, archives, keep)
 		found = find_deviations(site_directory, originals, until)
 	counts = found.as_data()
@@ -146,7 +146,7 @@ class _Originals:
 					"Putting back",
 					_show(path),
 					"neither the backup's archives nor the copies hold it as it was",
-					"nothing was moved; bring the backup's archives back, then resume",
+					"nothing was moved; bring the backup's archives back, then roll back again",
 				)
 
 	@property
@@ -242,7 +242,10 @@ def _restore(site_directory: Path, path: str, originals: _Originals, quarantine:
 	size, sha256 = write_durably(staged, originals.read(path), entry.mode)
 	if size != entry.size or (entry.sha256 and sha256 != entry.sha256):
 		raise StepFailed(
-			"Putting back", _show(path), "its original was altered", "bring the backup back, then resume"
+			"Putting back",
+			_show(path),
+			"its original was altered",
+			"bring the backup back, then roll back again",
 		)
 	_retouch(staged, entry)
 	if target.is_dir() and not target.is_symlink():

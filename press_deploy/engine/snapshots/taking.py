@@ -108,7 +108,7 @@ class _Waiting:
 				doing,
 				volume,
 				f"there was no usable answer within {self.spec.timeout_seconds} s; the last trouble: {trouble.why}",
-				"look at the provider whether a snapshot of this run is there, then resume or roll back",
+				"look at the provider whether a snapshot of this run is there, then start the plan again",
 			) from trouble
 
 	def try_until_answered(self, doing: str, act: Callable[[], Result]) -> Result:

@@ -183,7 +183,7 @@ def check_http(context: Context, site: str, test: HttpCheck, address: str | None
 	wrong = _what_is_wrong(test, answer)
 	value = f"{answer.status or answer.kind} in {answer.latency_ms:.0f} ms"
 	limit = f" within {test.maximum_latency_ms:g} ms" if test.maximum_latency_ms else ""
-	wanted = f"{test.expected_status}{limit}"
+	wanted = f"{test.expected_status}{limit}{_content_wanted(test)}"
 	return Condition(f"{test.name} ({site})", not wrong, value, wanted, wrong, "error_rate")
 
 
@@ -223,6 +223,14 @@ def _what_is_wrong(test: HttpCheck, answer: Answer) -> str:
 	if test.maximum_latency_ms is not None and answer.latency_ms > test.maximum_latency_ms:
 		return "it was too slow"
 	return ""
+
+
+def _content_wanted(test: HttpCheck) -> str:
+	text = "" if test.expected_text is None else f" with the text {test.expected_text[:60]!r}"
+	if test.expected_json is None:
+		return text
+	# In the letters of the answer, so that the two can be compared.
+	return f"{text}{' and' if text else ''} with {json.dumps(test.expected_json, ensure_ascii=False)[:100]}"
 
 
 def _visible_text(page: str) -> str:

@@ -27,6 +27,13 @@ def there(tmp_path) -> Path:
 	return path
 
 
+@pytest.fixture
+def bench_path(tmp_path) -> Path:
+	path = tmp_path / "bench"
+	(path / "sites").mkdir(parents=True)
+	return path
+
+
 def open_directory(path: Path, bench_path: Path = Path("/")):
 	return open_place(DirectoryPlace(path=str(path)), bench_path, Programs())
 
@@ -68,14 +75,14 @@ def test_what_is_there_is_kept_and_what_differs_is_replaced(there, make_file):
 	assert "1 bytes instead of 1000" in place.holds(files, BELOW).found
 
 
-def test_a_full_disk(there, make_file, full_disk):
+def test_a_full_disk(there, bench_path, make_file, full_disk):
 	disk = full_disk(there, 1 << 20)
 	small, large = make_file("small"), make_file("large", 3 << 20)
 	error = failure(disk, [small, large])
 	assert "no space left" in error.why and "large" in error.what
 	assert os.listdir(disk / BELOW) == ["small"] and large.path.stat().st_size == large.size
-	(check,) = open_directory(disk).check(needed_bytes=3 << 20)
-	assert check.outcome == FAILED and "are needed" in check.found
+	(check,) = open_directory(disk, bench_path).check(needed_bytes=3 << 20)
+	assert check.outcome == FAILED and " 3.1 MB are needed" in check.found and "1.0 MB free" in check.found
 
 
 def test_a_limit_of_the_file_size(there, make_file):
@@ -169,15 +176,23 @@ def test_kill_9_while_copying_and_once_more(there, make_file):
 	assert os.listdir(there / BELOW) == [file.name]
 
 
-def test_check_warns_of_the_benchs_own_disk(there, tmp_path):
-	(check,) = open_directory(there, tmp_path).check()
+@pytest.mark.parametrize("inside", ["", "sites", "link"])
+def test_a_directory_inside_the_bench_is_no_safe_place(bench_path, tmp_path, inside):
+	(tmp_path / "link").symlink_to(bench_path / "sites")
+	place = tmp_path / "link" if inside == "link" else bench_path / inside
+	(check,) = open_directory(place, bench_path).check()
+	assert check.outcome == FAILED and "inside the bench" in check.found and check.remedy
+
+
+def test_check_warns_of_the_benchs_own_disk(there, bench_path):
+	(check,) = open_directory(there, bench_path).check()
 	assert check.outcome == WARNING and "own disk" in check.found and check.remedy
 	assert os.listdir(there) == []
 
 
-def test_another_disk_is_fine(there, tmp_path, full_disk):
-	(check,) = open_directory(full_disk(there, 1 << 20), tmp_path).check()
-	assert check.outcome == OK and "GB free" in check.found
+def test_another_disk_is_fine(there, bench_path, full_disk):
+	(check,) = open_directory(full_disk(there, 1 << 20), bench_path).check()
+	assert check.outcome == OK and "1.0 MB free" in check.found
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,28 @@
 """`press-deploy`: exit codes and messages, and never a traceback."""
 
 import fcntl
+import io
 import json
 import os
 import pwd
 from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from press_deploy import __version__
 from press_deploy.cli import main
+from press_deploy.cli.terminal import TerminalListener, open_console, show_summary
+from press_deploy.engine.bench import Bench
 from press_deploy.engine.journal import Journal
+from press_deploy.engine.lock import keep_idle
 from press_deploy.engine.plan import read_plan
 from press_deploy.engine.requests import read_requests
 from press_deploy.engine.run_directory import RunDirectory, list_runs
+from press_deploy.engine.state import load_state
+from press_deploy.engine.summary import summarise
 
 PLAN = {
 	"title": "Release",
@@ -146,7 +154,12 @@ def test_a_bench_that_is_not_ready_refuses_the_plan_and_changes_nothing(call, be
 def test_a_run_that_is_over_stays_so_and_exits_with_its_code(call, make_run, state, code):
 	run = make_run(CREATED, ended(state))
 	journal = run.journal.read_bytes()
-	assert call("resume", run.name).exit_code == code
+	result = call("resume", run.name)
+	assert result.exit_code == code
+	if state != "Checked":
+		assert f"this run is over ({state})" in result.output
+	again = f"press-deploy run {run.plan}"
+	assert (again in result.output) == (state not in ("Succeeded", "Fatal")), result.output
 	assert run.journal.read_bytes() == journal
 	assert call("decide", run.name, "go").exit_code == 2
 
@@ -205,6 +218,96 @@ def test_a_runner_at_work_is_asked(call, owned):
 	assert call("rollback", owned.name, "--by", "ada", "--reason", "slow").exit_code == 0
 	assert call("decide", owned.name, "no-go").exit_code == 0
 	assert [request.action for request in read_requests(owned, set())] == ["rollback", "no-go"]
+
+
+@pytest.mark.parametrize("state", ["Refused", "Checked"])
+def test_a_dry_run_that_is_over_is_followed_by_another_dry_run(call, make_run, state):
+	run = make_run((CREATED[0], {**CREATED[1], "dry_run": True}), ended(state))
+	result = call("resume", "--dry-run", run.name)
+	assert f"over ({state})" in result.output and f"press-deploy run {run.plan} --dry-run" in result.output
+
+
+def test_no_run_is_made_while_another_is_at_work(call, bench, owned, tmp_path):
+	(tmp_path / "plan.json").write_text(json.dumps(PLAN))
+	result = call("run", tmp_path / "plan.json")
+	assert result.exit_code == 2 and f"{owned.name} (process {os.getpid()}" in result.output
+	assert "is at work" in result.output and [run.name for run in list_runs(bench)] == [owned.name]
+
+
+def test_no_run_is_made_while_another_waits_for_its_runner(call, bench, make_run, tmp_path):
+	dead = make_run(CREATED)
+	with owning(bench, dead):
+		pass
+	(tmp_path / "plan.json").write_text(json.dumps(PLAN))
+	result = call("run", tmp_path / "plan.json")
+	assert result.exit_code == 2 and "nobody is at work on it" in result.output
+	assert [run.name for run in list_runs(bench)] == [dead.name]
+
+
+def test_no_run_is_made_while_backups_are_worked_on(call, bench, tmp_path):
+	(tmp_path / "plan.json").write_text(json.dumps(PLAN))
+	with keep_idle(bench / "deployments") as is_idle:
+		assert is_idle
+		result = call("run", tmp_path / "plan.json")
+	assert result.exit_code == 2 and "are being worked on" in result.output
+	assert list_runs(bench) == []
+	assert "Refused" in call("run", tmp_path / "plan.json").output and len(list_runs(bench)) == 1
+
+
+def test_a_dry_run_of_a_plan_that_nobody_approved_finds_what_else_is_wrong(call, bench, tmp_path):
+	(tmp_path / "plan.json").write_text(json.dumps({**PLAN, "approved_by": None}))
+	result = call("run", "--dry-run", tmp_path / "plan.json")
+	assert "! Plan approved: nobody has approved" in result.output
+	assert "Refused: " in result.output and "Refused: Plan approved" not in result.output
+	assert "Refused: Plan approved" in call("run", tmp_path / "plan.json").output
+
+
+def test_status_of_a_refused_run_names_every_failed_check_and_its_remedy(call, make_run):
+	checks = [
+		("check", {"name": f"Check {number}", "outcome": outcome, "found": "bad", "remedy": f"do {number}"})
+		for number, outcome in enumerate(["failed", "warning", "failed"])
+	]
+	said = call("status", make_run(CREATED, *checks, ended("Refused")).name).output
+	assert all(text in said for text in ("Check 0: bad", "→ do 0", "Check 2: bad", "→ do 2"))
+	assert "Check 1" not in said
+
+
+LONG_PATH = "/srv/bench/deployments/" + "a-long-name-" * 12 + "end"
+
+
+@pytest.mark.parametrize("columns", [None, 60], ids=["pipe", "terminal"])
+def test_status_cuts_nothing_off_and_names_the_report(bench, make_run, columns):
+	found = ("step-observed", {"step": "backup", "phase": "prepare", "title": "Backup", "result": {}})
+	announced = ("step-announced", {**found[1], "before": {}})
+	run = make_run(CREATED, announced, (found[0], {**found[1], "found": LONG_PATH}), ended("Aborted"))
+	run.report_html.write_text("")
+	output = io.StringIO()
+	console = open_console()
+	assert not console.is_terminal and console.width > 10 * len(LONG_PATH)
+	if columns:
+		console = Console(file=output, force_terminal=True, width=columns, color_system=None, soft_wrap=True)
+	console.file = output
+	show_summary(console, summarise(Bench.open(bench), run))
+	words = output.getvalue()
+	if columns:
+		assert "…" not in words
+		words = "".join(line.strip() for line in words.splitlines())
+	assert LONG_PATH in words and f"report: {run.report_html}" in words
+
+
+@pytest.mark.parametrize(("steps", "said"), [([], "within five minutes"), (done("maintenance"), "30 s")])
+def test_who_resumes_a_run_depends_on_whether_the_sites_are_closed(call, make_run, steps, said):
+	output = call("status", make_run(CREATED, *steps).name).output
+	assert said in output and ("its lease" in output) == bool(steps)
+
+
+@pytest.mark.parametrize("state", ["Aborted", "Succeeded"])
+def test_status_names_what_drops_the_databases_that_nobody_needs(call, make_run, state):
+	run = make_run(CREATED, ended(state))
+	assert "--drop" not in call("status", run.name).output
+	(run.private / "standby" / "shop.example").mkdir(parents=True)
+	said = call("status", run.name).output
+	assert (f"press-deploy standby --drop {run.name}" in said) == (state == "Aborted")
 
 
 LIST, OTHER_LIST = "a" * 64, "b" * 64
@@ -274,6 +377,29 @@ def test_going_back_is_refused_where_nobody_can_list_the_losses(call, make_run, 
 			result = call(*command)
 			assert result.exit_code == 2 and "nothing was changed" in result.output
 	assert read_requests(run, set()) == []
+
+
+def test_a_run_that_waits_says_so_without_stopping(make_run):
+	said = io.StringIO()
+	listener = TerminalListener(Console(file=said, width=200))
+	listener.journal_appended(
+		SimpleNamespace(event=ASKS[0], data=ASKS[1]), load_state(make_run(CREATED, ASKS))
+	)
+	assert "waiting for a person" in said.getvalue()
+
+
+def test_who_is_asked_to_approve_is_told_that_the_sites_are_closed_and_how_the_list_is_read(call, make_run):
+	asks = (ASKS[0], {**ASKS[1], "when_nobody_decides": "keep"})
+	run = make_run(CREATED, *done("maintenance"), asks)
+	said = call("status", run.name).output
+	assert "The sites are closed meanwhile." in said
+	for command in (
+		f"losses {run.name}",
+		f"decide {run.name} approve --list {LIST}",
+		f"decide {run.name} go",
+	):
+		assert f"press-deploy {command}" in said
+	assert "closed meanwhile" not in call("status", make_run(CREATED, asks).name).output
 
 
 def test_a_second_run_is_refused_by_name_of_the_first(call, owned, tmp_path):

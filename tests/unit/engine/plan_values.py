@@ -104,7 +104,7 @@ FIELDS = {
 	),
 	"backup.boot_check": (
 		lambda value: part("backup", boot_check=value),
-		["a\0", "x" * 10_001, None, *NO_TEXT],
+		["assert (", "a\0", "x" * 10_001, None, *NO_TEXT],
 	),
 	"backup.safe_places": (
 		lambda value: part("backup", safe_places=value),
@@ -167,7 +167,7 @@ FIELDS = {
 	),
 	"smoke_tests.0.console.code": (
 		lambda value: console(code=value),
-		["", "a\0", "x" * 10_001, None, *NO_TEXT],
+		["", "assert (", "if 1:\nx", "(" * 5000, "a\0", "x" * 10_001, None, *NO_TEXT],
 	),
 	"smoke_tests.0.console.timeout_seconds": (
 		lambda value: console(timeout_seconds=value),

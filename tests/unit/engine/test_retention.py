@@ -207,6 +207,22 @@ def test_where_nothing_is_swapped_there_is_nothing_to_export(bench, end_run):
 	assert not Path(standby.name).exists()
 
 
+@pytest.mark.parametrize("state", ["Aborted", "Refused", "Checked"])
+def test_the_databases_of_a_run_that_changed_nothing_go_at_once(bench, end_run, state):
+	run = end_run(state, swap=False)
+	standby = standby_of(bench, run)
+	assert Path(standby.name).exists() and run.noted_sites == [SITE]
+	removed = tidy(bench, SITE, followed_up=[run.name])
+	assert [line for line in removed if run.name in line] == removed != []
+	assert not Path(standby.name).exists() and run.noted_sites == []
+	assert (run.backup / SITE).exists(), "its backup is as good as any other"
+
+
+def test_those_of_a_run_that_is_live_stay_for_its_follow_up(bench, end_run):
+	standby = standby_of(bench, end_run("Succeeded", swap=False))
+	assert tidy(bench, SITE) == [] and Path(standby.name).exists()
+
+
 def test_what_an_undone_swap_left_stays(bench, end_run):
 	"""It was live, and may be what users wrote."""
 	run, said = end_run("Succeeded", swap=True), []

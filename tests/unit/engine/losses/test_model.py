@@ -60,7 +60,14 @@ def test_lines_name_documents():
 		"Settings changed: Website Settings",
 		"Table __Auth: 1 row different",
 	]
-	assert list(LOSSES.noise_lines()) == ["tabVersion: 5 rows in the backup, 9 now"]
+
+
+def test_what_is_not_listed_is_mentioned_in_one_line():
+	losses = Losses(noise={"__UserSettings": (0, 1), "tabEmail Queue": (5, 1205), "tabVersion\x1b": (2, 1)})
+	said = losses.describe_noise()
+	assert said.startswith("Not listed, as no user's work") and said.isprintable()
+	assert said.endswith(r"__UserSettings +1, Email Queue +1,200, 'Version\x1b' -1"), said
+	assert Losses().describe_noise() == ""
 
 
 def test_a_name_moves_no_cursor():
