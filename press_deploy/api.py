@@ -15,6 +15,7 @@ from press_deploy.engine.requests import STOPS, check_approval, put_request
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import RunState, State, load_state
 from press_deploy.engine.steps.rollback_losses import check_listable
+from press_deploy.engine.steps.unread_losses import loses_at_work
 from press_deploy.engine.summary import is_owned_by
 from press_deploy.site import proofs, runners
 from press_deploy.site.background import begin, describe_work
@@ -63,6 +64,8 @@ def roll_back(run: str, reason: str, database: int | bool = 0, approves: str | N
 
 	`database`: the database too, whatever the run did to it; `approves` is then the SHA-256 of the list of
 	losses that this person has read. The runner compares it with what would really be lost.
+
+	Returns {"run"}, or {"work"} where the list is made again before sites at work are closed: see `jobs.roll_back`.
 	"""
 	directory, state = _open_for_change(run)
 	if cint(database):
@@ -76,10 +79,15 @@ def roll_back(run: str, reason: str, database: int | bool = 0, approves: str | N
 	with errors_shown():
 		check_approval(wanted["approves"])
 	if state.is_unfinished:
+		if wanted["database"] and loses_at_work(state, True):
+			return _compare_and_roll_back(directory, reason, wanted["approves"])
 		return _ask(directory, "rollback", reason, **wanted)
 	with errors_shown():
 		# What the process of its own would refuse would stand in a log that nobody reads.
 		check_listable(runners.open_bench(), directory, state, wanted["database"])
+	if loses_at_work(state, wanted["database"]):
+		return _compare_and_roll_back(directory, reason, wanted["approves"])
+	with errors_shown():
 		runners.start_rollback(directory, by=frappe.session.user, reason=reason, **wanted)
 	return {"run": directory.name}
 
@@ -240,6 +248,21 @@ def _require_reason(reason: str) -> str:
 	if not isinstance(reason, str) or not reason.strip():
 		frappe.throw(_("Give a reason; it stands in the report."))
 	return reason.strip()
+
+
+def _compare_and_roll_back(directory: RunDirectory, reason: str, approves: str | None) -> dict:
+	if not approves:
+		frappe.throw(
+			_(
+				"This run migrated, so that its database goes back too. A Deployment Manager reads first what would be lost, "
+				"with: Roll Back Database…"
+			)
+		)
+	with errors_shown():
+		runners.check_words(by=frappe.session.user, reason=reason)
+	# Comparing may take longer than a request may.
+	asked = {"run": directory.name, "user": frappe.session.user, "reason": reason, "approves": approves}
+	return begin(f"rollback-{directory.name}", "roll_back", **asked)
 
 
 def _ask(directory: RunDirectory, action: str, reason: str, **wanted: Any) -> dict:

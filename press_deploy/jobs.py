@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import frappe
 from frappe import _
 
 from press_deploy.engine.backup import catalogue
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.execution import ask_to_roll_back
 from press_deploy.engine.lock import is_alive
 from press_deploy.engine.losses import of_run
 from press_deploy.engine.requests import read_requests
 from press_deploy.engine.retention import tidy
 from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import RunState, State, unfinished_runs
+from press_deploy.engine.state import RunState, State, load_state, unfinished_runs
+from press_deploy.engine.steps.unread_losses import find_unread, refuse_unread
+from press_deploy.engine.summary import is_owned_by
 from press_deploy.site import follow_up, runners
 from press_deploy.site.background import begin, working
 from press_deploy.site.backup_records import project_backups
@@ -103,7 +108,40 @@ def list_losses(run: str, user: str) -> None:
 	with working(f"losses-{run}", [user], title, tells_success=False) as work:
 		bench = runners.open_bench()
 		work.say(_("Comparing the live database with the backup, table by table"))
-		work.result = of_run.list_losses(bench, runners.open_run(run))
+		directory = runners.open_run(run)
+		work.result = _tell_more(bench, directory, of_run.list_losses(bench, directory))
+
+
+def roll_back(run: str, user: str, reason: str, approves: str) -> None:
+	"""Roll a run back with its database, unless what would be lost is not the list any more that `approves` names.
+
+	Then nothing is closed, and the result is the list of now.
+	"""
+	title = _("Rolling back {0}").format(run)
+	with working(f"rollback-{run}", [user], title, tells_success=False) as work:
+		bench, directory = runners.open_bench(), runners.open_run(run)
+		work.say(_("Comparing once more, before the site is closed: the live database with the backup"))
+		if unread := find_unread(bench, directory, load_state(directory), True, approves):
+			work.result = _tell_more(bench, directory, unread)
+			raise refuse_unread(bench, directory, unread, approves)
+		work.say(_("What would be lost is what you have read. The site is closed now."))
+		if load_state(directory).is_unfinished:
+			ask_to_roll_back(bench, directory, user, reason, database=True, approves=approves)
+			if not is_owned_by(bench, run):
+				runners.start(directory)
+		else:
+			asked = {"by": user, "reason": reason, "approves": approves}
+			runners.start_rollback(directory, database=True, compared=True, **asked)
+		work.result = {"run": run}
+
+
+def _tell_more(bench: Bench, run: RunDirectory, listed: dict[str, Any]) -> dict[str, Any]:
+	"""A list of losses, with when the backup was made (UTC), and the command that tells how a wait is ended."""
+	state = load_state(run)
+	made = next(
+		(state.steps[name].started for name in ("final-backup", "backup") if state.is_done(name)), None
+	)
+	return {**listed, "backup_made": made, "command": bench.command_to_type("status", run.name)}
 
 
 def run_critical_tests(plan: str, user: str) -> None:

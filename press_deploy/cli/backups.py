@@ -111,6 +111,8 @@ def losses(run: str, bench_path: str, as_json: bool) -> None:
 		click.echo(line)
 	if not found["total"]:
 		click.echo("Nothing would be lost.")
+	for line in found["not_listed"]:
+		click.echo(line)
 	click.echo(bench.command_to_type("rollback", run, "--database", "--approve", found["sha256"]))
 
 

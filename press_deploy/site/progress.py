@@ -10,6 +10,7 @@ from press_deploy.engine import steps
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import UNFINISHED, RunState, State, load_state
+from press_deploy.engine.steps.unread_losses import loses_at_work
 from press_deploy.engine.summary import summarise
 
 TAIL_LINES = 50
@@ -22,7 +23,8 @@ _SHOWN = (
 
 def describe_progress(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 	"""What `engine.summary.summarise` says, and: percent (0 to 100), step (title), log (last lines), unfinished,
-	losses (what a person is to approve; None while nobody is asked), database_may_follow (the code alone is back).
+	losses (what a person is to approve; None while nobody is asked), database_may_follow (the code alone is back),
+	database_goes_along (it goes back with the code of a run that is over, so that its losses are read first).
 
 	Raises `JournalDamaged`, `InputError`.
 	"""
@@ -35,6 +37,7 @@ def describe_progress(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 		"log": _tail(run.step_log(current["name"])) if current else [],
 		"losses": _find_losses(state),
 		"database_may_follow": state.database_may_follow,
+		"database_goes_along": not state.is_unfinished and loses_at_work(state, False),
 		"unfinished": State(summary["state"]) in UNFINISHED,
 		"has_report": run.report_html.is_file(),
 	}

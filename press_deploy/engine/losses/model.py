@@ -7,7 +7,6 @@ over the content of the rows behind it, and over nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,10 +132,13 @@ class Losses:
 			for table, rows in self.other_tables.items()
 		]
 
-	def noise_lines(self) -> Iterator[str]:
-		"""What goes back as well and is not part of the approval."""
-		for table, (before, after) in self.noise.items():
-			yield f"{_printable(table)}: {before:,} rows in the backup, {after:,} now"
+	def describe_noise(self) -> str:
+		"""One line on what goes back as well and is not part of the approval; empty where nothing does."""
+		rows = ", ".join(
+			f"{_printable(table.removeprefix('tab'))} {after - before:+,}"
+			for table, (before, after) in self.noise.items()
+		)
+		return f"Not listed, as no user's work (rows now, against the backup): {rows}" if rows else ""
 
 
 def _check(losses: Losses) -> None:

@@ -44,7 +44,9 @@ def find_all(standbys: Mapping[str, StandbyDatabase | None]) -> dict[str, Losses
 
 
 def describe_all(losses: Mapping[str, Losses]) -> dict[str, Any]:
-	"""{"sites": {site: `Losses.as_data`}, "sha256", "total", "summary": one line, "lines": [for a terminal]}."""
+	"""{"sites": {site: `Losses.as_data`}, "sha256", "total", "summary": one line, "lines": [for a terminal],
+	"not_listed": [one line for each site where there is something]}. The last is in no SHA-256.
+	"""
 	lines = [f"{site}: {line}" for site, each in losses.items() for line in each.lines()]
 	return {
 		"sites": {site: each.as_data() for site, each in losses.items()},
@@ -52,6 +54,7 @@ def describe_all(losses: Mapping[str, Losses]) -> dict[str, Any]:
 		"total": sum(each.total for each in losses.values()),
 		"summary": "; ".join(f"{site}: {each.describe()}" for site, each in losses.items()),
 		"lines": lines,
+		"not_listed": [f"{site}: {line}" for site, each in losses.items() if (line := each.describe_noise())],
 	}
 
 

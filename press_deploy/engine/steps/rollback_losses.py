@@ -23,9 +23,9 @@ from press_deploy.engine.steps.standby_of_run import (
 	can_be_made_again,
 	has_backups,
 	is_listable,
-	is_swapped,
 	make_again,
 )
+from press_deploy.engine.steps.unread_losses import choose_listed
 from press_deploy.engine.steps.ways_back import SWAP, find_earlier_way
 
 if TYPE_CHECKING:
@@ -64,12 +64,7 @@ class LostDocuments(Step):
 		return Observation(result is not None, (result or {}).get("found", "to be listed again"))
 
 	def _choose_listed(self, context: Context) -> dict[str, StandbyDatabase | None]:
-		"""Not those that an earlier rollback has put back already: what is live there stays live."""
-		waiting = {
-			site: standby
-			for site, standby in context.standbys.items()
-			if not is_swapped(standby) and not find_earlier_way(context.state, standby, site)
-		}
+		waiting = choose_listed(context.state, context.standbys)
 		if context.state.was_opened:
 			return waiting
 		for site in [site for site, standby in waiting.items() if not is_listable(standby)]:

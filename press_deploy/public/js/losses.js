@@ -34,7 +34,16 @@ press_deploy.render_losses = function (sites) {
 	const render_other = (title, text) =>
 		`<tr><td class="bold">${escape(title)}</td><td colspan="2">${text}</td></tr>`;
 
-	const render_site = ([site, { documents, singles, other_tables }]) => {
+	const render_noise = (noise) => {
+		const rows = Object.entries(noise || {}).map(([table, [before, after]]) => {
+			const more = cint(after) - cint(before);
+			return `${escape(table.replace(/^tab/, ""))} ${more > 0 ? "+" : ""}${more}`;
+		});
+		const text = __("Not listed, as no user's work (rows now, against the backup): {0}", [rows.join(", ")]);
+		return rows.length ? `<p class="text-muted small">${text}</p>` : "";
+	};
+
+	const render_site = ([site, { documents, singles, other_tables, noise }]) => {
 		const rows = Object.entries(documents).map(render_doctype);
 		if (singles.length) rows.push(render_other(__("Settings changed"), singles.map(escape).join(", ")));
 		const tables = Object.entries(other_tables).map(([table, count]) => `${escape(table)}: ${cint(count)}`);
@@ -42,7 +51,7 @@ press_deploy.render_losses = function (sites) {
 		const body = rows.length
 			? `<table class="table table-sm small mb-3"><tbody>${rows.join("")}</tbody></table>`
 			: `<p class="text-muted">${__("Nothing would be lost.")}</p>`;
-		return `<h6 class="mt-2">${escape(site)}</h6>${body}`;
+		return `<h6 class="mt-2">${escape(site)}</h6>${body}${render_noise(noise)}`;
 	};
 
 	return `<div class="losses" style="max-height: 45vh; overflow: auto">
@@ -51,7 +60,17 @@ press_deploy.render_losses = function (sites) {
 };
 
 // Shows the list, and calls `confirmed({ reason })` once it was ticked as read and a reason was given.
-press_deploy.confirm_losses = function ({ title, losses, label, confirmed, otherwise }) {
+// What comes before a site is closed: `losses` then holds `backup_made` (UTC) and `command`.
+press_deploy.describe_closing = function ({ backup_made, command }) {
+	const escape = frappe.utils.escape_html;
+	const made = backup_made ? new Date(backup_made).toLocaleString() : __("before the release");
+	return `<p>${__("The database goes back to the backup that was made: {0}.", [`<b>${escape(made)}</b>`])}
+		${__("The site closes for it. Users who logged in since then are logged out, maybe you too.")}
+		${__("If somebody writes in the moment before it closes, the run waits with the site closed. Desk can't answer it then; this, in a terminal of the bench, says how:")}
+		<code style="word-break: break-all">${escape(command)}</code></p>`;
+};
+
+press_deploy.confirm_losses = function ({ title, warning, losses, label, confirmed, otherwise }) {
 	const dialog = new frappe.ui.Dialog({
 		title,
 		size: "extra-large",
@@ -59,7 +78,8 @@ press_deploy.confirm_losses = function ({ title, losses, label, confirmed, other
 			{
 				fieldname: "intro",
 				fieldtype: "HTML",
-				options: `<p>${__(
+				options: `${warning ? `<p class="text-danger bold">${warning}</p>` : ""}
+				${losses.command ? press_deploy.describe_closing(losses) : ""}<p>${__(
 					"What was written since the backup leaves the live database. It stays in quarantine until the follow-up closes, and is exported, so that it can be entered again."
 				)}</p>`,
 			},
@@ -67,7 +87,7 @@ press_deploy.confirm_losses = function ({ title, losses, label, confirmed, other
 			{
 				fieldname: "hash",
 				fieldtype: "HTML",
-				options: `<p class="text-muted small">SHA-256: ${frappe.utils.escape_html(losses.sha256)}</p>`,
+				options: `<p class="text-muted small" style="word-break: break-all">SHA-256: ${frappe.utils.escape_html(losses.sha256)}</p>`,
 			},
 			{
 				fieldname: "reason",

@@ -29,7 +29,8 @@ press_deploy.RunProgress = class RunProgress {
 	}
 
 	restart() {
-		this.ended = false;
+		// A process of its own takes a moment until it says something.
+		this.expects_until = Date.now() + 60000;
 		setTimeout(() => this.poll(), 1000);
 	}
 
@@ -39,8 +40,8 @@ press_deploy.RunProgress = class RunProgress {
 		const progress = await this.ask();
 		if (progress === RunProgress.LOGGED_OUT) return this.ask_to_log_in();
 		if (progress) this.show(progress);
-		else this.$wrapper.find(".run-note").text(__("The site does not answer, it may be in maintenance mode. Asking again…"));
-		if (!progress || progress.unfinished) {
+		else this.show_no_answer();
+		if (!progress || progress.unfinished || Date.now() < (this.expects_until || 0)) {
 			this.timer = setTimeout(() => this.poll(), RunProgress.INTERVAL);
 		}
 	}
@@ -57,6 +58,13 @@ press_deploy.RunProgress = class RunProgress {
 		}
 	}
 
+	show_no_answer() {
+		// What was shown last is not known to hold any more.
+		this.is_unanswered = true;
+		this.$wrapper.find(".run-state").attr("class", "run-state indicator-pill gray").text(__("No answer"));
+		this.$wrapper.find(".run-note").text(__("The site does not answer, it may be in maintenance mode. Asking again…"));
+	}
+
 	ask_to_log_in() {
 		// A database that went back took the sessions that began after its backup with it.
 		const link = `<a href="/login?redirect-to=${encodeURIComponent(window.location.pathname)}">${__("Log in")}</a>`;
@@ -66,8 +74,9 @@ press_deploy.RunProgress = class RunProgress {
 	show(progress) {
 		const before = this.progress;
 		// Nothing is drawn anew under the reader's hands unless there is something new.
-		if (JSON.stringify(progress) === JSON.stringify(before)) return;
+		if (!this.is_unanswered && JSON.stringify(progress) === JSON.stringify(before)) return;
 		this.progress = progress;
+		this.is_unanswered = false;
 		this.$wrapper.html(this.render(progress));
 		const log = this.$wrapper.find(".run-log")[0];
 		if (log) log.scrollTop = log.scrollHeight;
@@ -95,7 +104,7 @@ press_deploy.RunProgress = class RunProgress {
 			unfinished && !alive && state !== "Waiting" ? __("No runner is at work") : "",
 		].filter(Boolean);
 		return `<div class="flex align-center justify-between mb-2">
-				<div><span class="indicator-pill ${color}">${__(state)}</span>
+				<div><span class="run-state indicator-pill ${color}">${__(state)}</span>
 				<span class="bold ml-2">${escape(unfinished && step ? __(step) : "")}</span></div>
 				<span class="text-muted small">${facts.map(escape).join(" · ")}</span>
 			</div>

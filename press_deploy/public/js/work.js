@@ -5,8 +5,9 @@ frappe.provide("press_deploy");
 
 press_deploy.INTERVAL = 1500;
 
-// Resolves with the result; with null when the dialog was closed, or the work failed (which the dialog says).
-press_deploy.watch_work = function (work, title) {
+// Resolves with { state, result }; without a result when the dialog was closed, or the work failed (which the dialog
+// says). `closes_site`: the work ends with closing this site, which then answers no more.
+press_deploy.watch_work = function (work, title, { closes_site = false } = {}) {
 	return new Promise((resolve) => {
 		const dialog = new frappe.ui.Dialog({ title, size: "large" });
 		const $body = $(`<div>
@@ -19,13 +20,13 @@ press_deploy.watch_work = function (work, title) {
 		</div>`).appendTo(dialog.body);
 		let timer = null;
 		let is_closed = false;
-		let result = null;
+		let outcome = {};
 		const heard = (message) => message.work === work && poll();
 		dialog.onhide = () => {
 			is_closed = true;
 			clearTimeout(timer);
 			frappe.realtime.off("press_deploy_work", heard);
-			resolve(result);
+			resolve(outcome);
 		};
 		dialog.show();
 		// A line shows at once; where there is no socket, the timer alone goes on asking.
@@ -37,13 +38,12 @@ press_deploy.watch_work = function (work, title) {
 			const answer = await ask();
 			if (is_closed) return;
 			if (answer) show(answer);
-			if (answer?.state === "done") {
-				result = answer.result;
+			if (["done", "failed"].includes(answer?.state)) {
+				outcome = answer;
 				// A dialog that is still fading in can't be hidden.
-				if (result) setTimeout(() => dialog.hide(), 600);
+				if (answer.result) setTimeout(() => dialog.hide(), 600);
 				return;
 			}
-			if (answer?.state === "failed") return;
 			clearTimeout(timer);
 			timer = setTimeout(poll, press_deploy.INTERVAL);
 		}
@@ -53,6 +53,9 @@ press_deploy.watch_work = function (work, title) {
 			try {
 				const url = `/api/method/press_deploy.api.work?name=${encodeURIComponent(work)}`;
 				const response = await fetch(url, { headers: { Accept: "application/json" } });
+				if (closes_site && response.status === 503) {
+					return { state: "done", lines: [], error: "", result: { closed: true } };
+				}
 				return response.ok ? (await response.json()).message : null;
 			} catch {
 				return null;

@@ -45,11 +45,12 @@ function show_buttons(frm, progress) {
 		["Running", "Waiting", "Succeeded", "Fatal"].includes(progress.state) &&
 		!progress.dry_run &&
 		!progress.losses;
-	if (can_roll_back) {
-		frm.add_custom_button(__("Roll Back"), () => ask(frm, "roll_back", __("Roll this run back?")));
-	}
 	// The server asks for this role too: what users wrote is lost with a database.
 	const may_lose_data = frappe.user.has_role("Deployment Manager");
+	// Where the database goes along, the other button shows first what that loses.
+	if (can_roll_back && !(may_lose_data && progress.database_goes_along)) {
+		frm.add_custom_button(__("Roll Back"), () => ask(frm, "roll_back", __("Roll this run back?")));
+	}
 	if (may_lose_data && (can_roll_back || progress.database_may_follow)) {
 		frm.add_custom_button(__("Roll Back Database…"), () => roll_back_database(frm));
 	}
@@ -72,13 +73,25 @@ function is_open(progress) {
 
 async function roll_back_database(frm) {
 	const { work } = await frappe.xcall("press_deploy.api.losses", { run: frm.doc.name });
-	const losses = await press_deploy.watch_work(work, __("What would be lost"));
-	if (!losses) return;
+	const { result } = await press_deploy.watch_work(work, __("What would be lost"));
+	if (result) confirm_rollback(frm, result);
+}
+
+function confirm_rollback(frm, losses, is_changed = false) {
+	const progress = frm.live.progress;
 	press_deploy.confirm_losses({
-		title: __("Roll back code and database"),
+		title: progress?.database_may_follow ? __("Roll back the database") : __("Roll back code and database"),
+		warning: is_changed ? __("What would be lost is another list now: read it again. Nothing was changed.") : "",
 		losses,
 		label: __("Roll Back"),
-		confirmed: ({ reason }) => act(frm, "roll_back", { reason, database: 1, approves: losses.sha256 }),
+		confirmed: async ({ reason }) => {
+			const args = { run: frm.doc.name, reason, database: 1, approves: losses.sha256 };
+			const { work } = await frappe.xcall("press_deploy.api.roll_back", args);
+			if (!work) return tell_asked(frm, !progress?.unfinished);
+			const { state, result } = await press_deploy.watch_work(work, __("Roll back"), { closes_site: true });
+			if (result?.sha256) confirm_rollback(frm, result, true);
+			else if (state === "done") tell_asked(frm, true);
+		},
 	});
 }
 
@@ -103,7 +116,17 @@ function ask(frm, method, title, args = {}) {
 }
 
 async function act(frm, method, args = {}) {
+	const begins = method === "roll_back" && !frm.live.progress?.unfinished;
 	await frappe.xcall(`press_deploy.api.${method}`, { run: frm.doc.name, ...args });
-	frappe.show_alert(__("Asked for. It takes effect between two steps."));
+	tell_asked(frm, begins);
+}
+
+function tell_asked(frm, begins_rollback) {
+	frappe.show_alert(
+		begins_rollback
+			? __("The rollback begins: the site closes now, and opens again when it is over.")
+			: __("Asked for. It takes effect between two steps."),
+		begins_rollback ? 15 : 7
+	);
 	frm.live.restart();
 }

@@ -8,6 +8,7 @@ from unittest import mock
 import frappe
 
 from press_deploy import api, jobs
+from press_deploy.engine import execution
 from press_deploy.engine.errors import Refused
 from press_deploy.engine.requests import put_request, read_requests
 from press_deploy.site import background
@@ -308,7 +309,7 @@ class TestDeploymentRun(DeploymentTestCase):
 			self.assertIsNone(api.progress(self.make(*records).name)["losses"])
 
 	def test_the_list_is_made_by_a_job_that_is_asked_for_it(self):
-		run = self.make(ended("Succeeded"))
+		run = self.make(*step_done("final-backup"), ended("Succeeded"))
 		with mock.patch.object(background.frappe, "enqueue") as enqueue:
 			name = api.losses(run.name)["work"]
 		self.assertEqual(enqueue.call_args.kwargs["job_id"], name)
@@ -317,7 +318,48 @@ class TestDeploymentRun(DeploymentTestCase):
 			jobs.list_losses(run=run.name, user=MANAGER)
 		self.assertEqual(list_losses.call_args.args[1].path, run.path)
 		answer = api.work(name)
-		self.assertEqual((answer["state"], answer["result"]), ("done", listed))
+		self.assertEqual(answer["state"], "done")
+		self.assertEqual({**answer["result"], **listed}, answer["result"])
+		self.assertIn(f"status {run.name}", answer["result"]["command"])
+		self.assertTrue(answer["result"]["backup_made"])
+
+	@mock.patch.object(execution, "check_listable")
+	@mock.patch.object(api, "check_listable")
+	def test_sites_at_work_are_closed_only_for_the_list_that_was_read(self, *_listable):
+		opened = (*step_done("maintenance"), *step_done("open", "open"))
+		for records in (opened, (*opened, ended("Succeeded"))):
+			run = self.make(*records)
+			with self.user(MANAGER), mock.patch.object(background.frappe, "enqueue") as enqueue:
+				name = api.roll_back(run.name, "wrong totals", 1, LIST)["work"]
+			asked = {key: enqueue.call_args.kwargs[key] for key in ("run", "user", "reason", "approves")}
+			self.assertEqual(enqueue.call_args.args[0], "press_deploy.jobs.roll_back")
+			listed = {"sites": {}, "sha256": OTHER_LIST, "total": 1}
+			with mock.patch.object(jobs, "find_unread", return_value=listed) as find_unread:
+				self.assertRaises(Refused, jobs.roll_back, **asked)
+			self.assertEqual(find_unread.call_args.args[-2:], (True, LIST))
+			answer = api.work(name)
+			self.assertEqual((answer["state"], answer["result"]["sha256"]), ("failed", OTHER_LIST))
+			self.assertIn("another list now", answer["error"])
+			self.assertFalse(self.started)
+			self.assertEqual(read_requests(run, set()), [])
+			with mock.patch.object(jobs, "find_unread", return_value=None):
+				jobs.roll_back(**asked)
+			self.assertEqual(api.work(name)["result"], {"run": run.name})
+			(started,) = self.started
+			self.assertEqual(started[:2], ("resume" if records is opened else "rollback", run.name))
+			if records is not opened:
+				self.assertEqual(started[-3:], ("--database", f"--approve={LIST}", "--compared"))
+			self.started.clear()
+
+	@mock.patch.object(api, "check_listable")
+	def test_a_migrated_run_is_not_rolled_back_before_its_losses_were_read(self, _listable):
+		run = self.make(
+			*step_done("maintenance"), *step_done("migrate"), *step_done("open", "open"), ended("Succeeded")
+		)
+		self.assertTrue(api.progress(run.name)["database_goes_along"])
+		with self.assertRaisesRegex(frappe.ValidationError, "reads first what would be lost"):
+			api.roll_back(run.name, "why")
+		self.assertFalse(self.started)
 
 	def test_a_list_that_can_not_be_made_says_why(self):
 		run = self.make(ended("Succeeded"))
