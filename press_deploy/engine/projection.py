@@ -1,7 +1,7 @@
 """Lets the records in the control site follow the journal while a run goes on.
 
-Invariant: the run never waits for its records and never fails over them; the journal is the truth, and
-whatever was missed is projected the next time, by the scheduler at the latest.
+Invariant: the run never fails over its records, and waits for them only before their database is to stand
+still; the journal is the truth, and whatever was missed is projected the next time, by the scheduler at the latest.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class Projector:
 			self._project()
 
 	def close(self) -> None:
+		"""Wait until nothing is being projected; what is still wanted is left for the next time."""
 		if self._thread:
 			self._closing = True
 			self._wanted.set()

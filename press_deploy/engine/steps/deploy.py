@@ -71,6 +71,8 @@ class PauseJobs(Step):
 			set_values(
 				*site_config_paths(str(context.bench.path), site), {self.key: {"present": True, "value": 1}}
 			)
+		# They are written into the very database that must not change from now on.
+		context.projector.close()
 		begun, limit, told = time.monotonic(), context.spec.drain.seconds, ""
 		while busy := self._busy(context):
 			self._heed_requests(context)
