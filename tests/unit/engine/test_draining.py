@@ -49,6 +49,7 @@ class Drained:
 		self.bench, self.spec = Bench.open(make_bench(path / "bench")), make_spec(drain=drain)
 		self.looks, self.notes, self.lines, self.heeded = list(looks), [], [], 0
 		self.note, self.log, self.on_progress = self.notes.append, self.lines.append, lambda line: None
+		self.projector = SimpleNamespace(close=lambda: None)
 		self.site_processes = SimpleNamespace(call=self._call)
 
 	def stop_if_asked(self):
