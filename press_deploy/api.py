@@ -132,7 +132,7 @@ def decide(run: str, decision: str, reason: str, list_sha256: str | None = None)
 	reason = _require_reason(reason)
 	approved = {"approves": list_sha256} if decision == "approve" else {}
 	with errors_shown():
-		check_answer(state, decision, **approved)
+		check_answer(runners.open_bench(), state, decision, **approved)
 	return _ask(directory, decision, reason, **approved)
 
 

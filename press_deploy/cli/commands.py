@@ -143,7 +143,7 @@ def decide(run: str, decision: str, bench_path: str, by: str | None, reason: str
 			"Deciding for", f"run {run}", "it is over", f"see: {bench.command_to_type('status', run)}"
 		)
 	if decision != "abort":
-		check_answer(state, decision, listed)
+		check_answer(bench, state, decision, listed)
 	if decision in STOPS:
 		ask_to_roll_back(bench, directory, by, reason, action=decision)
 	else:

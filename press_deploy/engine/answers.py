@@ -5,6 +5,7 @@ Invariant: an answer is left for a run only while it asks, and an approval only 
 
 from __future__ import annotations
 
+from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import Refused
 from press_deploy.engine.state import RunState, State
 
@@ -18,15 +19,18 @@ def find_answers(state: RunState) -> list[str]:
 	return ["approve", "go"] if state.waiting["accepts_go"] else ["approve"]
 
 
-def check_answer(state: RunState, answer: str, approves: str | None = None) -> None:
+def check_answer(bench: Bench, state: RunState, answer: str, approves: str | None = None) -> None:
 	"""Raise `Refused` unless the run waits for this answer; `approves`: the SHA-256 of the list that was read."""
 	doing, what, answers = "Deciding for", f"run {state.run}", find_answers(state)
+	back = bench.command_to_type("rollback", state.run)
 	if not answers:
-		remedy = f"to stop it: press-deploy decide {state.run} abort; to go back: press-deploy rollback {state.run}"
+		stop = bench.command_to_type("decide", state.run, "abort")
+		remedy = f"to stop it: {stop}; to go back: {back}"
 		raise Refused(doing, what, f"it waits for nobody's decision, it is {state.state.value}", remedy)
 	if answer not in answers:
-		remedy = f"to go back without its question: press-deploy rollback {state.run}"
+		remedy = f"to go back without its question: {back}"
 		raise Refused(doing, what, f"it waits for {' or '.join(answers)}, not for {answer}", remedy)
 	if answer == "approve" and approves != state.waiting["approve"]:
-		remedy = f"read it, then approve it by its own SHA-256: press-deploy losses {state.run}"
+		read = bench.command_to_type("losses", state.run)
+		remedy = f"read it, then approve it by its own SHA-256: {read}"
 		raise Refused(doing, what, "it asks about another list of losses than this one", remedy)

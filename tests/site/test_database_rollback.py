@@ -178,7 +178,7 @@ class Story:
 		assert run.walk() is State.WAITING, "an approval of another list counted"
 		assert run.context.state.waiting["approve"] == self.listed["sha256"]
 		with pytest.raises(Refused, match="another list"):
-			check_answer(run.context.state, "approve", OTHER_LIST)
+			check_answer(run.context.bench, run.context.state, "approve", OTHER_LIST)
 		put_request(run.on_disk, "approve", "admin", "the other list", approves=OTHER_LIST)
 		assert run.walk() is State.WAITING, "an approval of another list counted"
 

@@ -64,7 +64,7 @@ press_deploy.render_losses = function (sites) {
 press_deploy.describe_closing = function ({ backup_made, command }) {
 	const escape = frappe.utils.escape_html;
 	const made = backup_made ? new Date(backup_made).toLocaleString() : __("before the release");
-	return `<p>${__("The database goes back to the backup that was made: {0}.", [`<b>${escape(made)}</b>`])}
+	return `<p>${__("The database goes back to its backup of {0}.", [`<b>${escape(made)}</b>`])}
 		${__("The site closes for it. Users who logged in since then are logged out, maybe you too.")}
 		${__("If somebody writes in the moment before it closes, the run waits with the site closed. Desk can't answer it then; this, in a terminal of the bench, says how:")}
 		<code style="word-break: break-all">${escape(command)}</code></p>`;
