@@ -29,7 +29,9 @@ def require_approval(context: Context, standbys: Mapping[str, StandbyDatabase | 
 	"sha256"}, or {"found"} alone. Raises `WaitForPerson`, and as `list_losses`.
 	"""
 	listed, state = describe_all(find_all(standbys)), context.state
-	if state.losses is None or state.losses["sha256"] != listed["sha256"]:
+	known = state.losses
+	# The same list of an earlier rollback is no list of this one.
+	if known is None or known["sha256"] != listed["sha256"] or known["seq"] < state.rollback["seq"]:
 		context.journal.append("losses", listed)
 	for line in listed["lines"]:
 		context.log(line)
