@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -61,8 +63,7 @@ def test_the_temporary_tables_of_other_servers_are_left_alone(
 	server: Server, backup: Path, standby: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	"""A starting server clears its directory for them of whatever looks like one of its own."""
-	shared = tmp_path / "shared"
-	shared.mkdir()
+	shared = Path(tempfile.mkdtemp(dir="/tmp"))
 	of_another = shared / "#sql-temptable-396c-d20-2257.MAI"
 	of_another.touch()
 	monkeypatch.setenv("TMPDIR", str(shared))
@@ -70,6 +71,7 @@ def test_the_temporary_tables_of_other_servers_are_left_alone(
 	physical.back_up(server, LIVE, tmp_path / "again.mbstream")
 	physical.load(backup, server, LIVE, standby, tmp_path / "work")
 	assert [path.name for path in shared.iterdir()] == [of_another.name]
+	shutil.rmtree(shared)
 
 
 def test_copied_within_one_disk_files_belong_to_the_server(
