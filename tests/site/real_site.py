@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.site import interpreter
+
 
 class TaskFailed(Exception):
 	"""The site process answered with an error."""
@@ -65,15 +67,4 @@ class Site:
 
 	def execute(self, code: str) -> Any:
 		"""Run Python in the site, commit, and return what it assigned to `result`."""
-		script = (
-			f"import frappe, json\nfrappe.init({self.name!r})\nfrappe.connect()\nresult = None\n{code}\n"
-			"frappe.db.commit()\nprint('RESULT', json.dumps(result, default=str))\n"
-		)
-		done = subprocess.run(
-			[self.bench / "env" / "bin" / "python", "-W", "ignore", "-c", script],
-			cwd=self.bench / "sites",
-			capture_output=True,
-			text=True,
-		)
-		assert done.returncode == 0, done.stderr
-		return json.loads(done.stdout.rpartition("RESULT ")[2])
+		return interpreter.execute(self.bench, self.name, code)
