@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 	from press_deploy.engine.context import Context
 
-ABSENT = {"present": False}
 JOBS_SECONDS = 60
 POLL_SECONDS = 0.5
 
