@@ -71,7 +71,12 @@ def standby(bench_path: str, dropped: str | None, loaded: str | None, although_f
 		_load(bench, RunDirectory.open(bench.path, loaded))
 		return
 	configs = {site: bench.read_config(site) for site in bench.sites()}
-	administrators = {site: find_administrator(config) for site, config in configs.items()}
+	administrators = {
+		site: find_administrator(config)
+		for site, config in configs.items()
+		# Such a site is on no server, and has no part in one that happens to be there.
+		if config.get("db_type") != "sqlite"
+	}
 	kept = []
 	for administrator in {None, *administrators.values()}:
 		kept += [each for each in list_databases(bench, administrator) if each not in kept]
@@ -80,11 +85,7 @@ def standby(bench_path: str, dropped: str | None, loaded: str | None, although_f
 		click.echo(
 			f"{each['name']}  {each['purpose']} of run {each['run'] or 'not known'}  {size}  {each['created']}"
 		)
-	unknown = [
-		site
-		for site, config in configs.items()
-		if administrators[site] is None and config.get("db_type") != "sqlite"
-	]
+	unknown = [site for site, administrator in administrators.items() if administrator is None]
 	if unknown:
 		click.echo(
 			f"Not known for {', '.join(unknown)}: the database's administrator is not named.", err=True
