@@ -2,6 +2,8 @@
 
 Invariant: the kernel's lock on the file says whether an owner is alive; what stands in the file says
 who, why and since when. A run that died keeps the bench for itself until it is resumed or rolled back.
+The owner is replaced in room that the file has already, so a full disk can't forget him; where he can't be
+read all the same, the bench belongs to whatever run of it is unfinished.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import LockHeld
+from press_deploy.engine.errors import LockHeld, Refused
+from press_deploy.engine.run_directory import list_runs
 
 FILE_NAME = "lock.json"
+# More than an owner takes. It is written over with blanks, never cut off.
+RECORD_BYTES = 1024
 # Whoever only asks whether the lock is held (`is_alive`) has it for an instant.
 INSTANT_SECONDS = 0.5
 FINISHING_SECONDS = 180.0
@@ -51,17 +56,11 @@ class BenchLock:
 		"""Take the lock. Raises `LockHeld` when another run is alive, or died and isn't finished."""
 		self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 		self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-		if not self._try_to_lock():
-			owner = read_owner(self._path.parent)
+		try:
+			self._take()
+		except BaseException:
 			self._release()
-			if not is_alive(self._path.parent):
-				raise _kept_idle()
-			raise _held(self._bench, owner, alive=True)
-		owner = read_owner(self._path.parent)
-		if owner and owner.run != self._owner.run and self._is_unfinished(owner.run):
-			self._release()
-			raise _held(self._bench, owner, alive=False)
-		self._write(json.dumps(asdict(self._owner)))
+			raise
 		return self
 
 	def __exit__(self, *_exception: object) -> None:
@@ -70,6 +69,27 @@ class BenchLock:
 	def forget(self) -> None:
 		"""The run is over: leave no owner behind."""
 		self._write("")
+
+	def _take(self) -> None:
+		deployments = self._path.parent
+		if not self._try_to_lock():
+			owner = read_owner(deployments)
+			self._release()
+			if not is_alive(deployments):
+				raise _kept_idle()
+			raise _held(self._bench, owner, alive=True)
+		owner = read_owner(deployments) or self._find_lost_owner()
+		if owner and owner.run != self._owner.run and self._is_unfinished(owner.run):
+			raise _held(self._bench, owner, alive=False)
+		self._write(json.dumps(asdict(self._owner)))
+
+	def _find_lost_owner(self) -> Owner | None:
+		"""Whose the bench is where the file holds something, but no owner."""
+		if not self._path.read_bytes().strip():
+			return None
+		unfinished = [run.name for run in list_runs(self._bench.path) if self._is_unfinished(run.name)]
+		mine = self._owner.run in unfinished
+		return Owner(unfinished[-1], "deployment", 0, "unknown") if unfinished and not mine else None
 
 	def _try_to_lock(self) -> bool:
 		begun = time.monotonic()
@@ -90,9 +110,19 @@ class BenchLock:
 		return owner is not None and not self._is_unfinished(owner.run)
 
 	def _write(self, text: str) -> None:
-		os.ftruncate(self._file, 0)
-		os.pwrite(self._file, text.encode(), 0)
-		os.fsync(self._file)
+		content = text.encode()
+		try:
+			size = max(os.fstat(self._file).st_size, -(-len(content) // RECORD_BYTES) * RECORD_BYTES)
+			if size:
+				# What has its room on the disk already can be replaced when the disk is full.
+				os.posix_fallocate(self._file, 0, size)
+				os.pwrite(self._file, content.ljust(size), 0)
+				os.fsync(self._file)
+		except OSError as error:
+			remedy = f"free space on this disk, or mend it: {self._path.parent}"
+			raise Refused(
+				"Writing", f"the lock {self._path}", error.strerror or str(error), remedy
+			) from error
 
 	def _release(self) -> None:
 		if self._file is not None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import psutil
 import pytest
@@ -34,6 +33,7 @@ from tests.faults.bench_state import (
 )
 from tests.faults.saboteur import Saboteur, run_sabotaged
 from tests.support.practice_bench import set_key, wait_until
+from tests.support.small_disk import fill_disk, small_disk
 
 
 def test_torn_journal_is_cut_and_the_run_goes_on(bench: PracticeBench) -> None:
@@ -305,30 +305,3 @@ def kill_helper(bench: PracticeBench) -> None:
 	assert victims, "there is no helper to kill"
 	for victim in victims:
 		victim.send_signal(signal.SIGKILL)
-
-
-class small_disk:
-	"""A file system of its own over a directory. Needs root, as mounting does everywhere."""
-
-	def __init__(self, directory: Path, size: str):
-		self._directory, self._size = directory, size
-
-	def __enter__(self) -> None:
-		self._directory.mkdir(exist_ok=True)
-		command = ["mount", "-t", "tmpfs", "-o", f"size={self._size}", "press_deploy", str(self._directory)]
-		mounted = subprocess.run(command, capture_output=True, text=True)
-		if mounted.returncode:
-			pytest.skip(f"a small disk can't be mounted here: {mounted.stderr.strip()}")
-
-	def __exit__(self, *_exception: object) -> None:
-		subprocess.run(["umount", str(self._directory)], check=True)
-
-
-def fill_disk(filler: Path) -> None:
-	with filler.open("wb", buffering=0) as file:
-		for size in (65536, 1024, 1):
-			try:
-				while True:
-					file.write(b"x" * size)
-			except OSError:
-				continue

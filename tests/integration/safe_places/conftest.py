@@ -6,14 +6,15 @@ import hashlib
 import itertools
 import os
 import random
-import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from press_deploy.engine.safe_places import S3Place, StoredFile, s3_client, s3_transfer
 from tests.support.object_store import SECRET, FaultyStore, faulty_proxy, running_store
+from tests.support.small_disk import small_disk
 
 BUCKETS = itertools.count()
 MEBIBYTE = 1 << 20
@@ -40,21 +41,13 @@ def make_file(tmp_path: Path) -> MakeFile:
 @pytest.fixture
 def full_disk() -> Iterator[Callable[[Path, int], Path]]:
 	"""Mounts a disk of so many bytes on a directory; only root may."""
-	mounted: list[Path] = []
+	with ExitStack() as disks:
 
-	def mount(directory: Path, size: int) -> Path:
-		command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(directory)]
-		done = subprocess.run(command, capture_output=True, text=True)
-		if done.returncode:
-			pytest.skip(f"only root may mount a small disk: {done.stderr.strip()}")
-		mounted.append(directory)
-		return directory
+		def mount(directory: Path, size: int) -> Path:
+			disks.enter_context(small_disk(directory, str(size)))
+			return directory
 
-	try:
 		yield mount
-	finally:
-		for directory in mounted:
-			subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 @pytest.fixture(scope="session")

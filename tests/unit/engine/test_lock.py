@@ -9,10 +9,12 @@ import threading
 
 import pytest
 
-from press_deploy.engine.errors import LockHeld
+from press_deploy.engine.errors import LockHeld, Refused
 from press_deploy.engine.lock import BenchLock, is_alive, keep_idle, read_owner
+from press_deploy.engine.run_directory import RunDirectory
+from tests.support.small_disk import fill_disk, small_disk
 
-from .support import wait_until
+from .support import make_spec, wait_until
 
 HOLD = (
 	"import sys, time; from pathlib import Path; from press_deploy.engine.lock import BenchLock\n"
@@ -31,6 +33,11 @@ def holder(tmp_path):
 	yield process
 	process.kill()
 	process.wait()
+
+
+def make_bench_run(bench):
+	"""The name of a run on a bench."""
+	return RunDirectory.create(bench, make_spec()).name
 
 
 def lock(path, run="second", unfinished=()):
@@ -101,12 +108,63 @@ def test_it_is_free_again_after_an_error_inside(tmp_path):
 	assert not is_alive(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "rubbish", "[]", "{}", '{"run": 1}', "null", "\0\0"])
-def test_what_is_no_owner_holds_nothing(tmp_path, content):
+@pytest.mark.parametrize("content", ["", "  \n", "rubbish", "[]", "{}", '{"run": 1}', "null", "\0\0"])
+def test_what_is_no_owner_holds_nothing_while_no_run_is_unfinished(tmp_path, content):
+	make_bench_run(tmp_path)
 	(tmp_path / "lock.json").write_text(content)
 	assert read_owner(tmp_path) is None
 	with lock(tmp_path):
 		pass
+
+
+@pytest.mark.parametrize("content", ["rubbish", "[]", "{}", '{"run": 1}', "null", "\0\0", '{"run": "20'])
+def test_an_owner_that_cannot_be_read_is_the_run_that_is_unfinished(tmp_path, content):
+	name = make_bench_run(tmp_path)
+	deployments = tmp_path / "deployments"
+	(deployments / "lock.json").write_text(content)
+	with (
+		pytest.raises(LockHeld, match=f"run {name} .* is not finished"),
+		lock(deployments, unfinished={name}),
+	):
+		pass
+	with lock(deployments, name, unfinished={name}):
+		assert read_owner(deployments).run == name
+
+
+def test_a_full_disk_forgets_no_owner(tmp_path):
+	deployments = tmp_path / "deployments"
+	with small_disk(deployments, "64k"):
+		with lock(deployments, "first"):
+			fill_disk(deployments / "filler")
+			assert read_owner(deployments).run == "first"
+		with pytest.raises(LockHeld, match="run first"), lock(deployments, unfinished={"first"}):
+			pass
+		with lock(deployments, "first", unfinished={"first"}) as held:
+			assert read_owner(deployments).run == "first"
+			held.forget()
+		assert read_owner(deployments) is None
+
+
+def test_a_new_lock_on_a_full_disk_is_refused_with_a_word(tmp_path):
+	deployments = tmp_path / "deployments"
+	with small_disk(deployments, "64k"):
+		fill_disk(deployments / "filler")
+		with pytest.raises(Refused, match="No space left") as caught, lock(deployments):
+			pass
+		assert "free space" in caught.value.remedy and not is_alive(deployments)
+
+
+def test_a_lock_that_is_refused_leaves_no_descriptor_open(tmp_path, holder):
+	def asked(_name):
+		raise RuntimeError("the journal can't be read")
+
+	before = os.listdir("/proc/self/fd")
+	os.kill(holder.pid, signal.SIGKILL)
+	wait_until(lambda: not is_alive(tmp_path), "the end of the lock")
+	with pytest.raises(RuntimeError):
+		BenchLock(tmp_path, "second", "deployment", asked).__enter__()
+	assert len(os.listdir("/proc/self/fd")) == len(before)
+	assert not is_alive(tmp_path)
 
 
 def test_asking_whether_it_is_held_does_not_take_it(tmp_path, holder):
