@@ -87,8 +87,7 @@ class FileCopy:
 			if not original.exists():
 				kept.append({"path": file.path, "sha256": None, "mode": 0o644})
 				continue
-			copy.parent.mkdir(parents=True, exist_ok=True)
-			_copy_durably(original, copy)
+			durable.copy(original, copy)
 			kept.append(
 				{"path": file.path, "sha256": hash_file(copy), "mode": original.stat().st_mode & 0o777}
 			)
@@ -111,6 +110,16 @@ class FileCopy:
 			else:
 				self._replace(target, self._originals / entry["path"], entry["mode"])
 
+	def keep_edited(self, kept: list[dict[str, Any]], directory: Path) -> list[str]:
+		"""Copy to `directory` what undoing would write over although it is nobody's but people's; return the paths."""
+		known = {file.path: {file.sha256} for file in self._app.files}
+		for entry in kept:
+			known[entry["path"]].add(entry["sha256"])
+		edited = [path for path, hashes in known.items() if self._hash(path) not in {None, *hashes}]
+		for path in edited:
+			durable.copy(self._root / path, directory / path)
+		return edited
+
 	def is_undone(self, kept: list[dict[str, Any]]) -> bool:
 		return all(self._hash(entry["path"]) == entry["sha256"] for entry in kept)
 
@@ -119,7 +128,7 @@ class FileCopy:
 		temporary = _temporary(target)
 		# Never through what a killed run, or somebody else, left there.
 		temporary.unlink(missing_ok=True)
-		_copy_durably(content, temporary)
+		durable.copy(content, temporary)
 		os.chmod(temporary, mode)
 		os.replace(temporary, target)
 		durable.sync_directory(target.parent)
@@ -145,11 +154,3 @@ class FileCopy:
 def _temporary(target: Path) -> Path:
 	"""Where the new content of a file is put together."""
 	return target.with_name(f".{target.name}.press_deploy")
-
-
-def _copy_durably(source: Path, copy: Path) -> None:
-	"""Copy a file's content, and return when it is on the disk."""
-	with source.open("rb") as content, copy.open("wb") as output:
-		shutil.copyfileobj(content, output, CHUNK_BYTES)
-		output.flush()
-		os.fsync(output.fileno())

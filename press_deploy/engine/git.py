@@ -5,6 +5,8 @@ Invariant: a ref never stands where git could read an option, and hooks of the r
 
 from __future__ import annotations
 
+import os
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from press_deploy.engine.programs import Programs
 LOCAL_SECONDS = 120
 REMOTE_SECONDS = 300
 DEFAULT_REMOTES = ("upstream", "origin")
+# How a host is reached where neither the repository nor the environment says how: asking for nothing, soon given up.
+SSH_COMMAND = "ssh -oBatchMode=yes -oConnectTimeout=15"
 
 
 def _git(app: Path, *arguments: str) -> list[str]:
@@ -70,9 +74,30 @@ class Repository:
 			"status", "--porcelain", f"--untracked-files={'normal' if untracked else 'no'}"
 		).splitlines()
 
-	def difference(self) -> str:
-		"""The uncommitted changes of tracked files, as a patch."""
-		return self._read("diff", "--binary", "HEAD", "--")
+	def difference(self) -> bytes:
+		"""The uncommitted changes of tracked files, as a patch, whatever the user's git is told to show instead."""
+		plain = ("--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
+		# Line ends are bytes like others.
+		patch = self._read(
+			"-c", "core.autocrlf=false", "diff", "--binary", "--full-index", *plain, "HEAD", "--"
+		)
+		return patch.encode("utf-8", "surrogateescape")
+
+	def takes(self, patch: Path) -> bool:
+		"""Whether a patch can be applied to HEAD; tried on an index of its own, so that nothing is touched."""
+		with tempfile.TemporaryDirectory() as directory:
+			index = {"GIT_INDEX_FILE": f"{directory}/index"}
+			try:
+				self._read("read-tree", "HEAD", environment=index)
+				self._read("apply", "--check", "--cached", "--binary", str(patch), environment=index)
+			except CommandFailed:
+				return False
+		return True
+
+	def changed_paths(self) -> list[Path]:
+		"""The tracked files that differ from HEAD and are there."""
+		names = self._read("diff", "-z", "--name-only", "--no-renames", "HEAD", "--").split("\0")[:-1]
+		return [path for path in map(Path, names) if (self.path / path).is_file()]
 
 	def remotes(self) -> list[str]:
 		return self._read("remote").split()
@@ -91,6 +116,7 @@ class Repository:
 			list_remote_command(self.path, remote, ref),
 			timeout=REMOTE_SECONDS,
 			doing=f"Asking remote {remote} of",
+			environment=self._way_to_hosts(),
 		)
 		found = dict(reversed(line.split("\t")) for line in output.splitlines() if "\t" in line)
 		if sha := found.get(f"refs/heads/{ref}"):
@@ -105,7 +131,10 @@ class Repository:
 		_commit, kind = self.ask_remote(remote, ref)
 		full_name = {"branch": f"refs/heads/{ref}", "tag": f"refs/tags/{ref}"}.get(kind, ref)
 		self._programs.execute(
-			fetch_command(self.path, remote, full_name), timeout=REMOTE_SECONDS, doing=f"Fetching {ref} with"
+			fetch_command(self.path, remote, full_name),
+			timeout=REMOTE_SECONDS,
+			doing=f"Fetching {ref} with",
+			environment=self._way_to_hosts(),
 		)
 		commit = self._read("rev-parse", "--verify", "FETCH_HEAD^{commit}").strip()
 		self._read("update-ref", f"refs/press_deploy/{keep_as}", commit)
@@ -152,9 +181,22 @@ class Repository:
 			for lock in (entry.with_name(f"{entry.name}.lock"), *entry.rglob("*.lock")):
 				lock.unlink(missing_ok=True)
 
-	def _read(self, *arguments: str) -> str:
+	def _way_to_hosts(self) -> dict[str, str]:
+		"""Ours, unless somebody set one: a deploy key per repository stands in `core.sshCommand`."""
+		if {"GIT_SSH_COMMAND", "GIT_SSH"} & os.environ.keys():
+			return {}
+		try:
+			self._read("config", "--get", "core.sshCommand")
+		except CommandFailed:
+			return {"GIT_SSH_COMMAND": SSH_COMMAND}
+		return {}
+
+	def _read(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
 		return self._programs.execute(
-			_git(self.path, *arguments), timeout=LOCAL_SECONDS, doing=f"Reading {self.path.name} with"
+			_git(self.path, *arguments),
+			timeout=LOCAL_SECONDS,
+			doing=f"Reading {self.path.name} with",
+			environment=environment,
 		)
 
 

@@ -23,7 +23,6 @@ _UNATTENDED = {
 	"GIT_TERMINAL_PROMPT": "0",
 	"GIT_ASKPASS": "/bin/false",
 	"SSH_ASKPASS": "/bin/false",
-	"GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=15",
 	"LC_ALL": "C.UTF-8",
 }
 # Set inside a git hook; they would point git to another repository than the one it is told to use.
@@ -65,12 +64,13 @@ class Programs:
 	) -> str:
 		"""Run a program to its end; past `timeout` seconds it is ended with all its children.
 
-		Returns its standard output; both outputs also go to the step's log.
+		Returns its standard output, byte for byte: what is no UTF-8 in it is escaped as in Python's file names
+		(`text.encode("utf-8", "surrogateescape")` is what the program wrote). Both outputs also go to the step's log.
 		"""
 		self._write(f"$ {' '.join(arguments)}\n")
-		process = self._start(arguments, cwd, stdin, environment)
+		process = self._start(arguments, cwd, stdin is not None, environment)
 		try:
-			output, errors = process.communicate(stdin, timeout=timeout)
+			output, errors = map(_decode, process.communicate(_encode(stdin), timeout=timeout))
 		except subprocess.TimeoutExpired:
 			end_group(process)
 			self._write(_remaining_output(process))
@@ -90,17 +90,15 @@ class Programs:
 			raise CommandFailed(doing, Path(arguments[0]).name, why, "see the step's log")
 		return output
 
-	def _start(self, arguments, cwd, stdin, environment) -> subprocess.Popen:
+	def _start(self, arguments, cwd, reads: bool, environment) -> subprocess.Popen:
 		try:
 			return subprocess.Popen(
 				list(arguments),
 				cwd=cwd,
 				env=self.environment(environment),
-				stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+				stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
 				stdout=subprocess.PIPE,
 				stderr=subprocess.PIPE,
-				text=True,
-				errors="replace",
 				start_new_session=True,
 			)
 		except OSError as error:
@@ -113,6 +111,14 @@ class Programs:
 			self.log.write(redact(text if text.endswith("\n") else text + "\n"))
 
 
+def _decode(output: bytes) -> str:
+	return output.decode("utf-8", "surrogateescape")
+
+
+def _encode(text: str | None) -> bytes | None:
+	return None if text is None else text.encode("utf-8", "surrogateescape")
+
+
 def redact(text: str) -> str:
 	"""Without the passwords that programs repeat from addresses: `https://user:token@host`."""
 	return _CREDENTIALS.sub(r"\1***@", text)
@@ -121,7 +127,7 @@ def redact(text: str) -> str:
 def _remaining_output(process: subprocess.Popen) -> str:
 	"""What an ended program had said. A child in a session of its own may hold the pipes open for ever."""
 	try:
-		return "".join(process.communicate(timeout=OUTPUT_SECONDS))
+		return "".join(map(_decode, process.communicate(timeout=OUTPUT_SECONDS)))
 	except subprocess.TimeoutExpired:
 		for pipe in (process.stdin, process.stdout, process.stderr):
 			if pipe:

@@ -177,7 +177,13 @@ class SwitchCode(Step):
 			if moved := self._moved_branch(context, name, was):
 				repository.restore_branch(moved, was["target_branch_commit"])
 		for app in context.copied_apps():
-			FileCopy(context, app).undo(before["files"][app.name])
+			files, kept = FileCopy(context, app), before["files"][app.name]
+			directory = context.run.private / f"edited-{app.name}"
+			if edited := files.keep_edited(kept, directory):
+				context.note(
+					f"Files of {app.name} were edited since; kept in {directory}: {', '.join(edited)}"
+				)
+			files.undo(kept)
 
 	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
 		found = []
@@ -208,9 +214,16 @@ class SwitchCode(Step):
 		"""Somebody's edits since the release went live are not the release's to throw away."""
 		repository, target = context.repository(name), self._targets(context)[name]["commit"]
 		if repository.position().commit == target and repository.changes(untracked=False):
-			file = context.run.private / f"uncommitted-{name}.patch"
-			durable.write_text(file, repository.difference())
-			context.note(f"{name} had uncommitted changes; they are kept in {file}")
+			patch = context.run.private / f"uncommitted-{name}.patch"
+			durable.write_bytes(patch, repository.difference())
+			if repository.takes(patch):
+				context.note(f"{name} had uncommitted changes; they are kept in {patch}")
+				return
+			# Git itself does not read it back, so the files are kept whole beside it.
+			copies = context.run.private / f"uncommitted-{name}"
+			for path in repository.changed_paths():
+				durable.copy(repository.path / path, copies / path)
+			context.note(f"{name} had uncommitted changes; the files as they were are kept in {copies}")
 
 	def _targets(self, context: Context) -> dict[str, dict[str, Any]]:
 		return context.state.result("fetch-code").get("targets", {})

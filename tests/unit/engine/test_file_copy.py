@@ -85,6 +85,20 @@ def test_files_are_replaced_and_come_back(places, make_copy):
 	assert copy.is_undone(kept) and not copy.is_applied() and snapshot(places.app) == before
 
 
+def test_what_people_edited_since_is_kept_before_it_is_written_over(places, make_copy, tmp_path):
+	before, copy = snapshot(places.app), make_copy()
+	copy.stage()
+	kept = copy.keep_originals()
+	copy.apply(kept)
+	assert copy.keep_edited(kept, tmp_path / "edited") == []
+	(places.app / "shop/api.py").write_bytes(b"caf\xe9\r\n")
+	(places.app / "shop/tool.sh").write_text(OLD["shop/tool.sh"])
+	assert copy.keep_edited(kept, tmp_path / "edited") == ["shop/api.py"]
+	copy.undo(kept)
+	assert snapshot(places.app) == before and copy.keep_edited(kept, tmp_path / "edited") == []
+	assert (tmp_path / "edited/shop/api.py").read_bytes() == b"caf\xe9\r\n"
+
+
 def test_what_is_kept_says_what_was_there_absence_included(make_copy):
 	kept = {entry["path"]: entry for entry in make_copy().keep_originals()}
 	assert kept["shop/added/deep.py"]["sha256"] is None

@@ -1,5 +1,6 @@
 """Git, with real repositories: nothing of a ref is an option, and no hook runs."""
 
+import os
 import subprocess
 
 import pytest
@@ -254,3 +255,65 @@ def test_what_comes_from_a_plan_stands_behind_the_options(command):
 def test_switching_takes_a_commit_and_no_path():
 	assert engine_git.switch_command("app", "a" * 40, None)[-2:] == ["a" * 40, "--"]
 	assert engine_git.switch_command("app", "a" * 40, "b")[-4:] == ["-B", "b", "a" * 40, "--"]
+
+
+EDITS = [b"one\r\ntwo\r\n", b"caf\xe9\n", b"\xff\xfe\x00\x01", b"no newline at the end", b"\r\r\n\n"]
+
+
+@pytest.mark.parametrize("edited", EDITS)
+@pytest.mark.parametrize("autocrlf", ["false", "input"])
+def test_a_difference_brings_the_very_bytes_back(app, repository, tmp_path, edited, autocrlf):
+	git(app, "config", "core.autocrlf", autocrlf)
+	(app / "version.txt").write_bytes(edited)
+	# What people have in their configuration makes git show something else than a patch.
+	for key, value in {"color.ui": "always", "diff.noprefix": "true", "diff.external": "/bin/false"}.items():
+		git(app, "config", key, value)
+	patch = tmp_path / "kept.patch"
+	patch.write_bytes(repository.difference())
+	assert repository.takes(patch)
+	git(app, "checkout", "--force", "HEAD", "--", ".")
+	assert (app / "version.txt").read_bytes() != edited
+	git(app, "-c", "core.autocrlf=false", "apply", str(patch))
+	assert (app / "version.txt").read_bytes() == edited
+
+
+def test_a_patch_that_git_does_not_read_back_is_found_out(app, repository, tmp_path):
+	(app / "version.txt").write_bytes(b"caf\xe9\n")
+	patch = tmp_path / "kept.patch"
+	patch.write_bytes(repository.difference().replace(b"-1", b"-2"))
+	assert not repository.takes(patch)
+	assert (app / "version.txt").read_bytes() == b"caf\xe9\n" and repository.changed_paths()
+	assert [str(path) for path in repository.changed_paths()] == ["version.txt"]
+
+
+def make_ssh_command(directory, name):
+	"""A stand-in for ssh that knows a deploy key: it says that it was used, and does on this machine what git asks."""
+	command = directory / name
+	command.write_text(
+		f'#!/bin/sh\necho "$@" >>{directory}/{name}.used\nfor last; do :; done\nexec sh -c "$last"\n'
+	)
+	command.chmod(0o755)
+	return command
+
+
+@pytest.mark.parametrize("place", ["repository", "environment"])
+def test_a_deploy_key_of_one_s_own_is_used(origin, app, repository, tmp_path, monkeypatch, place):
+	command = make_ssh_command(tmp_path, "deploy-key")
+	git(app, "remote", "set-url", "upstream", f"ssh://git@shop.invalid{origin}")
+	if place == "repository":
+		git(app, "config", "core.sshCommand", f"{command} -i key")
+	else:
+		monkeypatch.setenv("GIT_SSH_COMMAND", f"{command} -i key")
+	commit = commit_file(origin, "version.txt", "2")
+	assert repository.ask_remote("upstream", "main") == (commit, "branch")
+	assert repository.fetch("upstream", "main", "kept") == commit
+	assert (tmp_path / "deploy-key.used").read_text().count("-i key") >= 2
+
+
+def test_where_nobody_says_how_a_host_is_reached_nothing_is_asked(app, repository, tmp_path, monkeypatch):
+	make_ssh_command(tmp_path, "ssh")
+	monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+	monkeypatch.delenv("GIT_SSH_COMMAND", raising=False)
+	git(app, "remote", "set-url", "upstream", f"ssh://git@shop.invalid{app}")
+	assert repository.ask_remote("upstream", "main")[1] == "branch"
+	assert "BatchMode=yes" in (tmp_path / "ssh.used").read_text()

@@ -52,8 +52,13 @@ def test_stdin_and_nothing_else_is_read():
 	assert execute("cat") == ""
 
 
-def test_output_that_is_no_text_is_read_all_the_same():
-	assert "�" in execute("printf", r"\377\376")
+def test_output_that_is_no_text_is_read_byte_for_byte(tmp_path):
+	programs = Programs()
+	programs.log = StepLog(tmp_path / "step.log")
+	output = execute("printf", r"\377\376\r\na\rb\n", programs=programs)
+	assert output.encode("utf-8", "surrogateescape") == b"\xff\xfe\r\na\rb\n"
+	assert execute("cat", stdin=output) == output
+	assert "a" in (tmp_path / "step.log").read_text()
 
 
 @pytest.mark.parametrize(
@@ -111,7 +116,7 @@ def test_the_run_is_known_by_its_environment_and_nothing_asks(monkeypatch):
 	monkeypatch.setenv("GIT_DIR", "/elsewhere")
 	environment = Programs("run-1").environment({"A": "b"})
 	assert environment[RUN_VARIABLE] == "run-1" and environment["A"] == "b" and "GIT_DIR" not in environment
-	assert environment["GIT_TERMINAL_PROMPT"] == "0" and "BatchMode=yes" in environment["GIT_SSH_COMMAND"]
+	assert environment["GIT_TERMINAL_PROMPT"] == "0" and environment["SSH_ASKPASS"] == "/bin/false"
 	assert RUN_VARIABLE not in Programs().environment()
 
 
