@@ -160,20 +160,34 @@ def show_summary(console: Console, summary: dict) -> None:
 	for line in what_now(summary):
 		console.print(escape(line))
 	console.print(f"downtime: {summary['downtime_seconds']:g} s")
-	table = Table(box=None, pad_edge=False)
-	for column in ("phase", "step", "status", "found"):
-		# A name or a path that is cut off is of no use.
-		table.add_column(column, overflow="fold")
-	for step in summary["steps"]:
-		found = step["error"]["why"] if step["error"] else step["found"]
-		table.add_row(step["phase"], escape(step["title"]), step["status"], escape(found))
-	console.print(table)
+	_print_steps(console, summary["steps"])
 	for app in summary["apps"]:
 		console.print(
 			f"{app['name']}: before {_short(app['before'])}, wanted {_short(app['wanted'])}, now {_short(app['now'])}"
 		)
 	if summary["report"]:
 		console.print(f"report: {escape(summary['report'])}")
+
+
+def _print_steps(console: Console, steps: list[dict]) -> None:
+	rows = [("phase", "step", "status", "found")]
+	for step in steps:
+		found = step["error"]["why"] if step["error"] else step["found"]
+		rows.append((step["phase"], step["title"], step["status"], found))
+	if not console.is_terminal:
+		# In a file or a pipe nothing is folded, and nothing is filled up to the longest line either.
+		widths = [max(len(row[column]) for row in rows) for column in range(3)]
+		for row in rows:
+			line = "  ".join((*map(str.ljust, row, widths), row[3]))
+			console.print(escape(line.rstrip()))
+		return
+	table = Table(box=None, pad_edge=False)
+	for column in rows[0]:
+		# A name or a path that is cut off is of no use.
+		table.add_column(column, overflow="fold")
+	for row in rows[1:]:
+		table.add_row(*map(escape, row))
+	console.print(table)
 
 
 def what_now(summary: dict) -> list[str]:

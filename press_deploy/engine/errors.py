@@ -19,6 +19,8 @@ Invariant: each error says what was being done, to what, why it failed and what 
 from __future__ import annotations
 
 SHOWN_VALUE_LENGTH = 80
+# How a remedy names the log of the step at work, whatever step that is.
+STEP_LOG = "the step's log"
 
 
 def encodable(text: str) -> str:
@@ -36,6 +38,10 @@ class DeployError(Exception):
 	def __str__(self) -> str:
 		sentence = f"{self.doing} {self.what}: {self.why}".strip()
 		return f"{sentence}\n  → {self.remedy}" if self.remedy else sentence
+
+	def name_log(self, path: str) -> None:
+		"""Say by its path where the log is, once it is known which step's log “the step's log” was."""
+		self.remedy = self.remedy.replace(STEP_LOG, path)
 
 	def as_data(self) -> dict[str, str]:
 		"""The error as plain data, for the journal and the report."""

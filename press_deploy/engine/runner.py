@@ -92,6 +92,7 @@ class Runner:
 			except (JournalError, WaitForPerson, RollbackNeeded):
 				raise
 			except DeployError as error:
+				error.name_log(str(self.context.run.step_log(step.name)))
 				self._note_failure(step, error)
 				raise
 			except Exception as error:

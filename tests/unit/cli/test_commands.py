@@ -301,6 +301,21 @@ def test_who_resumes_a_run_depends_on_whether_the_sites_are_closed(call, make_ru
 	assert said in output and ("its lease" in output) == bool(steps)
 
 
+def test_status_fills_no_line_up_where_there_is_no_terminal(call, make_run):
+	failed = [
+		("step-announced", {"step": "migrate", "phase": "deploy", "title": "Migrate", "before": {}}),
+		(
+			"step-failed",
+			{"step": "migrate", "phase": "deploy", "title": "Migrate", "error": {"why": "x" * 300}},
+		),
+	]
+	lines = call("status", make_run(CREATED, *done("maintenance"), *failed).name).output.splitlines()
+	assert any("x" * 300 in line for line in lines) and lines == [line.rstrip() for line in lines]
+	header = next(line for line in lines if line.startswith("phase"))
+	row = next(line for line in lines if line.endswith("there"))
+	assert header.index("found") == row.index("there") and len(header) < 80
+
+
 @pytest.mark.parametrize("state", ["Aborted", "Succeeded"])
 def test_status_names_what_drops_the_databases_that_nobody_needs(call, make_run, state):
 	run = make_run(CREATED, ended(state))
