@@ -43,8 +43,9 @@ class Operations:
 		self._runners = Runners(bench_user)
 
 	def status(self) -> dict:
-		"""Return `{"programs": […], "leases": […]}`.
+		"""Return `{"programs": […], "leases": […], "sites": [name]}`.
 
+		`sites` are those that the helper may act on; helpers of version 0.1.0 answer without that key.
 		program: `{"name", "role", "state", "pid", "started_at", "description", "restart_pending"}`
 		lease: `{"run", "sites", "expires_at", "expired"}`
 		"""
@@ -58,6 +59,7 @@ class Operations:
 		return {
 			"programs": programs,
 			"leases": [{**lease.describe(), "expired": not self._leases.is_live(lease)} for lease in leases],
+			"sites": list(self.bench.sites),
 		}
 
 	def maintenance_on(self, run: str, sites: list[str], lease_seconds: int) -> dict:
