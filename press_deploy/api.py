@@ -33,11 +33,7 @@ GOES_BACK = (State.RUNNING, State.WAITING, State.SUCCEEDED, State.FATAL)
 def start(plan: str) -> dict:
 	"""Start an approved plan. Returns {"run": name}."""
 	_authorise(DOES)
-	document = frappe.get_doc("Deployment Plan", plan)
-	spec = document.read_approved_spec()
-	if document.status == "Deployed":
-		frappe.throw(_("Plan {0} is deployed already. Amend it to deploy again.").format(document.name))
-	return _start(spec)
+	return _start(frappe.get_doc("Deployment Plan", plan).read_spec_to_start())
 
 
 @frappe.whitelist(methods=["POST"])

@@ -59,7 +59,7 @@ def prove_site() -> int:
 
 def _find_spec(name: str | None, dry_run: bool) -> PlanSpec:
 	document = frappe.get_doc("Deployment Plan", name or _the_only_approved_plan())
-	return document.read_spec() if dry_run else document.read_approved_spec()
+	return document.read_spec() if dry_run else document.read_spec_to_start()
 
 
 def _the_only_approved_plan() -> str:

@@ -50,12 +50,8 @@ class RollbackDatabase(Step):
 	def prepare(self, context: Context) -> dict[str, Any]:
 		ways = {site: self._describe(context, site) for site in context.spec.site_names}
 		approval = self._ask_again(context, ways)
-		if (
-			context.spec.critical_tests
-			and not context.spec.tests_run_on_production
-			and _was_migrated(context)
-		):
-			context.note(f"The test site {context.spec.test_site} was migrated too, and stays so.")
+		if how := _reached_test_site(context):
+			context.note(f"The test site {context.spec.test_site} was migrated {how}, and stays so.")
 		return {"sites": ways, "approval": approval}
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
@@ -163,5 +159,12 @@ class RollbackDatabase(Step):
 			proof.record(Rung.RESTORABLE, prove_in_scratch(context.bench, directory, meter))
 
 
-def _was_migrated(context: Context) -> bool:
-	return context.state.was_announced("migrate")
+def _reached_test_site(context: Context) -> str:
+	"""How far the migration came on a test site beside the sites of the plan; empty where it was never begun."""
+	spec, migrate = context.spec, context.state.step("migrate")
+	if migrate is None or not spec.critical_tests or spec.tests_run_on_production:
+		return ""
+	if migrate.status == "done":
+		return "too"
+	# It comes last: a failure that names another site kept the migration from it.
+	return "in part" if (migrate.error or {}).get("what") == spec.test_site else ""

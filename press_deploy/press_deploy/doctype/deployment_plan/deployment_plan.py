@@ -174,6 +174,13 @@ class DeploymentPlan(Document):
 			)
 		return spec
 
+	def read_spec_to_start(self) -> PlanSpec:
+		"""The validated spec of a plan that may be started: approved, unchanged and not deployed yet."""
+		spec = self.read_approved_spec()
+		if self.status == "Deployed":
+			frappe.throw(_("Plan {0} is deployed already. Amend it to deploy again.").format(self.name))
+		return spec
+
 	def note_who_ticked(self):
 		before = self.get_doc_before_save()
 		ticked = {row.name: row.done_by for row in before.checklist if row.done} if before else {}

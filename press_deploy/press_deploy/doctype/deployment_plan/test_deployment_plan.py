@@ -11,7 +11,7 @@ from press_deploy.engine.errors import InputError
 from press_deploy.engine.plan import CONSENT, PlanSpec, read_plan
 from press_deploy.engine.run_directory import list_runs
 from press_deploy.engine.snapshots import Snapshot
-from press_deploy.site import plan_spec
+from press_deploy.site import foreground, plan_spec
 from press_deploy.site.plan_spec import SAFE_PLACES
 from press_deploy.site.testing import MANAGER, STRANGER, VIEWER, DeploymentTestCase, created
 
@@ -296,6 +296,8 @@ class TestDeploymentPlan(DeploymentTestCase):
 		draft.submit()
 		draft.db_set("status", "Deployed")
 		self.assertRaises(frappe.ValidationError, api.start, draft.name)
+		# In the terminal as in Desk.
+		self.assertEqual(foreground.run_plan(draft.name), foreground.BAD_USAGE)
 		self.assertFalse(self.started)
 
 	def test_a_draft_may_be_checked(self):
