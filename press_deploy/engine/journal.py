@@ -27,6 +27,8 @@ SCHEMA_VERSION = 1
 FIRST_PREVIOUS = "0" * 64
 # Kept on disk so that a full disk can't stop the journal, and with it the rollback.
 RESERVE_BYTES = 1_000_000
+# Kept even when a rollback was given the room above, for the records that say how it ended.
+LAST_RESERVE_BYTES = 64_000
 _FIELDS = {"v", "seq", "time", "previous", "event", "data", "hash"}
 
 
@@ -51,6 +53,7 @@ class Journal:
 		self.path = path
 		self.on_append: Callable[[Record], None] | None = None
 		self._reserve = path.with_name(f".{path.name}.reserve")
+		self._last_reserve = path.with_name(f".{path.name}.last-reserve")
 		self._last_seq, self._last_hash = 0, FIRST_PREVIOUS
 		cut = self._cut_torn_line()
 		self.records = list(read_journal(path)) if path.exists() else []
@@ -58,7 +61,8 @@ class Journal:
 			self._last_seq, self._last_hash = self.records[-1].seq, self.records[-1].hash
 		self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 		durable.sync_directory(path.parent)
-		self._fill_reserve()
+		_fill(self._reserve, RESERVE_BYTES)
+		_fill(self._last_reserve, LAST_RESERVE_BYTES)
 		if cut:
 			self.append(
 				"journal-repaired", {"cut_bytes": len(cut), "cut_sha256": hashlib.sha256(cut).hexdigest()}
@@ -90,40 +94,25 @@ class Journal:
 	def close(self) -> None:
 		os.close(self._file)
 		self.free_reserve()
+		self._last_reserve.unlink(missing_ok=True)
 
 	def _write(self, line: bytes) -> None:
 		length = os.fstat(self._file).st_size
-		try:
-			self._write_and_sync(line)
-		except OSError:
-			os.ftruncate(self._file, length)
-			self._reserve.unlink(missing_ok=True)
+		for reserve in (self._reserve, self._last_reserve, None):
 			try:
-				self._write_and_sync(line)
+				return self._write_and_sync(line)
 			except OSError as error:
 				os.ftruncate(self._file, length)
-				raise JournalError(
-					"Writing",
-					f"the journal {self.path}",
-					str(error),
-					"free space on this disk, then resume the run",
-				) from error
+				if reserve:
+					reserve.unlink(missing_ok=True)
+					continue
+				remedy = "free space on this disk, then resume the run"
+				raise JournalError("Writing", f"the journal {self.path}", str(error), remedy) from error
 
 	def _write_and_sync(self, line: bytes) -> None:
 		while line:
 			line = line[os.write(self._file, line) :]
 		os.fsync(self._file)
-
-	def _fill_reserve(self) -> None:
-		try:
-			descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-			try:
-				os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
-			finally:
-				os.close(descriptor)
-		except OSError:
-			# No room for a reserve: preflight reports the disk, and the journal still tries.
-			self._reserve.unlink(missing_ok=True)
 
 	def _cut_torn_line(self) -> bytes:
 		if not self.path.exists():
@@ -135,6 +124,18 @@ class Journal:
 				file.truncate(len(whole) + len(newline))
 				os.fsync(file.fileno())
 		return torn
+
+
+def _fill(reserve: Path, size: int) -> None:
+	try:
+		descriptor = os.open(reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+		try:
+			os.posix_fallocate(descriptor, 0, size)
+		finally:
+			os.close(descriptor)
+	except OSError:
+		# No room for a reserve: preflight reports the disk, and the journal still tries.
+		reserve.unlink(missing_ok=True)
 
 
 def read_journal(path: Path) -> Iterator[Record]:

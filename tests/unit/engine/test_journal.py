@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from press_deploy.engine.errors import JournalDamaged, JournalError, StepFailed
 from press_deploy.engine.journal import Journal, hash_fields, read_journal
+from tests.support.small_disk import fill_disk, small_disk
 
 
 @pytest.fixture
@@ -194,10 +195,21 @@ def test_a_full_disk_takes_the_reserve_first(path, monkeypatch):
 	assert events(path) == ["a", "b"]
 
 
+def test_a_rollback_that_was_given_the_reserve_still_says_how_it_ended(path):
+	with small_disk(path.parent, "2m"):
+		journal = Journal(path)
+		journal.free_reserve()
+		fill_disk(path.parent / "filler")
+		for number in range(20):
+			journal.append("a", {"number": number})
+		assert events(path) == ["a"] * 20
+		journal.close()
+
+
 def test_a_disk_that_stays_full_stops_the_run_with_a_whole_journal(path, monkeypatch):
 	journal = Journal(path)
 	journal.append("a")
-	fail_writes(monkeypatch, 2)
+	fail_writes(monkeypatch, 3)
 	with pytest.raises(JournalError, match="No space left") as caught:
 		journal.append("b")
 	assert not isinstance(caught.value, JournalDamaged) and "free space" in caught.value.remedy
@@ -215,7 +227,7 @@ def test_no_room_for_a_reserve_is_no_error(path, monkeypatch):
 	assert events(write(path, "a")) == ["a"]
 
 
-def test_the_reserve_goes_when_the_journal_is_closed(path):
+def test_the_reserves_go_when_the_journal_is_closed(path):
 	write(path, "a")
 	assert [entry.name for entry in path.parent.iterdir()] == ["journal.jsonl"]
 
