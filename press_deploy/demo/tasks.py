@@ -67,10 +67,17 @@ def project_all(site: str, **_arguments: Any) -> dict[str, Any]:
 	return {}
 
 
-def notify(site: str, recipients: list[str], subject: str, message: str) -> dict[str, Any]:
+def notify(
+	site: str, recipients: list[str], subject: str, message: str, at_once: bool = False
+) -> dict[str, Any]:
 	"""Write the message into logs/notifications.log, where a mail server would send it."""
 	with (framework.bench_directory() / "logs" / "notifications.log").open("a") as log:
-		log.write(json.dumps({"site": site, "to": recipients, "subject": subject, "message": message}) + "\n")
+		log.write(
+			json.dumps(
+				{"site": site, "to": recipients, "subject": subject, "message": message, "at_once": at_once}
+			)
+			+ "\n"
+		)
 	return {"sent": len(recipients)}
 
 

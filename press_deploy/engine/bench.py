@@ -117,6 +117,10 @@ class Bench:
 		"""What the site sees: its own keys over the common ones."""
 		return {**self.read_common_config(), **_read_object(self.site_config(site))}
 
+	def sites_in_maintenance(self, sites: list[str]) -> list[str]:
+		"""Those of these sites whose configuration says that they are closed."""
+		return [site for site in sites if self.read_config(site).get("maintenance_mode")]
+
 	@property
 	def web_port(self) -> int:
 		return int(self.read_common_config().get("webserver_port", 8000))

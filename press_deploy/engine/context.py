@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from press_deploy.engine.backup.making import Maker
 from press_deploy.engine.backup.rungs import Rung
@@ -32,7 +33,7 @@ from press_deploy.engine.services import Services
 from press_deploy.engine.site_processes import SiteProcesses
 from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.finding import find_standbys
-from press_deploy.engine.state import RunState
+from press_deploy.engine.state import CLOSING, RunState
 from press_deploy.engine.step_log import StepLog
 from press_deploy.engine.steps import FIRST_CHANGE
 from press_deploy.engine.web import GOOD, Web
@@ -161,9 +162,30 @@ class Context:
 
 	def keep_what_is_held(self) -> None:
 		"""After a resume: the lease and the prober belong to the process, and it is a new one."""
-		if self.state.is_closed:
+		if self.has_closed_sites():
 			self.hold_maintenance()
 			self.prober.ensure_started()
+
+	def has_closed_sites(self) -> bool:
+		"""Whether sites are closed by this run. What was announced but not observed is looked at, not believed."""
+		if not self.state.is_closed:
+			return False
+		closing = [self.state.step(name) for name in CLOSING if self.state.was_announced(name)]
+		before = next(step.before["previous"] for step in closing)
+		return any(step.status == "done" for step in closing) or self._maintenance_keys() != before
+
+	def may_have_changed_something(self) -> bool:
+		"""Whether there is anything to go back from: more than the closing was announced, or it had an effect."""
+		if not self.state.was_announced(FIRST_CHANGE):
+			return False
+		return self.state.is_done(FIRST_CHANGE) or bool(self.state.rollback) or self.has_closed_sites()
+
+	def _maintenance_keys(self) -> dict[str, dict[str, Any]]:
+		"""What each site's configuration says of maintenance now, absence included."""
+		return {
+			site: get_value(str(self.bench.site_config(site)), "maintenance_mode")
+			for site in self.spec.site_names
+		}
 
 	def hand_maintenance_over(self, seconds: float) -> None:
 		"""Nobody renews any more: the helper resumes the run when these seconds are over, or earlier."""
@@ -171,19 +193,17 @@ class Context:
 			self.lease.hand_over(int(min(max(seconds, SHORTEST_LEASE_SECONDS), LONGEST_LEASE_SECONDS)))
 
 	def leave_maintenance_to_a_person(self) -> None:
-		"""The run ends Fatal with the sites closed: nothing is to resume it by itself."""
-		if self.state.is_closed:
-			self.lease.close()
-			self.services.maintenance_off(self.run.name, {site: CLOSED for site in self.spec.site_names})
+		"""The run ends Fatal: nothing is to resume it by itself. What is closed stays closed, what is open open."""
+		self.lease.close()
+		self.release_lease()
+		if self.bench.sites_in_maintenance(self.spec.site_names):
 			self.note("The sites stay in maintenance mode until a person opens them or rolls back again.")
 
-	def release_forgotten_lease(self) -> None:
-		"""A helper that was away when the run ended still holds its lease: end it, change nothing."""
+	def release_lease(self) -> None:
+		"""End the lease of a run that is over, and change nothing; also one that a helper kept which was away."""
 		try:
-			if self.services.has_helper and self.services.has_lease(self.run.name):
-				key, sites = "maintenance_mode", self.spec.site_names
-				now = {site: get_value(str(self.bench.site_config(site)), key) for site in sites}
-				self.services.maintenance_off(self.run.name, now)
+			if self.services.has_lease(self.run.name):
+				self.services.maintenance_off(self.run.name, self._maintenance_keys())
 		except DeployError as error:
 			# The run is over in any case; the helper asks again later.
 			self.log(str(error))
@@ -237,7 +257,7 @@ class Context:
 		while self.take_request():
 			pass
 		request = find_stop(self.state)
-		if request and self.state.was_announced(FIRST_CHANGE):
+		if request and self.may_have_changed_something():
 			raise RollbackNeeded.asked_by(request)
 		if request:
 			raise Stopped("Stopping", f"run {self.run.name}", f"{request['by']}: {request['reason']}")
@@ -292,4 +312,3 @@ class Context:
 SECRETS_SECONDS = 60
 # What the helper grants at the least and at the most.
 SHORTEST_LEASE_SECONDS, LONGEST_LEASE_SECONDS = 10, 3600
-CLOSED = {"present": True, "value": 1}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from press_deploy.engine import processes, steps
+from press_deploy.engine.announcements import tell_who_must_act
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.context import Context
 from press_deploy.engine.errors import DeployError, LockHeld, Refused
@@ -169,7 +170,8 @@ def _stay_over(context: Context, dry_run: bool) -> State:
 			"it was a dry run, and it is over",
 			f"start the plan: {again}",
 		)
-	context.release_forgotten_lease()
+	context.release_lease()
+	tell_who_must_act(context)
 	if not context.run.report_html.exists():
 		context.finish()
 	return context.state.state

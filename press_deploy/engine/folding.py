@@ -89,6 +89,7 @@ def _rollback_started(state: RunState, record: Record, data: dict) -> None:
 
 def _waiting(state: RunState, record: Record, data: dict) -> None:
 	state.state, state.waiting = State.WAITING, {**data, "seq": record.seq, "time": record.time}
+	state.asked_seq = record.seq
 
 
 def _went_on(state: RunState, record: Record, data: dict) -> None:
@@ -119,9 +120,14 @@ def _went_forward(state: RunState, record: Record, data: dict) -> None:
 def _ended(state: RunState, record: Record, data: dict) -> None:
 	state.state, state.ended = State(data["state"]), record.time
 	state.reason, state.error, state.waiting = data["reason"], data.get("error"), None
-	state.was_left = state.was_left or state.state is State.FATAL
+	if state.state is State.FATAL:
+		state.was_left, state.asked_seq = True, record.seq
 	state.has_succeeded = state.has_succeeded or state.state is State.SUCCEEDED
 	_leave_steps(state, record, data["reason"])
+
+
+def _people_told(state: RunState, record: Record, data: dict) -> None:
+	state.told_seq = data["about"]
 
 
 def _collect(name: str):
@@ -155,5 +161,6 @@ _HANDLERS = {
 	"rollback-abandoned": _rollback_abandoned,
 	"went-forward": _went_forward,
 	"losses": _losses,
+	"people-told": _people_told,
 	"run-ended": _ended,
 }

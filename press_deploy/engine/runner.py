@@ -12,6 +12,7 @@ import time
 from functools import partial
 
 from press_deploy.engine import steps
+from press_deploy.engine.announcements import tell_who_must_act
 from press_deploy.engine.context import Context
 from press_deploy.engine.errors import DeployError, JournalError, Refused, StepFailed
 from press_deploy.engine.interrupts import RollbackNeeded, WaitForPerson
@@ -58,6 +59,7 @@ class Runner:
 			if kept := leave_waiting(self.context):
 				return self._end(State.SUCCEEDED, kept)
 			if self.state.state is State.WAITING:
+				tell_who_must_act(self.context)
 				return State.WAITING
 		self.context.keep_what_is_held()
 		if self.state.state is State.ROLLING_BACK:
@@ -110,11 +112,12 @@ class Runner:
 		context, known = self.context, self.state.step(step.name)
 		if known and known.is_over:
 			return
-		if known and known.status == "failed":
+		if known and known.status == "failed" and step.phase is not Phase.ROLLBACK:
 			# The runner died between a failure and what follows from it.
 			kind = Refused if known.error["kind"] == "Refused" else StepFailed
 			raise kind(**{key: known.error[key] for key in ("doing", "what", "why", "remedy")})
-		if known:
+		# What failed on the way back is tried again: its cause may be gone, and nothing better is known.
+		if known and known.was_announced:
 			before = known.before
 			observation = step.observe(context, before, None)
 			if observation.done:
@@ -136,7 +139,7 @@ class Runner:
 
 	def _note_failure(self, step: Step, error: DeployError) -> None:
 		known = self.state.step(step.name)
-		if known is None or known.status != "failed":
+		if known is None or known.status != "failed" or known.error != error.as_data():
 			self._journal("step-failed", step, error=error.as_data())
 
 	def _record(self, step: Step, result: dict, observation: Observation) -> None:
@@ -165,8 +168,9 @@ class Runner:
 			return self._end(
 				State.SUCCEEDED, f"the release is live, but {step.title.lower()} failed: {error.why}", error
 			)
-		if self.state.was_announced(steps.FIRST_CHANGE):
+		if self.context.may_have_changed_something():
 			return self._start_rollback(RollbackNeeded(f"{step.title}: {error.why}", error=error))
+		self.context.release_lease()
 		if isinstance(error, Refused):
 			return self._end(State.REFUSED, error.why, error)
 		return self._end(State.ABORTED, f"{step.title}: {error.why}. Nothing was changed.", error)
@@ -226,9 +230,8 @@ class Runner:
 		return self._walk()
 
 	def _what_now(self) -> str:
-		maintenance = (
-			"The sites are still in maintenance mode. " if self.state.is_closed else "The sites are open. "
-		)
+		closed = self.context.bench.sites_in_maintenance(self.context.spec.site_names)
+		maintenance = f"In maintenance mode: {', '.join(closed)}. " if closed else "The sites are open. "
 		database = ["--database"] if self.state.rollback.get("database") else []
 		again = self.context.bench.command_to_type("rollback", self.context.run.name, *database)
 		return f"{maintenance}Mend the cause, then: {again}"
@@ -237,6 +240,7 @@ class Runner:
 		seconds = self.context.spec.decision_seconds
 		facts = {"step": step.name if step else None, "deadline": time.time() + seconds}
 		self.context.journal.append("waiting", {**wait.as_data(), **facts})
+		tell_who_must_act(self.context)
 		self.context.hand_maintenance_over(seconds)
 		self.context.finish()
 		return State.WAITING
@@ -248,6 +252,7 @@ class Runner:
 			self.context.note(f"{request.by} asked too late ({request.action}: {request.reason}); ask again.")
 		data = {"state": state.value, "reason": reason}
 		self.context.journal.append("run-ended", {**data, "error": error.as_data()} if error else data)
+		tell_who_must_act(self.context)
 		self.context.finish()
 		return state
 

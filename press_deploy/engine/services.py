@@ -60,6 +60,12 @@ class Services:
 		leases = self._call("asking for the leases of", run, lambda port: port.status())["leases"]
 		return any(lease["run"] == run for lease in leases)
 
+	def unknown_sites(self, sites: list[str]) -> list[str]:
+		"""Those of these sites that the helper may not act on; it was installed before they were made."""
+		known = self._call("asking for the sites of", "the helper", lambda port: port.status()).get("sites")
+		# A helper of an earlier version does not say; what it can't do shows where it has to do it.
+		return [] if known is None else [site for site in sites if site not in known]
+
 	def reload(self, role: str) -> None:
 		self._call("reloading", role, lambda port: port.reload(role))
 

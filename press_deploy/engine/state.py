@@ -58,6 +58,8 @@ class RunState:
 	has_succeeded: bool = False  # it walked to its end once, whatever was asked for afterwards
 	went_on_seq: int = 0  # where in the journal the last GO was followed
 	given_up_seq: int = 0  # and where the last rollback was given up
+	asked_seq: int = 0  # the last record after which a person has to act: it waits, or ended Fatal
+	told_seq: int = 0  # and the last such record that people were told of
 	resumes: int = 0
 	last_seq: int = 0
 

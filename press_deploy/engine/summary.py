@@ -34,7 +34,7 @@ def summarise(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 		"title": spec.title,
 		"bench": str(bench.path),
 		"sites": spec.site_names,
-		"closed": state.is_closed,
+		"closed": state.is_closed and bool(_closed_sites(bench, spec)),
 		"state": state.state.value,
 		"verdict": state.verdict,
 		"phase": state.phase,
@@ -63,6 +63,14 @@ def summarise(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 		"keeps_databases": run.noted_sites,
 		"last_seq": state.last_seq,
 	}
+
+
+def _closed_sites(bench: Bench, spec: PlanSpec) -> list[str]:
+	try:
+		return bench.sites_in_maintenance(spec.site_names)
+	except DeployError:
+		# A configuration that can't be read is none that opens a site.
+		return spec.site_names
 
 
 def is_owned_by(bench: Bench, run: str) -> bool:

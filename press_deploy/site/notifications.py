@@ -12,13 +12,16 @@ import frappe
 from frappe.utils import escape_html, validate_email_address
 
 
-def notify(recipients: list[str], subject: str, message: str) -> dict:
-	"""Send plain text to mail addresses or user names. Returns {"sent": n} and {"problem"} if there is one."""
+def notify(recipients: list[str], subject: str, message: str, at_once: bool = False) -> dict:
+	"""Send plain text to mail addresses or user names. Returns {"sent": n} and {"problem"} if there is one.
+
+	`at_once`: mail goes out before this returns, where else Frappe's scheduler would send it.
+	"""
 	addresses = [address for address in map(_address_of, recipients) if address]
 	problems = [f"no mail address: {name}" for name in recipients if not _address_of(name)]
 	problems += _attempt(_tell_in_desk, recipients, subject, message)
 	# By itself: a site without a mail account still tells its users.
-	not_sent = _attempt(_send_mail, addresses, subject, message) if addresses else []
+	not_sent = _attempt(_send_mail, addresses, subject, message, at_once) if addresses else []
 	problems += not_sent
 	return {
 		"sent": 0 if not_sent else len(addresses),
@@ -44,7 +47,7 @@ def _address_of(recipient: str) -> str | None:
 	return frappe.db.get_value("User", {"name": recipient, "enabled": 1}, "email")
 
 
-def _attempt(tell: Callable[[list[str], str, str], None], *arguments: Any) -> list[str]:
+def _attempt(tell: Callable[..., None], *arguments: Any) -> list[str]:
 	"""Tell people in one way; return why it failed."""
 	try:
 		tell(*arguments)
@@ -55,8 +58,8 @@ def _attempt(tell: Callable[[list[str], str, str], None], *arguments: Any) -> li
 	return []
 
 
-def _send_mail(addresses: list[str], subject: str, message: str) -> None:
-	frappe.sendmail(recipients=addresses, subject=subject, message=_as_html(message), delayed=True)
+def _send_mail(addresses: list[str], subject: str, message: str, at_once: bool) -> None:
+	frappe.sendmail(recipients=addresses, subject=subject, message=_as_html(message), delayed=not at_once)
 
 
 def _tell_in_desk(recipients: list[str], subject: str, message: str) -> None:

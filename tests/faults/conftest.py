@@ -17,17 +17,10 @@ from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.snapshots.aws import Aws
 from press_deploy.engine.state import State, load_state
 from tests.faults.bench_state import backup_settings, create_run, quick_plan, reset, resume, write
+from tests.faults.needs import FORWARD_NEEDS
 
 # A step → what makes a plan need it.
 NeedsOf = Callable[[str], dict[str, Any]]
-# Steps that only some releases need.
-FORWARD_NEEDS = {
-	"standby": {"migrate": "always"},
-	"final-backup": {"migrate": "always"},
-	"migrate": {"migrate": "always"},
-	"build": {"build": "always"},
-	"requirements": {"requirements": "always"},
-}
 
 
 @pytest.fixture(scope="session")

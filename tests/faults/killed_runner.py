@@ -4,7 +4,8 @@
 
 EVENT is an event of the journal, right after whose record on the disk the runner dies, or `effect`: after
 a step was applied, before that is observed and recorded; or `call`: instead of calling the function that
-STEP then is, as `module:function`.
+STEP then is, as `module:function`; or `refused`: right after the record that the step failed, because what it
+asks for is refused.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import signal
 import sys
 from typing import Any
 
-from press_deploy.engine import context, maintenance
+from press_deploy.engine import context, maintenance, steps
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import ServiceError
 from press_deploy.engine.execution import execute
 from press_deploy.engine.journal import Record
 from press_deploy.engine.run_directory import RunDirectory
@@ -45,12 +47,20 @@ class Killer:
 		os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _refuse(*_: Any) -> None:
+	raise ServiceError("Asking", "the helper", "it refuses", "ask again")
+
+
 def main(bench: str, run: str, event: str, step: str = "", lease_seconds: str = "30") -> None:
 	maintenance.LEASE_SECONDS = context.LEASE_SECONDS = int(lease_seconds)
 	opened, killer = Bench.open(bench), Killer(event, step)
 	if event == "call":
 		module, _, function = step.partition(":")
 		setattr(importlib.import_module(module), function, killer.die)
+	if event == "refused":
+		killer = Killer("step-failed", step)
+		each = next(each for each in (*steps.FORWARD, *steps.ROLLBACK) if each.name == step)
+		each.apply = _refuse
 	execute(opened, RunDirectory.open(opened.path, run), [killer])
 
 

@@ -13,7 +13,6 @@ from press_deploy.engine.journal import read_journal
 from press_deploy.engine.state import State, load_state
 from tests.faults.bench_state import (
 	assert_in_order,
-	backup_settings,
 	create_run,
 	kill_runner_at,
 	publish,
@@ -22,19 +21,10 @@ from tests.faults.bench_state import (
 	take_picture,
 )
 from tests.faults.conftest import NeedsOf
+from tests.faults.needs import plan_to_go_back_from
 
 # Right after the announcement; after the effect, before it is recorded; right after the record.
 POINTS = ["step-announced", "effect", "step-observed"]
-# Steps of a rollback that only some releases need, and what makes a plan need them.
-ROLLBACK_NEEDS = {
-	"rollback-pause-jobs": {"migrate": "always"},
-	"lost-documents": {"migrate": "always"},
-	"rollback-database": {"migrate": "always"},
-	"rollback-files": {"migrate": "always"},
-	"export-losses": {"migrate": "always"},
-	"undo-build": {"build": "always"},
-	"undo-requirements": {"requirements": "always"},
-}
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -59,12 +49,7 @@ def test_run_goes_on_after_a_kill(bench: PracticeBench, needs_of: NeedsOf, step:
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("step", [step.name for step in steps.ROLLBACK])
 def test_rollback_goes_on_after_a_kill(bench: PracticeBench, step: str, point: str) -> None:
-	needs = ROLLBACK_NEEDS.get(step, {})
-	if step == "lost-documents":
-		# It is asked for only where the plan does not let the database go back by itself.
-		needs = {**needs, "backup": {**backup_settings(bench), "automatic_rollback": False}}
-	release = "migrating-bad" if "migrate" in needs else "http-errors"
-	run = create_run(bench, quick_plan(bench, release, **needs))
+	run = create_run(bench, plan_to_go_back_from(bench, step))
 	before = take_picture(bench)
 
 	kill_runner_at(bench, run, point, step)
@@ -98,8 +83,9 @@ def test_run_goes_on_after_a_kill_between_steps(
 	kill_runner_at(bench, run, event, step)
 	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
 
-	assert_in_order(bench, run)
+	state = assert_in_order(bench, run)
 	assert take_picture(bench) == before
+	assert not [note for note in state.notes if "test site" in note["text"]], "it was never reached"
 
 
 def assert_every_step_recorded_once(run) -> None:

@@ -95,6 +95,32 @@ def test_full_disk_in_the_window_ends_in_a_rollback(bench: PracticeBench) -> Non
 		assert take_picture(bench) == before
 
 
+def test_a_rollback_that_fails_on_a_full_disk_ends_fatal_and_people_are_told(bench: PracticeBench) -> None:
+	before = take_picture(bench)
+	edited = bench.path / "apps" / "shop" / "shop" / "patches.txt"
+	with small_disk(bench.path / "deployments", "8m"):
+		run = create_run(bench, quick_plan(bench, "http-errors"))
+		filler = run.path / "filler"
+
+		def fail() -> None:
+			edited.write_text("somebody's edit\n")
+			fill_disk(filler)
+
+		saboteur = Saboteur("step-observed", "rollback-maintenance", fail)
+		assert run_sabotaged(bench, run, saboteur) is State.FATAL, load_state(run).reason
+
+		state = load_state(run)
+		assert state.step("undo-switch-code").status == "failed" and "No space left" in state.reason
+		assert edited.read_text() == "somebody's edit\n", "nothing is overwritten before it is kept"
+		assert state.told_seq == state.asked_seq > 0
+		assert bench.helper.status()["leases"] == []
+		filler.unlink()
+
+		assert roll_back(Bench.open(bench.path), run, "admin", "there is room now") is State.ROLLED_BACK
+		assert take_picture(bench) == before
+		assert b"somebody's edit" in (run.private / "uncommitted-shop.patch").read_bytes()
+
+
 def test_web_server_that_never_comes_back_is_fatal_until_it_is_mended(
 	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,14 +52,26 @@ def check_disk(context: Context) -> Iterator[Check]:
 
 
 def check_helper(context: Context) -> Iterator[Check]:
-	if context.services.has_helper:
-		yield ok("Helper", "answers; maintenance is held under a lease")
-	else:
+	install = f"sudo {context.bench.command_to_type('helper', 'install')}"
+	if not context.services.has_helper:
 		yield warn(
 			"Helper",
 			"there is none: if this process dies, nobody resumes the run and the sites stay in maintenance",
-			f"sudo {context.bench.command_to_type('helper', 'install')}",
+			install,
 		)
+		return
+	try:
+		unknown = context.services.unknown_sites(context.spec.site_names)
+	except DeployError as error:
+		yield fail("Helper", error.why, error.remedy)
+		return
+	if unknown:
+		found = (
+			f"it does not know {', '.join(unknown)}: made after it was installed, so it would not close them"
+		)
+		yield fail("Helper", found, f"let it look again: {install}")
+	else:
+		yield ok("Helper", "answers, and knows every site; maintenance is held under a lease")
 
 
 def check_services(context: Context) -> Iterator[Check]:

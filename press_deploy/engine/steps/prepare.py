@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from press_deploy.engine.announcements import announce, can_announce
 from press_deploy.engine.changes import decide
-from press_deploy.engine.errors import DeployError
 from press_deploy.engine.file_copy import FileCopy
 from press_deploy.engine.git import check_expected
 from press_deploy.engine.prober import GOOD, Probe, as_probe
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
 	from press_deploy.engine.plan import App
 
-NOTIFY_SECONDS = 60
 BASELINE_INTERVAL_SECONDS = 0.1
 
 
@@ -29,25 +28,13 @@ class Announce(Step):
 	subject = "Deployment begins: {title}"
 
 	def skip_reason(self, context: Context) -> str | None:
-		return None if context.spec.notify and context.spec.control_site else "the plan notifies nobody"
+		return None if can_announce(context) else "the plan notifies nobody"
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		subject = self.subject.format(title=context.spec.title)
-		try:
-			sent = context.site_processes.call(
-				"notify",
-				context.spec.control_site,
-				timeout=NOTIFY_SECONDS,
-				recipients=context.spec.notify,
-				subject=subject,
-				message=f"Run {context.run.name} on {', '.join(context.spec.site_names)}.",
-			)
-		except DeployError as error:
-			context.note(f"{self.title}: {error}")
-			return {"found": "nobody could be notified"}
-		if problem := sent.get("problem"):
+		sent, problem = announce(context, self.subject)
+		if problem:
 			context.note(f"{self.title}: {problem}")
-		return {"found": f"{sent['sent']} notified"}
+		return {"found": f"{sent} notified" if sent else "nobody could be notified"}
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		if result is None:

@@ -236,7 +236,7 @@ def fatal(story: Story) -> None:
 	story.tell("journal-repaired", cut_bytes=113, cut_sha256="0" * 64)
 	story.end(
 		"Fatal",
-		f"the rollback stopped at “Health check”: {error['why']}. The sites are still in maintenance mode. Mend the cause, then: press-deploy rollback {story.run.name}",
+		f"the rollback stopped at “Health check”: {error['why']}. In maintenance mode: shop.example. Mend the cause, then: press-deploy rollback {story.run.name}",
 		error,
 	)
 
