@@ -1,6 +1,7 @@
 """Looking into a site's database without Frappe: figures for preflight and monitoring. Reads only.
 
-Invariant: a figure that can't be had is None, never 0.
+Invariant: a figure that can't be had is None, never 0. A connection that somebody ended between two questions
+is no failure: each question stands by itself, so it is asked again over a new one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pymysql
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.logs import OWN_ERROR_LOG_TITLE
+from press_deploy.engine.mariadb.server_errors import is_lost
 
 TIMEOUT_SECONDS = 5
 
@@ -23,7 +25,10 @@ class DatabaseUnavailable(Exception):
 
 
 class Database:
-	"""One site's database; connects when first asked, and again after a failure."""
+	"""One site's database; connects when first asked, and again after a failure.
+
+	It lives as long as a run, and Frappe's migrate ends each connection to the site's database that was idle for 30 s.
+	"""
 
 	def __init__(self, bench: Bench, site: str):
 		self._bench, self._site = bench, site
@@ -40,14 +45,28 @@ class Database:
 	def rows(self, query: str, *values: Any) -> list[tuple]:
 		"""Run one reading query. Raises `DatabaseUnavailable`."""
 		try:
-			if self._connection is None:
-				self._connection = self._connect()
-			cursor = self._connection.cursor()
-			cursor.execute(query if self.kind == "mariadb" else query.replace("%s", "?"), values)
-			return list(cursor.fetchall())
+			return self._ask(query, values)
 		except (pymysql.Error, sqlite3.Error, OSError, KeyError, ValueError, DeployError) as error:
 			self.close()
 			raise DatabaseUnavailable(str(error)) from error
+
+	def _ask(self, query: str, values: tuple[Any, ...]) -> list[tuple]:
+		is_kept = self._connection is not None
+		try:
+			return self._ask_once(query, values)
+		except pymysql.Error as error:
+			# Only a connection from before can have been ended meanwhile; a slow answer is not asked for twice.
+			if not is_kept or not is_lost(error) or isinstance(error.__context__, TimeoutError):
+				raise
+		self.close()
+		return self._ask_once(query, values)
+
+	def _ask_once(self, query: str, values: tuple[Any, ...]) -> list[tuple]:
+		if self._connection is None:
+			self._connection = self._connect()
+		cursor = self._connection.cursor()
+		cursor.execute(query if self.kind == "mariadb" else query.replace("%s", "?"), values)
+		return list(cursor.fetchall())
 
 	def connections(self) -> int | None:
 		"""Connections open on the server (runbook: Threads_connected); None where there is no server."""

@@ -88,6 +88,32 @@ def execute(server: Server, database: str | None, *statements: str) -> list[tupl
 	return rows
 
 
+def end_connections(server: Server, condition: str = "TRUE") -> int:
+	"""End the connections for which this holds, as another program would, and see that they are gone.
+
+	Returns how many there were; none is a test that breaks nothing.
+	"""
+	wanted = f"SELECT ID FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND ({condition}) AND COMMAND "
+	wanted += "<> 'Daemon'"
+	with server.session() as cursor:
+		cursor.execute(wanted)
+		numbers = [number for (number,) in cursor.fetchall()]
+		for number in numbers:
+			cursor.execute(f"KILL CONNECTION {number}")
+		while cursor.execute(wanted):
+			cursor.fetchall()
+	assert numbers, "there is no such connection, so nothing was broken"
+	return len(numbers)
+
+
+def make_user(server: Server, user: str, *rights: str, password: str = "secret") -> Server:
+	"""A user from this machine with these rights, such as “SELECT ON `shop`.*”; returns the server as asked by it."""
+	execute(server, None, f"CREATE OR REPLACE USER {user}@localhost IDENTIFIED BY '{password}'")
+	for right in rights:
+		execute(server, None, f"GRANT {right} TO {user}@localhost")
+	return server.as_user(user, password)
+
+
 def make_database(server: Server, database: str, *statements: str) -> None:
 	with server.session() as cursor:
 		drop_database(cursor, database)

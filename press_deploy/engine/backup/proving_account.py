@@ -21,8 +21,6 @@ from press_deploy.engine.mariadb.server_errors import number_of, translate_serve
 from press_deploy.engine.mariadb.throwaway_user import drop_user, escape_database, make_throwaway_user
 
 USER_PREFIX = "press_deploy_prover_"
-# Longer than any restoration: the server closes a connection that was silent for so long.
-SILENT_SECONDS = 7 * 86400
 # No rights to make users or to pass rights on; a server without users (1290); an older one, without the right to
 # name a definer (1064); a rule for passwords (1819).
 _NOT_MADE = {1044, 1142, 1227, 1410, 1290, 1064, 1819}
@@ -86,7 +84,6 @@ def _find_obstacle(account: Server) -> str:
 
 def _prepare(cursor: Any, user: str, objects: Mapping[str, Collection[str]]) -> tuple[str, str]:
 	"""From which host we come, and why no user of its own will do. Whoever proves holds a lock of its user's name."""
-	cursor.execute(f"SET SESSION wait_timeout = {SILENT_SECONDS}")
 	_drop_leftovers(cursor)
 	cursor.execute("SELECT GET_LOCK(%s, 0)", (user,))
 	if cursor.fetchone()[0] != 1:

@@ -1,7 +1,8 @@
 """Two databases of one MariaDB server, read in one consistent snapshot.
 
 Invariant: the transaction is read-only and its moment is that of `open_snapshot`, however long it lasts
-and whatever is written or renamed meanwhile.
+and whatever is written or renamed meanwhile. A connection that was ended has lost that moment: it never
+connects again by itself, and says so instead.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import pymysql.cursors
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.losses.reader import Column, Reader, Table
 from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.mariadb.server_errors import is_lost
 
 # No limit that the server sets for its web requests may end a comparison; `sql_mode` decides how text is
 # compared and escaped; a table that somebody alters is waited for, but not for ever.
 OPENING = (
-	"SET SESSION sql_mode = '', max_statement_time = 0, net_write_timeout = 3600, lock_wait_timeout = 60",
+	"SET SESSION sql_mode = '', max_statement_time = 0, net_write_timeout = 3600, lock_wait_timeout = 60, "
+	"idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0",
 	"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
 	"START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
 )
@@ -36,7 +39,6 @@ BYTES = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob")
 # As bytes they are not what they are in words.
 TOLD_IN_WORDS = ("uuid", "inet4", "inet6")
 TABLE_CHANGED = 1412
-LOST = (2006, 2013, 1927)
 
 
 class MariaDBReader(Reader):
@@ -194,6 +196,6 @@ def _translate(error: Exception) -> StepFailed:
 	why, remedy = words, "see the server's log, then ask again"
 	if code == TABLE_CHANGED:
 		why, remedy = f"a table was altered meanwhile ({words})", "ask again when nobody alters tables"
-	elif code in LOST:
-		why = f"the connection to the server was lost ({words})"
+	elif is_lost(error):
+		why = f"the connection to the server was lost, and with it the moment that was read ({words or code})"
 	return StepFailed("Comparing", "the database with its backup", why, remedy)

@@ -19,6 +19,8 @@ import pymysql
 from press_deploy.engine.errors import InputError
 
 CONNECT_SECONDS = 10
+# A session waits while a client program loads a database; a server's limit for web requests is not for it.
+SILENT_SECONDS = 7 * 86_400
 NAME_LIMIT = 64
 SHORT_RUN_LENGTH = 20
 
@@ -63,6 +65,7 @@ class Server:
 			read_timeout=read_seconds,
 			write_timeout=read_seconds,
 			autocommit=True,
+			init_command=f"SET SESSION wait_timeout = {SILENT_SECONDS}",
 			**address,
 		)
 

@@ -13,7 +13,9 @@ import pymysql
 from press_deploy.engine.errors import StepFailed
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
-_LOST = {0, 2002, 2003, 2006, 2013, 1927, 1053}
+# A connection that was open is not any more; 0 is the driver's word for one that it had noticed before.
+_ENDED = {0, 2006, 2013, 1927}
+_LOST = {*_ENDED, 2002, 2003, 1053}
 _LOGIN = {1045, 1698}
 _RIGHTS = {1044, 1142, 1143, 1227, 1370}
 _FULL = {1021, 1114}
@@ -25,6 +27,11 @@ def number_of(error: BaseException) -> int:
 	"""The server's or the driver's number of an error; 0 when it has none."""
 	number = error.args[0] if error.args else 0
 	return number if isinstance(number, int) else 0
+
+
+def is_lost(error: BaseException) -> bool:
+	"""Whether an open connection was ended: by KILL, by the server's limits, or with the server itself."""
+	return number_of(error) in _ENDED
 
 
 def is_refusal(error: BaseException) -> bool:
@@ -48,7 +55,11 @@ def translate_server_errors(doing: str, what: str) -> Iterator[None]:
 
 def translate(error: BaseException, doing: str, what: str) -> StepFailed:
 	number, words = number_of(error), str(error.args[-1] if error.args else error)
-	if number in _LOST:
+	if number in _ENDED:
+		# What it held is gone with it, so that nobody may just connect again and go on.
+		why = "the connection to the server was lost, and with it its locks and its transaction"
+		remedy = "see whether MariaDB runs, and who ends connections there (KILL, limits of time); then do it again"
+	elif number in _LOST:
 		why, remedy = "the server can't be reached", "see whether MariaDB runs, and why it stopped"
 	elif number in _LOGIN:
 		why, remedy = "user name or password is refused", "correct user name and password"

@@ -219,7 +219,6 @@ class MariaDBStandby(StandbyDatabase):
 		What a killed process had asked the server to do is finished before: its lock lasts as long.
 		"""
 		with self.ask(doing, what) as cursor:
-			cursor.execute("SET SESSION wait_timeout = 86400")
 			cursor.execute("SELECT GET_LOCK(%s, %s)", (self._lock_name, LOCK_SECONDS))
 			if cursor.fetchone()[0] != 1:
 				raise StepFailed(

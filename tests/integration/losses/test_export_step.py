@@ -8,7 +8,7 @@ import pytest
 from press_deploy.engine.steps.rollback_database import RollbackDatabase
 from press_deploy.engine.steps.rollback_losses import ExportLosses, open_all_former_data
 from press_deploy.engine.steps.ways_back import SWAP
-from tests.support.databases import SITE, make_standby
+from tests.support.databases import SITE, end_connections, make_standby
 
 NOTE = "CREATE TABLE `tabNote` (name VARCHAR(140) PRIMARY KEY, t TEXT, license_key TEXT)"
 
@@ -59,3 +59,13 @@ def test_a_table_that_a_user_alters_at_once_is_listed_as_it_is_now(swapped, side
 	assert any("was altered meanwhile" in note for note in swapped.notes), "the fault never fired"
 	assert result["files"] == 2 and "1 Note created" in result["found"]
 	assert '"lost"' in (swapped.run.losses / SITE / "losses.json").read_text()
+
+
+def test_a_moment_whose_connection_was_ended_is_listed_as_it_is_now(swapped, server):
+	open_all_former_data(swapped)
+	# Our own look is the only session that holds a transaction.
+	end_connections(server, "ID IN (SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX)")
+	result = ExportLosses().apply(swapped, {})
+	assert any("was lost, and with it the moment" in note for note in swapped.notes), "the fault never fired"
+	assert any("since it is open" in note for note in swapped.notes)
+	assert result["files"] == 2 and "1 Note created" in result["found"]

@@ -228,7 +228,7 @@ def test_a_server_killed_while_loading_goes_on_afterwards(backup: Path, tmp_path
 		running = RestartableServer(directory)
 		try:
 			make_database(running.server, STANDBY)
-			with pytest.MonkeyPatch.context() as patch, pytest.raises(StepFailed, match="can't be reached"):
+			with pytest.MonkeyPatch.context() as patch, pytest.raises(StepFailed, match="was lost"):
 				patch.setattr("press_deploy.engine.mariadb.physical_import._move", lambda *_: running.kill())
 				physical.load(backup, running.server, LIVE, STANDBY, tmp_path)
 			assert running.scratch.process.poll() is not None
