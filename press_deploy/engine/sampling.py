@@ -28,7 +28,7 @@ class Sample:
 	cpu_percent: float | None
 	memory_percent: float | None
 	database_connections: int | None
-	log_errors: int
+	log_errors: int | None
 
 
 COLUMNS = [field.name for field in fields(Sample)]
@@ -42,7 +42,7 @@ class Sampler:
 		# The first call of psutil compares with nothing and returns 0.
 		psutil.cpu_percent()
 
-	def sample(self, probes: list[Probe], log_errors: int) -> Sample:
+	def sample(self, probes: list[Probe], log_errors: int | None) -> Sample:
 		"""One sample from the probes since the last one and the machine now."""
 		good = [probe.latency_ms for probe in probes if probe.kind == GOOD]
 		taken = Sample(
@@ -100,10 +100,15 @@ def _parse(row: dict[str, str]) -> Sample | None:
 			_number(row["cpu_percent"]),
 			_number(row["memory_percent"]),
 			int(row["database_connections"]) if row["database_connections"] else None,
-			int(row["log_errors"]),
+			_count(row["log_errors"]),
 		)
 	except (TypeError, ValueError, KeyError):
 		return None
+
+
+def _count(text: str | None) -> int | None:
+	"""The last column: empty is unknown, but what isn't there at all was torn off."""
+	return int(text) if text != "" else None
 
 
 def _number(text: str) -> float | None:

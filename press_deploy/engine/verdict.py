@@ -6,7 +6,7 @@ a probe that crashed makes it ERROR, and a verdict over nothing is never GO.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from statistics import median, quantiles
@@ -111,12 +111,16 @@ def judge_monitoring(
 	findings: list[dict[str, Any]],
 	baselines: dict[str, dict],
 	spec: PlanSpec,
+	unread: Mapping[str, str],
 ) -> list[Condition]:
-	"""The final verdict's conditions, over all that was sampled since the site was opened."""
+	"""The final verdict's conditions, over all that was sampled since the site was opened; `unread`: see
+	`judge_unread`.
+	"""
 	limits = spec.thresholds
 	return [
 		*judge_sites(probes, baselines, spec),
 		judge_log_errors(findings, limits),
+		*judge_unread(unread),
 		_peak("CPU", [sample.cpu_percent for sample in samples], limits.cpu_percent, "%"),
 		_peak("Memory", [sample.memory_percent for sample in samples], limits.memory_percent, "%"),
 		*_connections(samples, limits),
@@ -144,6 +148,13 @@ def judge_log_errors(findings: list[dict[str, Any]], limits: Thresholds) -> Cond
 		worst,
 		"log_errors",
 	)
+
+
+def judge_unread(unread: Mapping[str, str]) -> list[Condition]:
+	"""Sites whose Error Log can't be read, and why: what stands in it is unknown, and no error of the release."""
+	return [
+		Condition(f"Error Log of {site}", None, "unknown", "readable", why) for site, why in unread.items()
+	]
 
 
 def _error_rate(probes: list[Probe], limits: Thresholds) -> Condition:

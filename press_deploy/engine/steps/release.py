@@ -88,8 +88,9 @@ class Monitor(Step):
 		while watched < monitor.seconds:
 			time.sleep(monitor.interval_seconds)
 			context.stop_if_asked()
-			findings = find_new_errors(context)
-			sampler.sample(context.prober.take(), sum(finding["count"] for finding in findings))
+			findings, unread = find_new_errors(context)
+			count = None if unread else sum(finding["count"] for finding in findings)
+			sampler.sample(context.prober.take(), count)
 			self._evaluate_triggers(context, findings)
 			watched += monitor.interval_seconds
 		context.prober.ensure_started(WINDOW_INTERVAL_SECONDS)
@@ -122,7 +123,8 @@ class FinalVerdict(Step):
 	def _collect(self, context: Context) -> list[Condition]:
 		baselines = context.state.result("baseline")["latency"]
 		samples, probes = samples_since_opening(context), since_opening(context)
-		conditions = judge_monitoring(samples, probes, find_new_errors(context), baselines, context.spec)
+		findings, unread = find_new_errors(context)
+		conditions = judge_monitoring(samples, probes, findings, baselines, context.spec, unread)
 		return [*conditions, *self._fired(context)]
 
 	def _fired(self, context: Context) -> list[Condition]:

@@ -15,7 +15,7 @@ from press_deploy.engine.preview import open_preview
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.deploy import mark_logs, watched_logs
-from press_deploy.engine.verdict import Condition, judge_log_errors
+from press_deploy.engine.verdict import Condition, judge_log_errors, judge_unread
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
@@ -36,12 +36,13 @@ class CriticalTests(Step):
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		# Tests provoke errors on purpose: what they write to the logs is not the release's.
-		findings = find_new_errors(context)
+		findings, unread = find_new_errors(context)
 		conditions = [self._run(context, test) for test in context.spec.critical_tests]
 		passed = sum(condition.holds is True for condition in conditions)
 		return {
 			**mark_logs(context),
 			"findings": findings,
+			"unread": unread,
 			"conditions": [condition.as_data() for condition in conditions],
 			"found": f"{passed} of {len(conditions)} as expected on {context.spec.test_site}",
 		}
@@ -132,17 +133,13 @@ class LogCheck(Step):
 	name, title, phase = "log-check", "Log check", Phase.VALIDATE
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		findings = find_new_errors(context)
+		findings, unread = find_new_errors(context)
 		condition = judge_log_errors(findings, context.spec.thresholds)
-		unknown = [site for site, newest in _marks(context)["error_log"].items() if newest is None]
-		conditions = [condition] + [
-			Condition(f"Error Log of {site}", None, "unknown", "readable", "it could not be read")
-			for site in unknown
-		]
+		unknown = f"; not known: the Error Log of {', '.join(unread)}" if unread else ""
 		return {
-			"conditions": [each.as_data() for each in conditions],
+			"conditions": [each.as_data() for each in (condition, *judge_unread(unread))],
 			"findings": findings[:20],
-			"found": f"{condition.value} new error(s) since the switch",
+			"found": f"{condition.value} new error(s) since the switch{unknown}",
 		}
 
 
@@ -187,17 +184,26 @@ def check_http(context: Context, site: str, test: HttpCheck, address: str | None
 	return Condition(f"{test.name} ({site})", not wrong, value, wanted, wrong, "error_rate")
 
 
-def find_new_errors(context: Context) -> list[dict[str, Any]]:
-	"""Errors since the switch as plain data: log files, and new Error Log rows of every site."""
+def find_new_errors(context: Context) -> tuple[list[dict[str, Any]], dict[str, str]]:
+	"""Errors since the switch as plain data: log files, and new Error Log rows of every site.
+
+	And {site: why} for those whose Error Log can't be read. That is no error: what stands there is unknown.
+	"""
 	tests, marks = context.state.result(CriticalTests.name), _marks(context)
 	findings = [finding.as_data() for finding in logs.errors_since(marks["marks"], watched_logs(context))]
+	unread = dict(tests.get("unread", {}))
 	for site, newest in marks["error_log"].items():
-		if newest is not None and (rows := _new_error_log(context, site, newest)):
+		try:
+			rows = _new_error_log(context, site, newest)
+		except DatabaseUnavailable as error:
+			unread[site] = str(error)
+			continue
+		if rows:
 			example = f"Error Log of {site}: {rows[0][1]}"
 			findings.append(
 				logs.Finding(logs.fingerprint(example), example, {"Error Log"}, len(rows)).as_data()
 			)
-	return [*tests.get("findings", []), *findings]
+	return [*tests.get("findings", []), *findings], unread
 
 
 def _marks(context: Context) -> dict[str, Any]:
@@ -206,11 +212,11 @@ def _marks(context: Context) -> dict[str, Any]:
 	return tests if "marks" in tests else context.state.result("mark-logs")
 
 
-def _new_error_log(context: Context, site: str, newest: str) -> list[tuple[str, str]]:
-	try:
-		return context.databases[site].error_log_since(newest)
-	except DatabaseUnavailable as error:
-		return [("", f"it can't be read any more: {error}")]
+def _new_error_log(context: Context, site: str, newest: str | None) -> list[tuple[str, str]]:
+	"""(name, title) of its rows after `newest`. Raises `DatabaseUnavailable`."""
+	if newest is None:
+		raise DatabaseUnavailable("it could not be read at the switch, so that nobody knows what is new")
+	return context.databases[site].error_log_since(newest)
 
 
 def _what_is_wrong(test: HttpCheck, answer: Answer) -> str:

@@ -54,6 +54,12 @@ def test_connections_come_from_the_first_database_that_answers(tmp_path, databas
 	assert sample.database_connections == expected and sample.latency_ms is None
 
 
+def test_errors_that_could_not_be_counted_are_not_none_at_all(tmp_path):
+	sampler = Sampler(tmp_path / "samples.csv", [])
+	assert sampler.sample([], None).log_errors is None and sampler.sample([], 0).log_errors == 0
+	assert [sample.log_errors for sample in read_samples(tmp_path / "samples.csv")] == [None, 0]
+
+
 @pytest.mark.parametrize(
 	"torn",
 	["12.0,1,0", "x,y\n", "1.0,1,0,,,,,0,1.0,1,0,,,,,0\n", "\udcff\n", "1.0,,,,,,,\n", "1.0,1.5,0,,,,,0\n"],

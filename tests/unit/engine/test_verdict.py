@@ -31,13 +31,23 @@ def probes(good=100, bad=0, latency=100.0, begin=1000.0, kind="5xx"):
 	]
 
 
-def judge(samples=(QUIET,) * 10, asked=None, findings=(), baseline=BASELINE, spec=SPEC):
+def judge(samples=(QUIET,) * 10, asked=None, findings=(), baseline=BASELINE, spec=SPEC, unread=None):
 	asked = probes() if asked is None else asked
-	return verdict.judge_monitoring(list(samples), asked, list(findings), {SITE: baseline}, spec)
+	return verdict.judge_monitoring(
+		list(samples), asked, list(findings), {SITE: baseline}, spec, unread or {}
+	)
 
 
 def by_name(conditions):
 	return {each.name: each for each in conditions}
+
+
+def test_an_error_log_that_cannot_be_read_is_unknown_and_no_error():
+	conditions = judge(unread={SITE: "Lost connection"})
+	assert conclude(judge()) is Verdict.GO and conclude(conditions) is Verdict.INCONCLUSIVE
+	assert by_name(conditions)["New errors in logs"].holds is True
+	unknown = by_name(conditions)[f"Error Log of {SITE}"]
+	assert (unknown.holds, unknown.value, unknown.evidence) == (None, "unknown", "Lost connection")
 
 
 @pytest.mark.parametrize(

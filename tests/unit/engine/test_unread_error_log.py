@@ -1,0 +1,86 @@
+"""An Error Log that can't be read is unknown: it never counts as an error of the release, nor as none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from press_deploy.engine import logs
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.database import DatabaseUnavailable
+from press_deploy.engine.steps.deploy import watched_logs
+from press_deploy.engine.steps.validate import CriticalTests, LogCheck, find_new_errors
+from press_deploy.engine.verdict import Condition, Verdict, conclude, judge_triggers
+
+from .support import SITE, make_bench, make_spec
+
+LOST = "(2013, 'Lost connection to server during query')"
+
+
+class FakeDatabase:
+	"""Answers with rows, or fails as often as there is no answer."""
+
+	def __init__(self, *answers: list[tuple[str, str]] | None):
+		self.answers = list(answers)
+
+	def error_log_since(self, creation: str) -> list[tuple[str, str]]:
+		rows = self.answers.pop(0)
+		if rows is None:
+			raise DatabaseUnavailable(LOST)
+		return rows
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Any:
+	context = SimpleNamespace(
+		bench=Bench(make_bench(tmp_path / "bench")),
+		spec=make_spec(),
+		results={},
+		databases={},
+		state=SimpleNamespace(result=lambda step: context.results.get(step, {})),
+	)
+	(context.bench.logs / "web.error.log").write_text("")
+	context.results["mark-logs"] = {
+		"marks": logs.mark(watched_logs(context)),
+		"error_log": {SITE: "2030-01-01"},
+	}
+	return context
+
+
+def check(context: Any, *answers: list[tuple[str, str]] | None) -> list[Condition]:
+	context.databases = {SITE: FakeDatabase(*answers)}
+	return [Condition(**each) for each in LogCheck().apply(context, {})["conditions"]]
+
+
+def test_it_makes_the_verdict_inconclusive_and_rolls_nothing_back(context: Any) -> None:
+	conditions = check(context, None)
+	assert conclude(conditions) is Verdict.INCONCLUSIVE
+	assert [each.evidence for each in conditions if each.holds is None] == [LOST]
+	context.databases = {SITE: FakeDatabase(None)}
+	assert judge_triggers([], find_new_errors(context)[0], {}, context.spec) == []
+
+
+def test_it_is_asked_again_by_the_next_look(context: Any) -> None:
+	assert conclude(check(context, [])) is Verdict.GO
+	context.databases = {SITE: FakeDatabase(None, [("1", "ImportError")])}
+	assert find_new_errors(context) == ([], {SITE: LOST})
+	findings, unread = find_new_errors(context)
+	assert not unread and [each["example"] for each in findings] == [f"Error Log of {SITE}: ImportError"]
+
+
+def test_what_was_unknown_at_the_switch_stays_unknown(context: Any) -> None:
+	context.results["mark-logs"]["error_log"][SITE] = None
+	assert conclude(check(context)) is Verdict.INCONCLUSIVE
+	assert "could not be read at the switch" in find_new_errors(context)[1][SITE]
+
+
+def test_what_could_not_be_read_before_the_critical_tests_stays_unknown(context: Any) -> None:
+	context.results[CriticalTests.name] = {
+		**context.results["mark-logs"],
+		"findings": [],
+		"unread": {SITE: LOST},
+	}
+	assert conclude(check(context, [])) is Verdict.INCONCLUSIVE
