@@ -1,7 +1,8 @@
 """The plan spec: what a run executes, as plain data, validated, frozen and hashed.
 
 Invariant: a spec that exists is valid; its SHA-256 is over the canonical JSON, so two equal plans have
-equal hashes and a changed plan never passes for the approved one.
+equal hashes and a changed plan never passes for the approved one. A plan of an earlier version keeps its hash:
+fields that came later count only where they are not left at their default.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from press_deploy.engine.plan_fields import (
 
 SCHEMA_VERSION = 1
 PLAN_SIZE_LIMIT = 1_000_000
+# (part, field) of what plans of earlier versions don't have; see `PlanSpec.sha256`.
+ADDED_FIELDS = (("drain", "foreign_seconds"),)
 
 
 class Site(Frozen):
@@ -189,10 +192,14 @@ class Monitor(Frozen):
 
 
 class Drain(Frozen):
-	"""How long workers may finish their jobs, and what follows when they don't."""
+	"""How long workers may finish their jobs, and what follows when they don't.
+
+	`foreign_seconds`: how long others' statements and transactions may hold a closed site's database.
+	"""
 
 	seconds: Annotated[float, Field(ge=0, le=7200)] = 120.0
 	when_exceeded: Literal["wait", "go_on"] = "go_on"
+	foreign_seconds: Annotated[float, Field(ge=0, le=7200)] = 10.0
 
 
 class Stabilise(Frozen):
@@ -275,7 +282,11 @@ class PlanSpec(Frozen):
 
 	@property
 	def sha256(self) -> str:
-		return hashlib.sha256(canonical_json(self.as_data()).encode()).hexdigest()
+		data = self.as_data()
+		for part, field in ADDED_FIELDS:
+			if getattr(self, part).is_default(field):
+				del data[part][field]
+		return hashlib.sha256(canonical_json(data).encode()).hexdigest()
 
 	def as_data(self) -> dict[str, Any]:
 		"""The spec as plain JSON data, every field written out."""

@@ -28,3 +28,7 @@ class Frozen(BaseModel):
 	"""Unknown fields are refused, types are not guessed, and nothing changes after validation."""
 
 	model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+	def is_default(self, field: str) -> bool:
+		"""Whether a field has the value that it has when nobody sets it."""
+		return getattr(self, field) == type(self).model_fields[field].default

@@ -220,6 +220,10 @@ FIELDS = {
 	),
 	"drain.seconds": (lambda value: part("drain", seconds=value), [-1, 7201, *NO_NUMBER]),
 	"drain.when_exceeded": (lambda value: part("drain", when_exceeded=value), NO_CHOICE),
+	"drain.foreign_seconds": (
+		lambda value: part("drain", foreign_seconds=value),
+		[-1, 7201, *NO_NUMBER],
+	),
 	"stabilise.seconds": (lambda value: part("stabilise", seconds=value), [-1, 601, *NO_NUMBER]),
 	"stabilise.healthy_probes": (
 		lambda value: part("stabilise", healthy_probes=value),

@@ -29,6 +29,8 @@ from .plan_values import (
 )
 from .support import MINIMAL, make_spec
 
+# Of the minimal plan, as the version before the first added field had it.
+MINIMAL_SHA256 = "5d1af1fee2886fec9f65c92fade8e461b31f35994f31a1e987436a9dd6aa9146"
 CASES = [
 	pytest.param(field, FIELDS[field][0](value), id=f"{field}-{repr(value)[:25]}")
 	for field in FIELDS
@@ -91,6 +93,16 @@ def test_every_field_has_a_table():
 		"smoke_tests.0.console.name",
 		"window.end",
 	}
+
+
+def test_a_plan_of_an_earlier_version_keeps_its_hash():
+	"""It has none of the fields that came later; written out with them, it is the same plan."""
+	old, added = make_spec().as_data(), make_spec(drain={"foreign_seconds": 20.0})
+	del old["drain"]["foreign_seconds"]
+	assert read_plan(old).sha256 == make_spec().sha256 == MINIMAL_SHA256
+	assert read_plan(read_plan(old).as_data()).sha256 == MINIMAL_SHA256
+	assert read_plan(old).drain.foreign_seconds == 10 and added.sha256 != MINIMAL_SHA256
+	assert {"foreign_seconds"} <= set(make_spec().as_data()["drain"])
 
 
 @pytest.mark.parametrize("rung", [3, 4, 5])

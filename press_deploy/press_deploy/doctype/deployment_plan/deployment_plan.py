@@ -73,6 +73,7 @@ class DeploymentPlan(Document):
 		config: DF.Table[DeploymentPlanConfigChange]
 		critical_tests: DF.Table[DeploymentPlanCriticalTest]
 		decision_seconds: DF.Int
+		drain_foreign_seconds: DF.Float
 		drain_seconds: DF.Float
 		drain_when_exceeded: DF.Literal["go_on", "wait"]
 		files: DF.Table[DeploymentPlanFile]
