@@ -39,6 +39,19 @@ def end_processes_of(run: str) -> list[int]:
 	return ended
 
 
+def list_ports_of(run: str) -> set[int]:
+	"""The TCP ports from which this process and those of a run are connected to something."""
+	ports: set[int] = set()
+	for process in [psutil.Process(), *_find(run)]:
+		# psutil before 6 has another name for it.
+		look = getattr(process, "net_connections", None) or process.connections
+		try:
+			ports |= {each.laddr.port for each in look(kind="tcp") if each.laddr}
+		except psutil.Error:
+			continue
+	return ports
+
+
 def started_at(pid: int) -> float | None:
 	"""When a process started, in epoch seconds with 10 ms resolution; None when there is none.
 

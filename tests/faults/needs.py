@@ -11,6 +11,7 @@ from tests.faults.bench_state import backup_settings, quick_plan
 # Steps that only some releases need.
 FORWARD_NEEDS = {
 	"standby": {"migrate": "always"},
+	"foreign-statements": {"migrate": "always"},
 	"final-backup": {"migrate": "always"},
 	"migrate": {"migrate": "always"},
 	"build": {"build": "always"},

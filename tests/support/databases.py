@@ -40,9 +40,9 @@ def private_directory() -> Iterator[Path]:
 class RestartableServer:
 	"""A server of the tests' own, which can be killed and started again on its data."""
 
-	def __init__(self, directory: Path):
-		self.directory = directory
-		self.scratch: ScratchServer = start_scratch_server(directory, *FAST)
+	def __init__(self, directory: Path, *options: str):
+		self.directory, self._options = directory, (*FAST, *options)
+		self.scratch: ScratchServer = start_scratch_server(directory, *self._options)
 
 	@property
 	def server(self) -> Server:
@@ -52,7 +52,7 @@ class RestartableServer:
 		self.scratch.kill()
 
 	def start(self) -> None:
-		self.scratch = start_scratch_server(self.directory, *FAST)
+		self.scratch = start_scratch_server(self.directory, *self._options)
 
 
 def make_bench(directory: Path, server: Server, database: str, site: str = SITE) -> Bench:
@@ -108,9 +108,10 @@ def end_connections(server: Server, condition: str = "TRUE") -> int:
 
 def make_user(server: Server, user: str, *rights: str, password: str = "secret") -> Server:
 	"""A user from this machine with these rights, such as “SELECT ON `shop`.*”; returns the server as asked by it."""
-	execute(server, None, f"CREATE OR REPLACE USER {user}@localhost IDENTIFIED BY '{password}'")
-	for right in rights:
-		execute(server, None, f"GRANT {right} TO {user}@localhost")
+	for host in ("localhost", "'127.%'"):
+		execute(server, None, f"CREATE OR REPLACE USER {user}@{host} IDENTIFIED BY '{password}'")
+		for right in rights:
+			execute(server, None, f"GRANT {right} TO {user}@{host}")
 	return server.as_user(user, password)
 
 

@@ -19,6 +19,7 @@ from press_deploy.engine.steps.deploy import (
 	PauseJobs,
 	SwitchCode,
 )
+from press_deploy.engine.steps.foreign_statements import ForeignStatements
 from press_deploy.engine.steps.install import Build, Migrate, Requirements, Restart, Stabilise
 from press_deploy.engine.steps.preflight import Preflight
 from press_deploy.engine.steps.prepare import Announce, Baseline, FetchCode
@@ -59,6 +60,7 @@ FORWARD: list[Step] = [
 	# deploy
 	Maintenance(),
 	PauseJobs(),
+	ForeignStatements(),
 	FinalBackup(),
 	MarkLogs(),
 	SwitchCode(),

@@ -14,6 +14,7 @@ from press_deploy.engine.processes import started_at
 from press_deploy.engine.services import REALTIME, ROLES, WEB, WORKERS
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.foreign_statements import watch_for_holders
 from press_deploy.engine.web import GOOD, MAINTENANCE
 
 if TYPE_CHECKING:
@@ -157,7 +158,8 @@ class Migrate(Step):
 			# Critical tests need the schema of the code they test.
 			sites.append(context.spec.test_site)
 		for site in sites:
-			context.site_processes.call("migrate", site, timeout=MIGRATE_SECONDS)
+			with watch_for_holders(context, site):
+				context.site_processes.call("migrate", site, timeout=MIGRATE_SECONDS)
 		return {"found": f"migrated {', '.join(sites)}"}
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:

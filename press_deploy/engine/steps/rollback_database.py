@@ -17,6 +17,7 @@ from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.approval import require_approval_again
 from press_deploy.engine.steps.backup import FinalBackup
 from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.foreign_statements import watch_for_holders
 from press_deploy.engine.steps.standby_of_run import (
 	can_be_made_again,
 	is_listable,
@@ -121,13 +122,14 @@ class RollbackDatabase(Step):
 		dump = self._choose_dump(context, site)
 		self._prove_first(context, site, dump.parent)
 		quarantine.mkdir(parents=True, exist_ok=True)
-		context.site_processes.call(
-			"restore",
-			site,
-			timeout=RESTORE_SECONDS,
-			database=str(dump),
-			quarantine=str(quarantine / "replaced.gz"),
-		)
+		with watch_for_holders(context, site):
+			context.site_processes.call(
+				"restore",
+				site,
+				timeout=RESTORE_SECONDS,
+				database=str(dump),
+				quarantine=str(quarantine / "replaced.gz"),
+			)
 		durable.write_text(quarantine / RESTORED, "")
 
 	def _choose_dump(self, context: Context, site: str) -> Path:

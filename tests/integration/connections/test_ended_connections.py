@@ -27,7 +27,7 @@ from tests.support.databases import (
 	make_standby,
 )
 
-from .conftest import LIVE
+from .visitors import LIVE
 
 OF_SITE = "USER = 'site_user'"
 

@@ -1,23 +1,27 @@
 """What a dead runner left is ended, and nobody else is."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import psutil
 import pytest
 
 from press_deploy.engine import processes
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.processes import end_processes_of, started_at
+from press_deploy.engine.processes import end_processes_of, list_ports_of, started_at
 from press_deploy.engine.programs import RUN_VARIABLE
 
 from .support import OWN, wait_until
 
 
-def start(run, *command):
-	return subprocess.Popen(command, env={**os.environ, RUN_VARIABLE: run}, stdout=subprocess.PIPE, text=True)
+def start(run, *command, **options):
+	return subprocess.Popen(
+		command, env={**os.environ, RUN_VARIABLE: run}, stdout=subprocess.PIPE, text=True, **options
+	)
 
 
 def is_alive(pid):
@@ -91,3 +95,23 @@ def test_a_process_knows_when_it_started():
 		child.kill()
 	assert before - 0.5 <= started <= time.time() + 0.5
 	assert started_at(child.pid) is None and started_at(2**22 + 1) is None
+
+
+def test_the_ports_of_a_run_are_those_of_its_processes_and_ours():
+	script = (
+		"import socket, sys; ours = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); "
+		"print(ours.getsockname()[1], flush=True); sys.stdin.read()"
+	)
+	with socket.create_server(("127.0.0.1", 0)) as server:
+		address = server.getsockname()
+		ports = []
+		with ExitStack() as stack:
+			for run in (f"{OWN}-run-a", f"{OWN}-run-b"):
+				process = stack.enter_context(
+					start(run, sys.executable, "-c", script, str(address[1]), stdin=subprocess.PIPE)
+				)
+				stack.callback(process.kill)
+				ports.append(int(process.stdout.readline()))
+			own = stack.enter_context(socket.create_connection(address))
+			found = list_ports_of(f"{OWN}-run-a")
+			assert {ports[0], own.getsockname()[1]} <= found and ports[1] not in found
