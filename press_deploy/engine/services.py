@@ -5,6 +5,7 @@ Invariant: the same verbs either way; what is missing without a helper is said i
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,8 @@ class Services:
 		self._bench = bench
 		self._client = HelperClient(find_socket(str(bench.path)), find_bench_name(str(bench.path)))
 		self._local: Operations | None = None
+		# Without it the lease's thread and the runner would each get operations that drive the same restarts.
+		self._local_lock = threading.Lock()
 		self.has_helper = self._answers()
 		self.lost_helper = False
 
@@ -112,8 +115,10 @@ class Services:
 		return verb(self._local_operations())
 
 	def _local_operations(self) -> Operations:
-		if self._local is None:
-			socket = self._bench.descriptor.get("supervisor_socket")
-			self._local = open_local(str(self._bench.path), supervisor_socket=socket)
-			self._local.continue_restarts()
-		return self._local
+		with self._local_lock:
+			if self._local is None:
+				socket = self._bench.descriptor.get("supervisor_socket")
+				local = open_local(str(self._bench.path), supervisor_socket=socket)
+				local.continue_restarts()
+				self._local = local
+			return self._local

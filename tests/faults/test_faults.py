@@ -6,7 +6,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from datetime import datetime, timedelta, timezone
+from time import sleep
 
 import psutil
 import pytest
@@ -148,10 +150,27 @@ def test_helper_gone_in_the_window_is_done_without(
 	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	monkeypatch.setattr(services, "GONE_SECONDS", 1.0)
+	# So that the lease's thread asks for its helper all the time, as the runner does.
+	monkeypatch.setattr(maintenance, "RENEW_SECONDS", 0.05)
+	made, asking, open_local = [], set(), services.open_local
+
+	def open_slowly(*arguments: object, **options: object) -> object:
+		made.append(open_local(*arguments, **options))
+		sleep(1.0)
+		return made[-1]
+
+	def ask_locally(self: services.Services) -> object:
+		asking.add(threading.current_thread().name)
+		return local_operations(self)
+
+	local_operations = services.Services._local_operations
+	monkeypatch.setattr(services, "open_local", open_slowly)
+	monkeypatch.setattr(services.Services, "_local_operations", ask_locally)
 	run = create_run(bench, quick_plan(bench, "good"))
 	try:
 		saboteur = Saboteur("step-observed", "switch-code", lambda: kill_helper(bench))
 		assert run_sabotaged(bench, run, saboteur) is State.SUCCEEDED, load_state(run).reason
+		assert len(made) == 1 and {"lease", threading.main_thread().name} <= asking
 		assert bench.ask().status == 200
 		assert any("helper had gone" in note["text"] for note in load_state(run).notes)
 	finally:
