@@ -1,8 +1,8 @@
 """The practice bench's site process: one task, on one site, in a short-lived process with fresh code.
 
 Invariant: the protocol is that of `press_deploy.site.process`. One JSON object {"task", "site",
-"arguments", "answer"} comes on standard input; {"value": …} or {"error": message} goes whole to the file
-`answer`; the exit status is 0 only with a value in it.
+"arguments", "answer"} comes on standard input, or with "sites" instead of "site"; {"value": …} or {"error":
+message} goes whole to the file `answer`; the exit status is 0 only with a value in it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,20 @@ def main() -> int:
 	request = json.load(sys.stdin)
 	answer = Path(request["answer"])
 	try:
-		durable.write_json(answer, {"value": perform(request["task"], request["site"], request["arguments"])})
+		durable.write_json(answer, {"value": _perform_all(**request)})
 		return 0
 	except Exception as error:
 		traceback.print_exc()
 		durable.write_json(answer, {"error": f"{type(error).__name__}: {error}"})
 		return 1
+
+
+def _perform_all(
+	task: str, arguments: dict[str, Any], site: str = "", sites: Sequence[str] = (), **_more: Any
+):
+	if not sites:
+		return perform(task, site, arguments)
+	return {each: perform(task, each, arguments) for each in sites}
 
 
 def perform(task: str, site: str, arguments: dict[str, Any]) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from typing import Any
 
 from press_deploy.demo import framework
 
 APP = "shop"
+POLL_SECONDS = 0.1
 
 
 def describe(site: str) -> dict[str, Any]:
@@ -18,18 +20,32 @@ def describe(site: str) -> dict[str, Any]:
 	return {"framework": "practice bench", "apps": apps, "scheduler_disabled": paused}
 
 
-def busy_jobs(site: str) -> dict[str, Any]:
-	"""The jobs that the worker is at, and those that wait for it."""
-	with framework.connect(site) as database:
-		rows = database.execute(
-			"SELECT id, function, status FROM jobs WHERE status IN ('queued', 'running') ORDER BY id"
-		).fetchall()
-	states = {"queued": "waiting", "running": "running"}
-	jobs = [
-		{"id": str(number), "queue": "short", "method": function, "state": states[status], "started": None}
-		for number, function, status in rows
-	]
+def busy_jobs(site: str, sites: list[str] | None = None, seconds: float = 0.0) -> dict[str, Any]:
+	"""The jobs of these sites that the worker is at, and those that wait for it; waits for their end so long."""
+	deadline = time.monotonic() + seconds
+	while (jobs := _find_jobs(sites or [site])) and time.monotonic() < deadline:
+		time.sleep(POLL_SECONDS)
 	return {"jobs": jobs}
+
+
+def _find_jobs(sites: list[str]) -> list[dict[str, Any]]:
+	found, states = [], {"queued": "waiting", "running": "running"}
+	for site in sites:
+		with framework.connect(site) as database:
+			rows = database.execute(
+				"SELECT id, function, status FROM jobs WHERE status IN ('queued', 'running') ORDER BY id"
+			).fetchall()
+		found += [
+			{
+				"id": str(number),
+				"queue": "short",
+				"method": function,
+				"state": states[status],
+				"started": None,
+			}
+			for number, function, status in rows
+		]
+	return found
 
 
 def migrate(site: str) -> dict[str, Any]:

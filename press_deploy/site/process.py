@@ -4,7 +4,8 @@ Invariant: the answer is written whole or not at all, and the exit status is 0 o
 
 Started as `<bench>/env/bin/python -m press_deploy.site.process` in the sites directory. Reads one JSON
 object {"task", "site", "arguments", "answer"} from standard input; writes {"value": …} or
-{"error": message} to the file `answer`.
+{"error": message} to the file `answer`. With "sites" instead of "site" the task is done on one after the
+other, as `bench --site all` does it, and the value is {site: value}.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 import frappe
 
 from press_deploy.engine import durable, inputs
-from press_deploy.engine.errors import DeployError, InputError
+from press_deploy.engine.errors import DeployError, InputError, SiteProcessFailed
 from press_deploy.site.tasks import TASKS
 
 
@@ -28,13 +29,27 @@ def main() -> int:
 	request = json.load(sys.stdin)
 	answer = Path(request["answer"])
 	try:
-		value = perform(request["task"], request["site"], request.get("arguments") or {})
+		value = _perform_all(request)
 		durable.write_json(answer, {"value": value})
 		return 0
 	except BaseException as error:
 		traceback.print_exc()
 		durable.write_json(answer, {"error": explain(error)})
 		return 1
+
+
+def _perform_all(request: dict[str, Any]) -> Any:
+	task, arguments = request["task"], request.get("arguments") or {}
+	if "sites" not in request:
+		return perform(task, request["site"], arguments)
+	values = {}
+	for site in request["sites"]:
+		try:
+			values[site] = perform(task, site, arguments)
+		except Exception as error:
+			doing = f"Doing {task} on"
+			raise SiteProcessFailed(doing, site, explain(error), "see the step's log") from error
+	return values
 
 
 def perform(task: str, site: str, arguments: dict[str, Any]) -> Any:

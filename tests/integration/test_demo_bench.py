@@ -22,8 +22,10 @@ from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import InputError, SiteProcessFailed
 from press_deploy.engine.preview import open_preview
 from press_deploy.engine.programs import Programs
+from press_deploy.engine.site_processes import SiteProcesses
 from press_deploy.engine.web import Web
 from tests.support.practice_bench import (
+	LIMIT_SECONDS,
 	WEB,
 	WORKERS,
 	call,
@@ -326,9 +328,20 @@ class TestSiteProcess:
 		assert jobs_at(practice_bench) == [("value_stock", "waiting")]
 		assert call(practice_bench, "build", SITE, apps=["shop"]) == {}
 		assert call(practice_bench, "clear_cache", SITE) == {}
+		both = {"sites": [SITE, TEST_SITE], "seconds": 0.2}
+		assert [job["method"] for job in call(practice_bench, "busy_jobs", TEST_SITE, **both)["jobs"]] == [
+			"value_stock"
+		]
 		assert call(practice_bench, "project", SITE, run_path="unused") == {}
 		assert call(practice_bench, "project_all", SITE) == {}
 		assert call(practice_bench, "repair_tests", SITE) == {"repaired": False}
+
+	def test_one_process_serves_several_sites(self, practice_bench, tmp_path):
+		site_processes = SiteProcesses(Bench.open(practice_bench.path), tmp_path, Programs())
+		found = site_processes.call_each("describe", [SITE, TEST_SITE], timeout=LIMIT_SECONDS)
+		assert list(found) == [SITE, TEST_SITE] and found[SITE]["framework"] == "practice bench"
+		with pytest.raises(SiteProcessFailed, match="elsewhere is unknown"):
+			site_processes.call_each("describe", [SITE, "elsewhere"], timeout=LIMIT_SECONDS)
 
 	def test_unknown_task_and_site_are_refused(self, practice_bench):
 		with pytest.raises(SiteProcessFailed, match="dance is unknown"):

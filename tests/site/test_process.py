@@ -2,7 +2,13 @@
 
 import pytest
 
+from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import SiteProcessFailed
+from press_deploy.engine.programs import Programs
+from press_deploy.engine.site_processes import SiteProcesses
 from tests.site.real_site import TaskFailed
+
+LIMIT_SECONDS = 120
 
 
 def test_describe(site):
@@ -46,4 +52,14 @@ def test_it_works_in_maintenance(site):
 def test_caches_are_forgotten(site):
 	site.execute("frappe.cache.set_value('app_hooks', {'stale': ['yes']})")
 	assert site.call("clear_cache") == {}
+	assert site.execute("result = 'stale' in frappe.get_hooks()") is False
+
+
+def test_one_process_serves_several_sites_one_after_the_other(site, tmp_path):
+	processes = SiteProcesses(Bench.open(site.bench), tmp_path, Programs())
+	with pytest.raises(SiteProcessFailed, match=r"clear_cache on nowhere\.localhost"):
+		processes.call_each("clear_cache", [site.name, "nowhere.localhost"], timeout=LIMIT_SECONDS)
+	site.execute("frappe.cache.set_value('app_hooks', {'stale': ['yes']})")
+	twice = [site.name, site.name]
+	assert processes.call_each("clear_cache", twice, timeout=LIMIT_SECONDS) == {site.name: {}}
 	assert site.execute("result = 'stale' in frappe.get_hooks()") is False

@@ -131,6 +131,64 @@ finally:
 	assert found == [[[JOB[0], "running", JOB[2]]], [1.0]]
 
 
+def test_nobody_waits_where_no_job_is_on_its_way(in_site):
+	found = in_site("""
+looks = []
+with mock.patch.object(queue.time, "sleep", looks.append):
+	enqueue()
+	for name in tested.get_job_ids():
+		tested.remove(name)
+		redis.hset(f"rq:job:{name}", "status", "finished")
+	idle = [name for name in queue._find_queued() if redis.hget(f"rq:job:{name}", "origin") == tested.name.encode()]
+	with mock.patch.object(queue, "_find_queued", lambda: set(idle)):
+		jobs = queue.find_busy_jobs()["jobs"]
+result = [idle, [job for job in jobs if job["queue"] == NAME], looks]
+""")
+	assert found == [[], [], []]
+
+
+def test_a_job_that_was_lost_on_its_way_is_not_waited_for_for_ever(in_site):
+	found = in_site("""
+job = enqueue()
+redis.lpop(tested.key)
+looks = []
+with mock.patch.object(queue.time, "sleep", looks.append):
+	result = [job.id in queue._find_queued(), find(), looks]
+""")
+	assert found == [True, [], [1.0]]
+
+
+def test_a_user_of_redis_who_may_not_list_keys_looks_twice(in_site):
+	found = in_site("""
+from redis.exceptions import ResponseError
+class Limited:
+	def __getattr__(self, name): return getattr(redis, name)
+	def dbsize(self): raise ResponseError("NOPERM this user has no permissions to run the 'dbsize' command")
+looks = []
+with mock.patch.object(queue, "get_redis_conn", Limited), mock.patch.object(queue.time, "sleep", looks.append):
+	result = [queue._find_queued(), find(), looks]
+""")
+	assert found == [None, [], [1.0]]
+
+
+def test_jobs_of_several_sites_are_asked_for_at_once_and_their_end_is_waited_for(in_site):
+	found = in_site("""
+execute = "frappe.utils.background_jobs.execute_job"
+for name in ("a.localhost", "b.localhost", "c.localhost"):
+	tested.enqueue_call(execute, kwargs={"site": name, "method": name, "kwargs": {}})
+def ask(**more):
+	jobs = queue.find_busy_jobs(["a.localhost", "b.localhost"], **more)["jobs"]
+	return [job["method"] for job in jobs if job["queue"] == NAME]
+def work_off(seconds):
+	if looks.append(seconds) or len(looks) == 3:
+		tested.empty()
+first, looks = ask(), []
+with mock.patch.object(queue.time, "sleep", work_off):
+	result = [first, ask(seconds=60), looks]
+""")
+	assert found[:2] == [["a.localhost", "b.localhost"], []] and len(found[2]) >= 3
+
+
 def test_a_worker_that_was_killed_is_at_no_job(in_site):
 	found = in_site("""
 job = enqueue()

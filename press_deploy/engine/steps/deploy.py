@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
 
 JOBS_SECONDS = 60
-POLL_SECONDS = 0.5
+# So long the site process waits for the end of the jobs before it says which there still are.
+DRAIN_LOOK_SECONDS = 3.0
 
 
 class Maintenance(Step):
@@ -72,18 +73,18 @@ class PauseJobs(Step):
 			)
 		# They are written into the very database that must not change from now on.
 		context.projector.close()
-		begun, limit, told = time.monotonic(), context.spec.drain.seconds, ""
-		while busy := self._busy(context):
+		begun, limit, told, patience = time.monotonic(), context.spec.drain.seconds, "", 0.0
+		while busy := self._busy(context, patience):
 			self._heed_requests(context)
-			jobs = describe_jobs(busy)
-			if time.monotonic() - begun > limit and self._goes_on(context):
+			jobs, left = describe_jobs(busy), begun + limit - time.monotonic()
+			if left <= 0 and self._goes_on(context):
 				context.note(f"Went on after {limit:g} s although jobs were not done: {jobs}")
 				return {"busy": busy, "found": f"paused; {len(busy)} job(s) not done, the plan says go on"}
 			if jobs != told:
 				told = jobs
 				context.log(f"Not done yet: {jobs}")
 				context.on_progress(f"not done yet: {jobs}")
-			time.sleep(POLL_SECONDS)
+			patience = min(DRAIN_LOOK_SECONDS, left) if left > 0 else DRAIN_LOOK_SECONDS
 		return {"busy": [], "found": "paused; no job at work, none waiting"}
 
 	def _heed_requests(self, context: Context) -> None:
@@ -115,11 +116,17 @@ class PauseJobs(Step):
 			not wrong, f"differs on {', '.join(wrong)}" if wrong else "the scheduler is as before"
 		)
 
-	def _busy(self, context: Context) -> list[dict[str, Any]]:
+	def _busy(self, context: Context, seconds: float) -> list[dict[str, Any]]:
+		"""The jobs that are not done, after waiting for their end for some seconds. One process asks for all sites
+		that share their queues, as those of a bench usually do."""
+		sharing: dict[str | None, list[str]] = {}
+		for site in context.spec.site_names:
+			sharing.setdefault(context.bench.read_config(site).get("redis_queue"), []).append(site)
+		call, timeout = context.site_processes.call, JOBS_SECONDS + seconds
 		return [
 			job
-			for site in context.spec.site_names
-			for job in context.site_processes.call("busy_jobs", site, timeout=JOBS_SECONDS)["jobs"]
+			for sites in sharing.values()
+			for job in call("busy_jobs", sites[0], timeout=timeout, sites=sites, seconds=seconds)["jobs"]
 		]
 
 

@@ -43,10 +43,12 @@ def test_every_job_is_counted_and_a_few_are_named(jobs, words):
 
 
 class Drained:
-	"""A context in which the site answers `looks`, one after the other, the last of them for ever."""
+	"""A context in which the sites answer `looks`, one after the other, the last of them for ever."""
 
-	def __init__(self, path, looks, **drain):
-		self.bench, self.spec = Bench.open(make_bench(path / "bench")), make_spec(drain=drain)
+	def __init__(self, path, looks, sites=(SITE,), **drain):
+		self.bench = Bench.open(make_bench(path / "bench", *sites))
+		self.spec = make_spec(drain=drain, sites=[{"name": site} for site in sites])
+		self.asked = []
 		self.looks, self.notes, self.lines, self.heeded = list(looks), [], [], 0
 		self.note, self.log, self.on_progress = self.notes.append, self.lines.append, lambda line: None
 		self.projector = SimpleNamespace(close=lambda: None)
@@ -57,14 +59,10 @@ class Drained:
 		if self.heeded == 50:
 			raise KeyboardInterrupt
 
-	def _call(self, task, site, timeout):
-		assert (task, site) == ("busy_jobs", SITE)
+	def _call(self, task, site, timeout, sites, seconds):
+		assert task == "busy_jobs" and site == sites[0] and timeout > seconds
+		self.asked.append((sites, seconds))
 		return {"jobs": self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]}
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch):
-	monkeypatch.setattr(deploy, "POLL_SECONDS", 0)
 
 
 def test_jobs_that_wait_are_waited_for(tmp_path):
@@ -75,6 +73,26 @@ def test_jobs_that_wait_are_waited_for(tmp_path):
 	assert "1 waiting for a worker: mail" in context.lines[-1]
 	config = json.loads((context.bench.path / "sites" / SITE / "site_config.json").read_text())
 	assert config["pause_scheduler"] == 1
+
+
+def test_what_is_at_work_is_said_at_once_and_its_end_is_waited_for_in_the_process_that_asks(tmp_path):
+	context = Drained(tmp_path, [[AT_WORK], [AT_WORK], []], seconds=60)
+	PauseJobs().apply(context, {})
+	assert [seconds for _sites, seconds in context.asked] == [0.0, *[deploy.DRAIN_LOOK_SECONDS] * 2]
+	context = Drained(tmp_path / "soon", [[AT_WORK], []], seconds=1)
+	PauseJobs().apply(context, {})
+	assert 0 < context.asked[-1][1] <= 1, "no longer than the plan says"
+
+
+def test_one_process_asks_for_all_sites_that_share_their_queues(tmp_path):
+	sites = ["a.example", "b.example", "c.example"]
+	context = Drained(tmp_path, [[]], sites=sites)
+	PauseJobs().apply(context, {})
+	assert [each for each, _seconds in context.asked] == [sites]
+	elsewhere = {"db_name": "x", "redis_queue": "redis://127.0.0.1:1"}
+	context.bench.site_config("b.example").write_text(json.dumps(elsewhere))
+	PauseJobs().apply(context, {})
+	assert [each for each, _seconds in context.asked[1:]] == [["a.example", "c.example"], ["b.example"]]
 
 
 def test_the_plan_goes_on_at_its_limit_and_says_over_what(tmp_path):
