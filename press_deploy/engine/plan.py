@@ -203,8 +203,14 @@ class Drain(Frozen):
 
 
 class Stabilise(Frozen):
+	"""When restarted services count as up: after so many healthy probes in a row, over a second or more.
+
+	`seconds` are the limit for that, and how long programs are watched for dying, be the sites open by then or not.
+	With 0 probes the sites stay closed for all of them.
+	"""
+
 	seconds: Annotated[float, Field(ge=0, le=600)] = 30.0
-	healthy_probes: Annotated[int, Field(ge=0, le=1000)] = 0
+	healthy_probes: Annotated[int, Field(ge=0, le=1000)] = 5
 
 
 class Milestone(Frozen):

@@ -14,7 +14,7 @@ from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
 from press_deploy.engine.steps.deploy import PauseJobs
 from press_deploy.engine.steps.prepare import Announce
-from press_deploy.engine.steps.validate import check_http, find_new_errors, http_checks
+from press_deploy.engine.steps.validate import check_http, find_new_errors, http_checks, judge_programs
 from press_deploy.engine.verdict import Condition, Verdict, judge_monitoring, judge_triggers, wants_rollback
 from press_deploy.helper.site_config import get_value
 
@@ -100,6 +100,8 @@ class Monitor(Step):
 	def _evaluate_triggers(self, context: Context, findings: list[dict[str, Any]]) -> None:
 		baselines = context.state.result("baseline")["latency"]
 		fired = judge_triggers(since_opening(context), findings, baselines, context.spec)
+		if time.time() - context.state.moment_of("restart") < context.spec.stabilise.seconds:
+			fired += [each for each in judge_programs(context) if each.holds is False]
 		known = {trigger["name"] for trigger in context.state.triggers}
 		for condition in fired:
 			if condition.name not in known:

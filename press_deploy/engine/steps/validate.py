@@ -12,9 +12,11 @@ from press_deploy.engine.decision import decide
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.plan import ConsoleCheck, CriticalTest, HttpCheck
 from press_deploy.engine.preview import open_preview
+from press_deploy.engine.program_watch import ProgramWatch
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.deploy import mark_logs, watched_logs
+from press_deploy.engine.steps.install import Restart, Stabilise
 from press_deploy.engine.verdict import Condition, judge_log_errors, judge_unread
 
 if TYPE_CHECKING:
@@ -155,7 +157,7 @@ class Verdict(Step):
 		found = []
 		for step in (CriticalTests, SmokeTests, LogCheck):
 			found += [Condition(**data) for data in context.state.result(step.name).get("conditions", [])]
-		return found
+		return [*found, *judge_programs(context)]
 
 
 PING = HttpCheck(name="Ping", path="/api/method/ping", expected_text="pong")
@@ -182,6 +184,25 @@ def check_http(context: Context, site: str, test: HttpCheck, address: str | None
 	limit = f" within {test.maximum_latency_ms:g} ms" if test.maximum_latency_ms else ""
 	wanted = f"{test.expected_status}{limit}{_content_wanted(test)}"
 	return Condition(f"{test.name} ({site})", not wrong, value, wanted, wrong, "error_rate")
+
+
+def judge_programs(context: Context) -> list[Condition]:
+	"""Whether every program is still the process that was there when the services had settled.
+
+	Nothing where that is not known: a run may have been begun by an earlier version of this app.
+	"""
+	name, wanted = "Programs", "none died since the restart"
+	processes = context.state.result(Stabilise.name).get("processes")
+	if not processes:
+		return []
+	watch = ProgramWatch(context.services, context.state.result(Restart.name).get("late", []), processes)
+	try:
+		restarted, down = watch.look()
+	except DeployError as error:
+		return [Condition(name, None, "unknown", wanted, error.why)]
+	died = [*(f"{each} (started again)" for each in restarted), *down]
+	value = f"{len(died)} died" if died else f"{len(processes)} up"
+	return [Condition(name, not died, value, wanted, ", ".join(died), "error_rate")]
 
 
 def find_new_errors(context: Context) -> tuple[list[dict[str, Any]], dict[str, str]]:
