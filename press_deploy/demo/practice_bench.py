@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 
 from press_deploy.demo import processes, service_files
 from press_deploy.demo.places import SITE, Places, make_runtime_directory
+from press_deploy.demo.ports import choose_port
 from press_deploy.demo.practice_plan import make_plan
 from press_deploy.engine import durable
 from press_deploy.engine.plan import PlanSpec
@@ -61,7 +61,7 @@ class PracticeBench:
 		"""Write what depends on the machine: a port that is free now, and where the sockets are."""
 		make_runtime_directory(self.places)
 		common = json.loads(self.places.common_config.read_text())
-		port = _choose_port(common.get("webserver_port"))
+		port = choose_port(common.get("webserver_port"))
 		if port != common.get("webserver_port"):
 			durable.write_json(self.places.common_config, {**common, "webserver_port": port}, 0o644)
 		descriptor = {
@@ -172,14 +172,3 @@ class PracticeBench:
 		except HelperError:
 			return False
 		return all(each["state"] == "RUNNING" for each in programs) and self.ask().status is not None
-
-
-def _choose_port(former: int | None) -> int:
-	"""The former port if nobody has taken it, else one that is free."""
-	with socket.socket() as listener:
-		listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-		try:
-			listener.bind(("127.0.0.1", former or 0))
-		except OSError:
-			return _choose_port(None)
-		return listener.getsockname()[1]

@@ -8,9 +8,11 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from press_deploy.demo.ports import choose_port
 
 from .practice_bench import wait_until
 
@@ -60,7 +62,7 @@ def running_sshd(directory: Path) -> Iterator[SshServer]:
 			check=True,
 		)
 	shutil.copyfile(directory / "user_key.pub", directory / "authorized_keys")
-	port = _free_port()
+	port = choose_port()
 	host_key = (directory / "host_key.pub").read_text()
 	(directory / "known_hosts").write_text(f"[{LOOPBACK}]:{port} {host_key}")
 	(directory / "sshd_config").write_text(_CONFIGURATION.format(port=port, directory=directory))
@@ -89,12 +91,6 @@ def _write_client(directory: Path) -> None:
 	client.parent.mkdir()
 	client.write_text(_CLIENT.format(ssh=_find("ssh", "openssh-client"), directory=directory))
 	client.chmod(0o755)
-
-
-def _free_port() -> int:
-	with closing(socket.socket()) as listener:
-		listener.bind((LOOPBACK, 0))
-		return listener.getsockname()[1]
 
 
 def _answers(port: int) -> bool:

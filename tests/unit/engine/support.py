@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -136,6 +137,14 @@ def serve(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[Server]:
 		finally:
 			server.shutdown()
 			thread.join()
+
+
+@contextmanager
+def nobody_listening() -> Iterator[str]:
+	"""An address that refuses, and that nobody else can take meanwhile: a port that is bound and not listened on."""
+	with socket.socket() as held:
+		held.bind(("127.0.0.1", 0))
+		yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 def reply(status: int, body: bytes = b"pong", **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:

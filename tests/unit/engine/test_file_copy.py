@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from press_deploy.demo.ports import choose_port
 from press_deploy.engine.errors import CommandFailed, StepFailed
 from press_deploy.engine.file_copy import FileCopy, fetch_command
 from press_deploy.engine.plan import App
@@ -224,9 +225,7 @@ def ssh_host(tmp_path, monkeypatch):
 	for name in ("host", "user"):
 		subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", ssh / name], check=True)
 	shutil.copy(ssh / "user.pub", ssh / "authorized")
-	with socket.socket() as listener:
-		listener.bind(("127.0.0.1", 0))
-		port = listener.getsockname()[1]
+	port = choose_port()
 	(ssh / "known").write_text(f"[127.0.0.1]:{port} {(ssh / 'host.pub').read_text()}")
 	(ssh / "config").write_text(
 		f"Port {port}\nListenAddress 127.0.0.1\nHostKey {ssh}/host\nAuthorizedKeysFile {ssh}/authorized\n"

@@ -10,7 +10,7 @@ from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.preview import open_preview
 from press_deploy.engine.programs import RUN_VARIABLE, Programs
 from press_deploy.engine.step_log import StepLog
-from press_deploy.engine.web import GOOD, REFUSED, Web, fetch
+from press_deploy.engine.web import GOOD, Web, fetch
 
 from .support import OWN, SITE, make_bench, make_spec, wait_until
 
@@ -86,14 +86,16 @@ def test_it_answers_while_the_site_is_closed_and_leaves_nothing(bench, opened, t
 		assert address.startswith("http://127.0.0.1:") and left()
 		for copy in (tmp_path / "run" / "preview").rglob("*.json"):
 			assert copy.is_symlink() or copy.stat().st_mode & 0o077 == 0
-	assert fetch(address).kind == REFUSED and not left()
+	# Its port may be another's by now; what has ended can't answer there.
+	assert not left()
 	assert not (tmp_path / "run" / "preview").exists() and files(bench) == before
 
 
 def test_an_error_inside_leaves_nothing_either(opened):
-	with pytest.raises(KeyboardInterrupt), opened[0] as address:
+	with pytest.raises(KeyboardInterrupt), opened[0]:
+		assert left()
 		raise KeyboardInterrupt
-	assert fetch(address).kind == REFUSED and not left()
+	assert not left()
 
 
 def test_what_a_killed_runner_left_does_not_stop_it(opened, tmp_path):

@@ -18,7 +18,7 @@ from press_deploy.engine.prober import (
 )
 from press_deploy.engine.web import BROKEN, GOOD, MAINTENANCE, REFUSED, Web
 
-from .support import SITE, make_bench, make_spec, reply, serve, wait_until
+from .support import SITE, make_bench, make_spec, nobody_listening, reply, serve, wait_until
 
 
 def series(*pairs, site=SITE):
@@ -154,11 +154,10 @@ def test_it_goes_on_in_the_file_of_the_run_before(make_prober, tmp_path):
 
 
 def test_nobody_listening_is_a_bad_answer(make_prober):
-	with serve(reply(200)) as server:
-		address = server.address
-	prober = make_prober(address)
-	prober.ensure_started(0.02)
-	assert {probe.kind for probe in wait_until(prober.take, "a probe")} == {REFUSED}
+	with nobody_listening() as address:
+		prober = make_prober(address)
+		prober.ensure_started(0.02)
+		assert {probe.kind for probe in wait_until(prober.take, "a probe")} == {REFUSED}
 
 
 def test_a_question_that_cannot_be_asked_is_a_bad_answer_each_time(make_prober, monkeypatch):

@@ -19,7 +19,7 @@ from press_deploy.engine.web import (
 	fetch,
 )
 
-from .support import HANG_SECONDS, SITE, make_bench, make_spec, reply, serve
+from .support import HANG_SECONDS, SITE, make_bench, make_spec, nobody_listening, reply, serve
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,8 @@ def test_half_an_answer_is_none(answer):
 
 
 def test_nobody_listening_is_told_from_a_broken_connection():
-	with serve(reply(200)) as server:
-		address = server.address
-	assert fetch(address).kind == REFUSED
+	with nobody_listening() as address:
+		assert fetch(address).kind == REFUSED
 	assert fetch("http://host.invalid/").kind == BROKEN
 
 
