@@ -28,6 +28,8 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 files=supervisor.conf
 """
 
+# No `startsecs`: a program counts as running when it was started. What it answers is waited for in any case, and a
+# crash loop is told by its processes.
 SUPERVISOR = """\
 [program:{name}-frappe-web]
 command={python} -m gunicorn -b 127.0.0.1:{port} -w {workers} -t 60 --preload press_deploy.demo.web:application
@@ -35,6 +37,7 @@ directory={bench}/sites
 stdout_logfile={bench}/logs/web.output.log
 stderr_logfile={bench}/logs/web.error.log
 autorestart=true
+startsecs=0
 stopwaitsecs=40
 killasgroup=true
 
@@ -44,6 +47,7 @@ directory={bench}/sites
 stdout_logfile={bench}/logs/worker.log
 stderr_logfile={bench}/logs/worker.error.log
 autorestart=true
+startsecs=0
 stopwaitsecs=360
 killasgroup=true
 

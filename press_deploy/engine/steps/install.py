@@ -30,7 +30,8 @@ RESTART_SECONDS = 180
 POLL_SECONDS = 0.1
 # A worker may take minutes to finish its job, and each look stands in the helper's log.
 WORKERS_POLL_SECONDS = 0.25
-# How often a restarted bench is looked at, and how long it must have been healthy without a break.
+# How often a restarted bench is looked at, and how long it must have been healthy without a break; less where the plan
+# has less time than usual.
 PROBE_SECONDS = 0.25
 STEADY_SECONDS = 1.0
 
@@ -293,6 +294,7 @@ class Stabilise(Step):
 		wanted, healthy, was_unhealthy = context.spec.stabilise, 0, False
 		watch = ProgramWatch(context.services, context.state.result(Restart.name).get("late", []))
 		begun = since = time.monotonic()
+		steady = min(STEADY_SECONDS, wanted.seconds / 10)
 		while True:
 			asked = time.monotonic()
 			if unhealthy := self._down(watch) or self._unhealthy(context):
@@ -300,7 +302,7 @@ class Stabilise(Step):
 			else:
 				healthy, since = healthy + 1, since if healthy else asked
 			now = time.monotonic()
-			if 0 < wanted.healthy_probes <= healthy and now - since >= STEADY_SECONDS:
+			if 0 < wanted.healthy_probes <= healthy and now - since >= steady:
 				break
 			if now - begun >= wanted.seconds:
 				# A slow machine, or a plan that asks for more than fits, is no sick one.
