@@ -21,7 +21,10 @@ from .services import Services
 from .state import StateDirectory
 
 FILE = "restarts"
-POLL_SECONDS = 0.2
+# Programs are looked at often at first, and the longer one takes the less often, because visitors wait for the quick
+# ones and nobody for a worker that finishes its job.
+POLL_SECONDS = 0.05
+LONGEST_POLL_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 60.0
 
 
@@ -92,13 +95,13 @@ class Restarts:
 					self._threads[name].start()
 
 	def _drive(self, name: str) -> None:
-		attempts, failures = _Attempts(), 0
+		attempts, failures, begun = _Attempts(), 0, time.monotonic()
 		while not self._closed.is_set():
 			try:
 				if self._is_finished(name):
 					return
 				self._advance(name, attempts)
-				failures, pause = 0, POLL_SECONDS
+				failures, pause = 0, _grow_poll(time.monotonic() - begun)
 			except HelperError as error:
 				failures += 1
 				self._notes[name] = str(error)
@@ -150,6 +153,11 @@ class Restarts:
 			if after is not None:
 				pending[name] = after
 			self._state.write(FILE, pending)
+
+
+def _grow_poll(seconds: float) -> float:
+	"""How long to wait for the next look at what has taken so long already."""
+	return min(POLL_SECONDS * (1 + seconds), LONGEST_POLL_SECONDS)
 
 
 def _grow_pause(failures: int) -> float:

@@ -34,7 +34,7 @@ from tests.faults.bench_state import (
 	take_picture,
 )
 from tests.faults.saboteur import Saboteur, run_sabotaged
-from tests.support.practice_bench import set_key, wait_until
+from tests.support.practice_bench import WORKERS, programs, set_key, wait_until
 from tests.support.small_disk import fill_disk, small_disk
 
 
@@ -178,6 +178,23 @@ def test_helper_gone_in_the_window_is_done_without(
 	# The helper still has the lease, lets the run be resumed, and so learns that it is over.
 	wait_until(lambda: not bench.helper.status()["leases"], "the end of the forgotten lease", HANG_SECONDS)
 	assert_in_order(bench, run)
+
+
+@pytest.mark.parametrize(("event", "step"), [("step-observed", "stabilise"), ("step-observed", "open")])
+def test_a_program_that_dies_when_the_services_had_settled_is_rolled_back(
+	bench: PracticeBench, event: str, step: str
+) -> None:
+	"""With the doors closed or open: watching programs takes as long as before, and keeps nobody out."""
+	before = take_picture(bench)
+	run = create_run(bench, quick_plan(bench, "good", stabilise={"seconds": 60.0, "healthy_probes": 2}))
+
+	saboteur = Saboteur(event, step, lambda: kill_worker(bench))
+	assert run_sabotaged(bench, run, saboteur) is State.ROLLED_BACK, load_state(run).reason
+
+	state = assert_in_order(bench, run)
+	assert "Programs is 1 died" in state.reason and "short-worker (started again)" in state.reason
+	assert state.was_announced("open") == (step == "open")
+	assert take_picture(bench) == before
 
 
 def test_only_one_of_two_runs_goes_on(bench: PracticeBench) -> None:
@@ -350,3 +367,15 @@ def kill_helper(bench: PracticeBench) -> None:
 	assert victims, "there is no helper to kill"
 	for victim in victims:
 		victim.send_signal(signal.SIGKILL)
+
+
+def kill_worker(bench: PracticeBench) -> None:
+	"""Kill it, and wait until supervisor has started another one."""
+	(former,) = [program["pid"] for program in programs(bench, WORKERS)]
+	psutil.Process(former).kill()
+
+	def is_replaced() -> bool:
+		(now,) = programs(bench, WORKERS)
+		return now["state"] == "RUNNING" and now["pid"] not in (None, former)
+
+	wait_until(is_replaced, "another worker")

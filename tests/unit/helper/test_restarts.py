@@ -54,6 +54,12 @@ def test_a_restart_gives_a_new_process(build, services):
 	assert (status["pid"], status["role"], status["restart_pending"]) == (1001, "web", False)
 
 
+def test_what_takes_long_is_looked_at_less_often():
+	pauses = [restarts._grow_poll(seconds) for seconds in (0, 1, 10, 1560)]
+	assert pauses == sorted(pauses) and pauses[0] == restarts.POLL_SECONDS < pauses[1]
+	assert restarts._grow_poll(1e6) == restarts.LONGEST_POLL_SECONDS
+
+
 def test_a_busy_worker_keeps_nobody_waiting(build, services):
 	services.stubborn.add(WORKER)
 	operations = build()
