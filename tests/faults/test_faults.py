@@ -9,6 +9,7 @@ import sys
 import threading
 from datetime import datetime, timedelta, timezone
 from time import sleep
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -20,7 +21,7 @@ from press_deploy.engine.errors import JournalDamaged, LockHeld, Refused
 from press_deploy.engine.execution import execute, roll_back
 from press_deploy.engine.maintenance import MaintenanceObserver
 from press_deploy.engine.state import State, load_state
-from press_deploy.engine.steps import install
+from press_deploy.engine.steps import deploy, install
 from tests.faults.bench_state import (
 	HANG_SECONDS,
 	ROOT,
@@ -299,12 +300,14 @@ def test_dry_run_of_a_run_that_has_begun_is_refused(bench: PracticeBench) -> Non
 	assert take_picture(bench) == before
 
 
-def test_window_that_closed_meanwhile_is_not_used(bench: PracticeBench) -> None:
-	now = datetime.now(timezone.utc)
-	window = {"start": now.isoformat(), "end": (now + timedelta(seconds=5)).isoformat()}
+def test_window_that_closed_meanwhile_is_not_used(
+	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	end = datetime.now(timezone.utc) + timedelta(seconds=HANG_SECONDS)
+	window = {"start": (end - timedelta(days=1)).isoformat(), "end": end.isoformat()}
 	run = create_run(bench, quick_plan(bench, "good", window=window))
 	kill_runner_at(bench, run, "step-observed", "fetch-code")
-	wait_until(lambda: datetime.now(timezone.utc) > now + timedelta(seconds=5), "the end of the window")
+	monkeypatch.setattr(deploy, "datetime", SimpleNamespace(now=lambda zone: end.astimezone(zone)))
 
 	assert resume(bench, run) is State.ABORTED
 
