@@ -22,7 +22,7 @@ import frappe
 
 from press_deploy.engine import durable, inputs
 from press_deploy.engine.errors import DeployError, InputError, SiteProcessFailed
-from press_deploy.site.tasks import TASKS
+from press_deploy.site.tasks import TASKS, load_task
 
 
 def main() -> int:
@@ -77,12 +77,13 @@ def explain(error: BaseException) -> str:
 def _find_task(task: str, arguments: dict[str, Any]):
 	if task not in TASKS:
 		raise InputError("task", task, "it is unknown", f"use one of {', '.join(sorted(TASKS))}")
+	function = load_task(task)
 	try:
-		inspect.signature(TASKS[task]).bind(**arguments)
+		inspect.signature(function).bind(**arguments)
 	except TypeError as error:
-		signature = f"{task}{inspect.signature(TASKS[task])}"
+		signature = f"{task}{inspect.signature(function)}"
 		raise InputError("arguments", sorted(arguments), str(error), f"call {signature}") from None
-	return TASKS[task]
+	return function
 
 
 def _check_site(site: str) -> None:

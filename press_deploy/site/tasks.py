@@ -1,37 +1,37 @@
-"""The table of what a site process can do: name → function.
+"""The table of what a site process can do: name → function, by the path to it.
 
 The engine calls these names with these arguments; a function that stands here is a contract with it.
+
+Invariant: a site process imports what its own task needs. Together they import most of this app, which takes longer
+than Frappe itself, and sites stand closed meanwhile.
 """
 
-from press_deploy.site.assets import build
-from press_deploy.site.backup import back_up
-from press_deploy.site.caches import clear_cache
-from press_deploy.site.console import check_console
-from press_deploy.site.critical_test_settings import repair_tests
-from press_deploy.site.critical_test_targets import check_tests
-from press_deploy.site.critical_tests import run_tests
-from press_deploy.site.description import describe
-from press_deploy.site.notifications import notify
-from press_deploy.site.queue import find_busy_jobs
-from press_deploy.site.records import project, project_all
-from press_deploy.site.restore import restore
-from press_deploy.site.schema import migrate
-from press_deploy.site.secrets import read_settings_secrets
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 TASKS = {
-	"describe": describe,
-	"backup": back_up,
-	"restore": restore,
-	"busy_jobs": find_busy_jobs,
-	"migrate": migrate,
-	"build": build,
-	"clear_cache": clear_cache,
-	"check_tests": check_tests,
-	"run_tests": run_tests,
-	"repair_tests": repair_tests,
-	"console": check_console,
-	"project": project,
-	"project_all": project_all,
-	"notify": notify,
-	"settings_secrets": read_settings_secrets,
+	"describe": "description.describe",
+	"backup": "backup.back_up",
+	"restore": "restore.restore",
+	"busy_jobs": "queue.find_busy_jobs",
+	"migrate": "schema.migrate",
+	"build": "assets.build",
+	"clear_cache": "caches.clear_cache",
+	"check_tests": "critical_test_targets.check_tests",
+	"run_tests": "critical_tests.run_tests",
+	"repair_tests": "critical_test_settings.repair_tests",
+	"console": "console.check_console",
+	"project": "records.project",
+	"project_all": "records.project_all",
+	"notify": "notifications.notify",
+	"settings_secrets": "secrets.read_settings_secrets",
 }
+
+
+def load_task(name: str) -> Callable[..., Any]:
+	"""The function of a task. Raises `KeyError` for an unknown name."""
+	module, _, function = TASKS[name].rpartition(".")
+	return getattr(import_module(f"press_deploy.site.{module}"), function)
