@@ -124,14 +124,28 @@ def make_objects(
 
 
 def put_asleep(cursor: Any, database: str) -> None:
-	"""Disable the events of a database that is not in use."""
+	"""Let the events of a database that is not in use be disabled.
+
+	They are made again: `ALTER EVENT` would give them the character set and collation of our connection.
+	"""
 	cursor.execute(
-		"SELECT EVENT_NAME, DEFINER FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s", (database,)
+		"SELECT EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = %s AND STATUS <> 'DISABLED'",
+		(database,),
 	)
-	for name, definer in cursor.fetchall():
-		# Without it, whoever asks becomes the definer.
-		cursor.execute(
-			f"ALTER DEFINER = {_quote_definer(definer)} EVENT {quote(database)}.{quote(name)} DISABLE"
+	awake = {name for (name,) in cursor.fetchall()}
+	if not awake:
+		return
+	events = [
+		each for each in read_objects(cursor, database) if each["kind"] == "EVENT" and each["name"] in awake
+	]
+	for each in events:
+		cursor.execute(f"DROP EVENT {quote(database)}.{quote(each['name'])}")
+	if failed := make_objects(cursor, database, events, events=False):
+		raise StepFailed(
+			"Disabling",
+			f"the events of database {database}",
+			f"these can't be made again: {', '.join(tell_unreadable(failed))}",
+			"create them again in the site's database, and back up again",
 		)
 
 
@@ -198,12 +212,6 @@ def _decode(statement: bytes) -> tuple[str, str]:
 		return statement.decode(), "utf-8"
 	except UnicodeDecodeError:
 		return statement.decode("latin-1"), "latin-1"
-
-
-def _quote_definer(definer: str) -> str:
-	user, _, host = definer.rpartition("@")
-	# A role has no host.
-	return f"{quote(user)}@{quote(host)}" if user and host else quote(user or host)
 
 
 def _make(cursor: Any, each: StoredObject, events: bool, insist: bool) -> str | None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FRAPPE_TABLE = "tabDocType"
 FOREIGN_TABLES = ("tabSingles", "__Auth", "__global_search")
 SHOWN_NAMES = 10
+# What is kept of views, routines and the like, in words.
+_WORDS = {"create": "its definition or definer", "charset": "its character set", "collation": "its collation"}
 
 
 def compare_tables(
@@ -113,15 +115,26 @@ def _judge(
 
 
 def _compare_objects(doing: str, what: str, live: list[dict], loaded: list[dict]) -> None:
-	different = sorted(
-		{
-			f"{each['kind'].lower()} {each['name']}"
-			for each in [*live, *loaded]
-			if not (each in live and each in loaded)
-		}
+	wanted, found = (
+		{(each["kind"], each["name"]): each for each in objects} for objects in (live, loaded)
 	)
+	different = [
+		f"{key[0].lower()} {key[1]} {_tell_difference(wanted.get(key), found.get(key))}"
+		for key in sorted({*wanted, *found})
+		if wanted.get(key) != found.get(key)
+	]
 	if different:
-		raise StepFailed(doing, what, f"{_say(different)} differ", "make another backup")
+		remedy = "compare what SHOW CREATE says of them in both databases; make another backup if they were changed"
+		raise StepFailed(doing, what, _say(different), remedy)
+
+
+def _tell_difference(live: dict[str, str] | None, loaded: dict[str, str] | None) -> str:
+	if loaded is None:
+		return "is missing"
+	if live is None:
+		return "is only in the standby"
+	keys = [key for key in sorted({*live, *loaded}) if live.get(key) != loaded.get(key)]
+	return f"differs ({', '.join(_WORDS.get(key, key) for key in keys)})"
 
 
 def _written_since(cursor: Any, database: str, before: dict[str, Any]) -> set[str]:

@@ -62,7 +62,12 @@ def test_prove_while_users_write(site: Site):
 		("DELETE FROM tabDocType WHERE name = 'Item'", "tabDocType has other rows"),
 		("DROP TABLE __Auth", "__Auth is missing"),
 		("ALTER TABLE tabDocType ADD INDEX (module)", "tabDocType has other columns, keys or options"),
-		("DROP VIEW a_best", "view a_best differ"),
+		("DROP VIEW a_best", "view a_best is missing"),
+		(
+			"CREATE OR REPLACE DEFINER = nobody@nowhere PROCEDURE forget(IN wanted VARCHAR(140)) "
+			"DELETE FROM `tabSales Invoice` WHERE name = wanted",
+			r"procedure forget differs \(its definition or definer\)",
+		),
 	],
 )
 def test_prove_finds_what_differs(site: Site, damage: str, words: str):

@@ -376,3 +376,26 @@ def test_a_server_that_reads_double_quotes_as_names(make: Make):
 		drop_objects(cursor, site.live)
 		assert make_objects(cursor, site.live, found) == []
 	assert site.content()[1] == found
+
+
+@pytest.mark.parametrize("names", ["latin1", "utf8mb4 COLLATE utf8mb4_unicode_ci"])
+def test_an_event_of_another_collation(make: Make, names: str):
+	"""As every event is on a server that takes no character set from its clients. Asleep it keeps its own."""
+	site = make(
+		TABLE,
+		f"SET NAMES {names}",
+		"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t WHERE id = 77",
+		"CREATE EVENT asleep ON SCHEDULE EVERY 1 DAY DISABLE DO DELETE FROM t WHERE id = 77",
+	)
+	asked = (
+		"SELECT EVENT_NAME, CHARACTER_SET_CLIENT, COLLATION_CONNECTION, STATUS FROM information_schema.EVENTS "
+		"WHERE EVENT_SCHEMA = '{}' ORDER BY 1"
+	)
+	live, standby = (site.execute(asked.format(name)) for name in (site.live, site.standby.name))
+	assert [row[:3] for row in standby] == [row[:3] for row in live]
+	assert [row[3] for row in standby] == ["DISABLED", "DISABLED"]
+	site.standby.prove()
+	site.standby.refresh(site.directory / "final")
+	site.standby.prove()
+	site.standby.swap()
+	assert site.execute(asked.format(site.live)) == live
