@@ -19,7 +19,11 @@ from press_deploy.engine.mariadb.scratch_server import find_server_program
 from press_deploy.engine.mariadb.server import Server
 
 # What mariadb-backup needs by its documentation, then what loading needs.
-RIGHTS = ("RELOAD", "PROCESS", "LOCK TABLES", "BINLOG MONITOR", "CREATE", "DROP", "ALTER", "INSERT", "SELECT")
+# Without the last three, views end the copy of definitions, and triggers and events are left out in silence.
+RIGHTS = (
+	*("RELOAD", "PROCESS", "LOCK TABLES", "BINLOG MONITOR", "CREATE", "DROP", "ALTER", "INSERT", "SELECT"),
+	*("SHOW VIEW", "TRIGGER", "EVENT"),
+)
 # Tables that the copy can be asked for; what others hold is not in their files, or not in this directory.
 ENGINES = ("InnoDB", "Aria", "MyISAM")
 _SETTINGS = (
