@@ -19,6 +19,7 @@ from typing import Any
 from press_deploy.engine import durable
 from press_deploy.engine.backup.config_secrets import KEY_NAME, protect_config
 from press_deploy.engine.backup.dump_check import Expectation
+from press_deploy.engine.backup.dumper import choose_dumper, require_frappes_dump
 from press_deploy.engine.backup.manifest import MADE, verify
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.database import Database, DatabaseUnavailable
@@ -26,7 +27,6 @@ from press_deploy.engine.errors import Refused, StepFailed
 from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.administrator import find_administrator
 from press_deploy.engine.mariadb.dumping import dump_database
-from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.plan_backup import Backup
 from press_deploy.engine.progress import Progress, show_size
 from press_deploy.engine.site_processes import SiteProcesses
@@ -54,12 +54,16 @@ class Maker:
 	measure: Callable[[str], Progress | None] = lambda what: None
 
 	def make(self, site: str, directory: Path, *, with_files: bool, as_dump: bool = False) -> Method:
-		"""Back one site up into an empty directory. What an interrupted call left there goes. Raises `StepFailed`.
+		"""Back one site up into an empty directory. What an interrupted call left there goes.
+
+		Raises `StepFailed`, and `Refused` where nobody may read all of the database.
 
 		`as_dump`: the site itself is to import it, which can read nothing else.
 		"""
 		config = self.bench.read_config(site)
 		method = choose_method(self.settings.method, config, _size_of(self.bench, site), as_dump=as_dump)
+		if method.name == "frappe" and (config.get("db_type") or "mariadb") == "mariadb":
+			require_frappes_dump(config)
 		shutil.rmtree(directory, ignore_errors=True)
 		directory.mkdir(parents=True, mode=0o700)
 		made = self.site_processes.call(
@@ -96,7 +100,7 @@ class Maker:
 		database = config.get("db_name", "")
 		if method.name == "stream":
 			target = directory / f"{site}-database.sql.zst"
-			dump_database(Server.of_site(config), database, target, progress=self.measure(f"{site}, dumping"))
+			dump_database(choose_dumper(config), database, target, progress=self.measure(f"{site}, dumping"))
 			return [{"kind": "database", "path": str(target)}]
 		if method.name == "physical":
 			target = directory / f"{site}-database{physical.SUFFIX}"

@@ -9,15 +9,15 @@ from press_deploy.engine.backup.making import choose_method
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.database import DatabaseUnavailable
-from press_deploy.engine.errors import DeployError, Refused
+from press_deploy.engine.errors import DeployError
 from press_deploy.engine.mariadb.administrator import WHERE_NAMED
 from press_deploy.engine.mariadb.scratch_server import find_server_program
-from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.preflight.machine import size_of
+from press_deploy.engine.preflight.stored_objects import check_objects
 from press_deploy.engine.safe_places import open_place
 from press_deploy.engine.snapshots import open_provider
 from press_deploy.engine.standby.base import Obstacle, hinder
-from press_deploy.engine.standby.import_check import why_no_import
+from press_deploy.engine.standby.import_check import choose_importer, why_no_import
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
@@ -83,7 +83,9 @@ def _check_site(context: Context, site: str, wants_standby: bool) -> Iterator[Ch
 	try:
 		method = choose_method(context.spec.backup.method, config, context.databases[site].size_bytes())
 		yield ok(name, f"method {method.name}: {method.reason}")
-	except Refused as error:
+		if kind == "mariadb":
+			yield from check_objects(site, method, config)
+	except DeployError as error:
 		yield fail(name, error.why, error.remedy)
 	except DatabaseUnavailable as error:
 		yield fail(
@@ -135,7 +137,7 @@ def _find_why_not(context: Context, site: str) -> tuple[str | None, str]:
 	if find_server_program() is None:
 		return "without mariadbd here the backup can't be proven in another way", "require rung 3 only"
 	config = context.bench.read_config(site)
-	why = why_no_import(Server.of_site(config), config["db_name"])
+	why = why_no_import(choose_importer(config), config["db_name"])
 	return why and f"it could not be imported either: {why}", "mend that"
 
 

@@ -6,7 +6,6 @@ Invariant: it changes nothing; what can't be asked is a warning or a failure, ne
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -16,9 +15,10 @@ from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb import schemas
 from press_deploy.engine.mariadb.dump_limits import REMEDY, find_changed_by_dump
+from press_deploy.engine.mariadb.foreign_objects import find_unmakeable
 from press_deploy.engine.mariadb.holders import find_holders, find_transactions
 from press_deploy.engine.mariadb.objects import tell_unmovable
-from press_deploy.engine.mariadb.rights import tell_missing_rights
+from press_deploy.engine.mariadb.rights import read_version, tell_missing_rights
 from press_deploy.engine.mariadb.schemas import find_schema, measure_schema
 from press_deploy.engine.standby.base import hinder
 from press_deploy.engine.standby.import_check import find_foreign_keys, find_versioned
@@ -56,7 +56,7 @@ def _check(standby: MariaDBStandby, cursor: Any, name: str, size_bytes: int | No
 	if "mariadb" not in version.lower():
 		yield fail(name, f"the server is {version}", "MariaDB 10.6 or newer is needed")
 		return
-	if _read_version(version) < schemas.OLDEST_VERSION:
+	if read_version(version) < schemas.OLDEST_VERSION:
 		yield hinder(name, f"the server is {version}", "upgrade it to MariaDB 10.6 or newer")
 		return
 	if find_schema(cursor, standby.live) is None:
@@ -84,6 +84,9 @@ def _check_tables(standby: MariaDBStandby, cursor: Any, name: str) -> Iterator[C
 	if unmovable := tell_unmovable(cursor, standby.live):
 		found = f"no backup could bring back: {', '.join(unmovable)}"
 		yield fail(name, found, "make them again without that, or drop them")
+	if lack := find_unmakeable(cursor, standby.live):
+		found = f"{standby.server.user} may not make again what would be replaced: {lack}"
+		yield hinder(name, found, " ".join(lack.statements))
 	if versioned := find_versioned(cursor, standby.live):
 		found = f"{', '.join(versioned)} keep history, which no dump carries"
 		yield fail(name, found, "keep their history elsewhere, and drop it from them")
@@ -125,8 +128,3 @@ def _check_locks(standby: MariaDBStandby, cursor: Any) -> Check:
 	if held:
 		return warn(name, "; ".join(held), "wait for them: a swap would end these connections")
 	return ok(name, f"none that lasts longer than {LONG_SECONDS} s")
-
-
-def _read_version(text: str) -> tuple[int, ...]:
-	found = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)", text)
-	return tuple(int(part) for part in found.groups()) if found else (0,)

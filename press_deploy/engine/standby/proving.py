@@ -115,9 +115,7 @@ def _judge(
 
 
 def _compare_objects(doing: str, what: str, live: list[dict], loaded: list[dict]) -> None:
-	wanted, found = (
-		{(each["kind"], each["name"]): each for each in objects} for objects in (live, loaded)
-	)
+	wanted, found = ({(each["kind"], each["name"]): each for each in objects} for objects in (live, loaded))
 	different = [
 		f"{key[0].lower()} {key[1]} {_tell_difference(wanted.get(key), found.get(key))}"
 		for key in sorted({*wanted, *found})

@@ -18,6 +18,7 @@ def test_without_an_administrator(
 	monkeypatch: pytest.MonkeyPatch, rung: int, outcome: str, words: str
 ) -> None:
 	monkeypatch.setattr(backups, "find_server_program", lambda: "/usr/sbin/mariadbd")
+	monkeypatch.setattr(backups, "choose_importer", lambda config: None)
 	monkeypatch.setattr(backups, "why_no_import", lambda server, database: None)
 	without: list[str] = []
 	context = SimpleNamespace(

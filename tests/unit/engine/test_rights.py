@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from press_deploy.engine.mariadb.rights import find_missing_rights, read_rights
+from press_deploy.engine.mariadb.rights import find_missing_rights, find_pattern, read_rights
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,42 @@ def test_lines_count_together() -> None:
 	assert find_missing_rights(cursor, ["CREATE", "DROP"]) == []
 	everything = Cursor("11.4.2-MariaDB", "GRANT ALL PRIVILEGES ON *.* TO `u`@`%`")
 	assert find_missing_rights(everything, ["CREATE", "SET USER"]) == []
+
+
+ME = "`u`@`localhost`"
+
+
+@pytest.mark.parametrize(
+	("name", "database", "counts"),
+	[
+		("`shop`", "shop", True),
+		("`_shop`", "_shop", True),
+		("`_shop`", "xshop", True),
+		("`\\_shop`", "xshop", False),
+		("`\\_shop`", "_shop", True),
+		("`shop%`", "shop_standby", True),
+		("`shop`", "shops", False),
+		("`a``b c.* TO x`", "a`b c.* TO x", True),
+		('"a""b"', 'a"b', True),
+		("`s.op`", "shop", False),
+	],
+)
+def test_rights_on_a_database(name: str, database: str, counts: bool) -> None:
+	lines = [f"GRANT SELECT, CREATE VIEW ON {name}.* TO {ME} WITH GRANT OPTION"]
+	assert read_rights(lines, database) == ({"SELECT", "CREATE VIEW"} if counts else set())
+	assert read_rights(lines) == set()
+	assert (find_pattern(lines, database, ME) is not None) == counts
+
+
+def test_the_most_specific_grant_on_a_database_is_the_only_one() -> None:
+	lines = [
+		f"GRANT ALL PRIVILEGES ON `_shop`.* TO {ME}",
+		f"GRANT TRIGGER ON `\\_shop`.* TO {ME}",
+		f"GRANT SELECT ON `%`.* TO {ME}",
+		"GRANT EVENT ON `_shop`.* TO `a role`",
+		f"GRANT PROCESS ON *.* TO {ME}",
+	]
+	assert read_rights(lines, "_shop") == {"TRIGGER", "EVENT", "PROCESS"}
+	assert find_pattern(lines, "_shop", ME) == "\\_shop"
+	assert read_rights(lines, "xshop") == {"ALL PRIVILEGES", "EVENT", "PROCESS"}
+	assert find_pattern(lines, "other", "`a role`") is None
