@@ -6,7 +6,9 @@ database lies in quarantine, verified too. Called again after an interruption it
 
 from __future__ import annotations
 
+import gzip
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,10 +16,16 @@ from pathlib import Path
 import frappe
 
 from press_deploy.engine import durable
+from press_deploy.engine.backup import dump_file
+from press_deploy.engine.backup.dumper import choose_dumper
 from press_deploy.engine.backup.sqlite_check import check_sqlite
 from press_deploy.engine.errors import InputError, SiteProcessFailed
+from press_deploy.engine.mariadb import dumping
 from press_deploy.engine.mariadb.loading import load_dump
+from press_deploy.engine.mariadb.objects import drop_objects
 from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.mariadb.server_errors import translate_server_errors
+from press_deploy.engine.standby.import_check import choose_importer
 from press_deploy.site.backup import dump_database, private_files, sqlite_file
 from press_deploy.site.caches import clear_cache
 from press_deploy.site.dumps import Dump, inspect, unpack
@@ -57,7 +65,10 @@ def _put_into_quarantine(quarantine: Path) -> None:
 		return
 	part = quarantine.with_name(f"{quarantine.name}.part")
 	part.unlink(missing_ok=True)
-	dump_database(part)
+	if frappe.conf.db_type == "mariadb" and shutil.which("mariadb-dump"):
+		_dump_mariadb(part)
+	else:
+		dump_database(part)
 	inspect(part)
 	with part.open("rb") as file:
 		os.fsync(file.fileno())
@@ -65,18 +76,34 @@ def _put_into_quarantine(quarantine: Path) -> None:
 	durable.sync_directory(quarantine.parent)
 
 
+def _dump_mariadb(target: Path) -> None:
+	"""Frappe's own dump would leave routines and events out, and they are about to be dropped."""
+	whole = target.with_name(f"{target.name}.zst")
+	try:
+		dumping.dump_database(choose_dumper(frappe.conf), frappe.conf.db_name, whole)
+		with private_files(), gzip.open(target, "wb", compresslevel=6) as packed:
+			packed.writelines(dump_file.unpack(whole))
+	finally:
+		whole.unlink(missing_ok=True)
+
+
 def _replace_mariadb(dump: Dump) -> int:
-	_drop_everything()
+	importer = choose_importer(frappe.conf)
+	_drop_everything(importer)
 	# Our own transaction would hold on to a database that is not there any more.
 	frappe.db.close()
-	load_dump(dump.path, Server.of_site(frappe.conf), frappe.conf.db_name)
+	load_dump(dump.path, importer, frappe.conf.db_name)
 	frappe.connect()
 	return len(list_tables())
 
 
-def _drop_everything() -> None:
-	"""Drop tables, views and sequences of the site's own database, as its own user."""
+def _drop_everything(importer: Server) -> None:
+	"""Drop what is in the site's own database: tables and sequences as its own user."""
 	frappe.db.commit()
+	what = f"the database of {frappe.local.site}"
+	with translate_server_errors("Emptying", what), importer.session() as cursor:
+		cursor.execute(f"SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}")
+		drop_objects(cursor, frappe.conf.db_name)
 	frappe.db.sql(f"SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}, FOREIGN_KEY_CHECKS = 0")
 	for name, kind in list_relations().items():
 		frappe.db.sql_ddl(f"DROP {kind} `{name.replace('`', '``')}`")
