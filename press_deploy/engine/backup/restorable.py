@@ -31,7 +31,7 @@ from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.administrator import find_administrator
 from press_deploy.engine.mariadb.comparison import count_rows
 from press_deploy.engine.mariadb.schemas import list_tables
-from press_deploy.engine.mariadb.scratch_server import run_scratch_server
+from press_deploy.engine.mariadb.scratch_server import find_server_program, run_scratch_server
 from press_deploy.engine.mariadb.server import Server, quote
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
 from press_deploy.engine.progress import Progress
@@ -53,7 +53,7 @@ def prove_restorable(
 	config = bench.read_config(site)
 	kind = config.get("db_type") or "mariadb"
 	server = find_administrator(config) if kind == "mariadb" else None
-	if kind == "sqlite" or server:
+	if kind == "sqlite" or (server and not _would_run_events(server, directory)):
 		return _prove(bench, directory, server, progress)
 	return prove_in_scratch(bench, directory, progress)
 
@@ -67,6 +67,17 @@ def prove_in_scratch(bench: Bench, directory: Path, progress: Progress | None = 
 			return {**_prove(bench, directory, server, progress), "server": "a private one"}
 	finally:
 		shutil.rmtree(place, ignore_errors=True)
+
+
+def _would_run_events(server: Server, directory: Path) -> bool:
+	"""Whether a dump has events that this server would run while it is looked at, and a private one is to be had."""
+	file = database_file(directory)
+	facts = Proof(directory).facts(Rung.WHOLE).get(file.name, {})
+	if file.suffix == physical.SUFFIX or not facts.get("objects", {}).get("events"):
+		return False
+	with translate_server_errors(DOING, f"{file.name} on the server"), server.session() as cursor:
+		cursor.execute("SELECT @@GLOBAL.event_scheduler")
+		return cursor.fetchone()[0] == "ON" and find_server_program() is not None
 
 
 def check_standby(context: Context, site: str, compared: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from press_deploy.engine.standby.loading import load_backup
 from press_deploy.engine.steps.backup import LoadStandby
 from tests.integration.backup.conftest import MakeDatabase, short_directory
 from tests.integration.backup.schema import EVERYTHING
-from tests.support.databases import RUN, SITE, make_bench, make_standby
+from tests.support.databases import RUN, SITE, execute, make_bench, make_standby
 
 KEY, OTHER_KEY = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 STORED = f"('Email Account', 'a', 'password', '{Fernet(KEY).encrypt(b'geheim').decode()}', 1)"
@@ -105,6 +105,25 @@ def test_the_key_is_looked_at_without_an_administrator_too(bench: Bench, make: M
 	directory = make(OTHER_KEY)
 	with pytest.raises(StepFailed, match="belong to another key"):
 		prove_in_scratch(bench, directory)
+
+
+@pytest.mark.parametrize("scheduler", ["ON", "OFF"])
+def test_events_are_proven_where_nobody_runs_them(
+	bench: Bench, make_database: MakeDatabase, server: Server, tmp_path: Path, scheduler: str
+) -> None:
+	"""A server that runs events would run those of the dump, in the name of whoever made them."""
+	event = "CREATE EVENT e ON SCHEDULE EVERY 1 SECOND DO SET GLOBAL innodb_status_output = ON"
+	database, dump = make_database(*EVERYTHING, event), tmp_path / "a-database.sql.zst"
+	dump_database(server, database, dump)
+	execute(server, database, "DROP EVENT e")
+	directory = put_backup(bench, {"database": dump}, "plain", {})
+	try:
+		execute(server, None, f"SET GLOBAL event_scheduler = {scheduler}")
+		facts = prove_restorable(bench, SITE, directory)
+	finally:
+		execute(server, None, "SET GLOBAL event_scheduler = OFF")
+	assert ("server" in facts) == (scheduler == "ON"), "whose server it was"
+	assert execute(server, None, "SELECT @@GLOBAL.innodb_status_output") == [(0,)]
 
 
 def test_a_key_that_was_left_out_is_the_sites_own(bench: Bench, make: Make) -> None:
