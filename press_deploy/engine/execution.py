@@ -20,6 +20,7 @@ from press_deploy.engine.journal import Journal, Record
 from press_deploy.engine.listening import Listener, tell_each
 from press_deploy.engine.lock import BenchLock, require_free
 from press_deploy.engine.plan import PlanSpec
+from press_deploy.engine.preview import remove_leftovers
 from press_deploy.engine.requests import Action, check_approval, put_request, read_requests
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.runner import Runner
@@ -142,6 +143,7 @@ def _hold(
 			if state.started:
 				run.check_plan(spec, state.plan_sha256)
 				processes.end_processes_of(run.name)
+				remove_leftovers(run.path)
 			context = Context.build(bench, run, spec, journal, state)
 			told = list(listeners)
 			context.on_progress = lambda line: tell_each(told, lambda listener: listener.progress_made(line))

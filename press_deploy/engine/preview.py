@@ -1,9 +1,10 @@
-"""The preview instance: a private web server on loopback that serves sites while the public gets 503.
+"""The preview instance: a private web server that serves sites while the public gets 503.
 
 It sees the bench through a second sites directory: links to everything, and copies of the configuration
 without the maintenance key. Same code, same database.
 
-Invariant: nothing of it outlives the `with` block; a killed runner's instance is ended on resume.
+Invariant: nobody but the bench's user reaches it: it listens at a unix socket in a directory of that user alone.
+Nothing of it outlives the `with` block; a killed runner's instance, and its directory, are gone on resume.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,10 +22,13 @@ from typing import Any
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.programs import Programs, end_group, redact
+from press_deploy.engine.unix_socket import address_of
 from press_deploy.engine.web import Web
 
 START_SECONDS = 60
-LOG = "preview.log"
+LOG, SOCKET = "preview.log", "web.sock"
+# In a run's directory: the instance of its sites, and the one of a site on its standby database.
+PREVIEW, BOOT = "preview", "boot"
 # Of what the instance said, the end goes to the step's log: the directory is removed.
 KEPT_BYTES = 50_000
 LEFT_OUT = ("maintenance_mode",)
@@ -50,10 +53,9 @@ def open_preview(
 	shutil.rmtree(directory, ignore_errors=True)
 	try:
 		sites_directory = _build_sites(bench, sites, directory, overrides or {})
-		port = _free_port()
-		process = _start(bench, sites_directory, port, directory / LOG, programs)
+		process = _start(bench, sites_directory, directory / LOG, programs)
 		try:
-			address = f"http://127.0.0.1:{port}"
+			address = address_of(directory / SOCKET)
 			_wait_until_up(process, web, sites[0], address, directory / LOG)
 			yield address
 		finally:
@@ -64,9 +66,17 @@ def open_preview(
 		shutil.rmtree(directory, ignore_errors=True)
 
 
+def remove_leftovers(run: Path) -> None:
+	"""Remove what a killed runner left in a run's directory: among it, configurations with passwords."""
+	for name in (PREVIEW, BOOT):
+		shutil.rmtree(run / name, ignore_errors=True)
+
+
 def _build_sites(bench: Bench, sites: list[str], directory: Path, overrides: dict[str, Any]) -> Path:
+	# The mode of a socket stops nobody everywhere; that of its directory does.
+	directory.mkdir(parents=True, mode=0o700)
 	root = directory / "sites"
-	root.mkdir(parents=True, mode=0o700)
+	root.mkdir(mode=0o700)
 	(directory / "logs").mkdir()
 	for name in ("apps", "env", "config"):
 		_link(bench.path / name, directory / name)
@@ -98,9 +108,10 @@ def _copy_config(source: Path, copy: Path, overrides: dict[str, Any] | None = No
 		json.dump(kept, file)
 
 
-def _start(bench: Bench, sites: Path, port: int, log: Path, programs: Programs) -> subprocess.Popen:
+def _start(bench: Bench, sites: Path, log: Path, programs: Programs) -> subprocess.Popen:
 	command = [
-		*(bench.python, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", "4"),
+		# As seen from `sites`: the kernel takes no long path for a socket.
+		*(bench.python, "-m", "gunicorn", "--bind", f"unix:../{SOCKET}", "--workers", "1", "--threads", "4"),
 		*("--timeout", "120", "--graceful-timeout", "1", bench.web_application),
 	]
 	with log.open("ab") as output:
@@ -142,9 +153,3 @@ def read_lines(log: Path) -> list[str]:
 def _keep_log(log: Path, programs: Programs) -> None:
 	for line in read_lines(log):
 		programs.log.write(f"preview: {line}\n")
-
-
-def _free_port() -> int:
-	with socket.socket() as listener:
-		listener.bind(("127.0.0.1", 0))
-		return listener.getsockname()[1]

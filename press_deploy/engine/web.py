@@ -9,6 +9,7 @@ import requests
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.plan import PlanSpec
+from press_deploy.engine.unix_socket import SCHEME, UnixSocketAdapter
 
 GOOD, MAINTENANCE, SERVER_ERROR, CLIENT_ERROR = "good", "503", "5xx", "4xx"
 REFUSED, TIMEOUT, BROKEN = "refused", "timeout", "broken"
@@ -61,6 +62,7 @@ def fetch(
 	try:
 		with requests.Session() as session:
 			session.trust_env = False
+			session.mount(SCHEME, UnixSocketAdapter())
 			with session.request(
 				method,
 				url,

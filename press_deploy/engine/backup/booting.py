@@ -20,7 +20,7 @@ from press_deploy.engine.mariadb.throwaway_user import (
 	escape_database,
 	make_throwaway_user,
 )
-from press_deploy.engine.preview import LOG, open_preview, read_lines
+from press_deploy.engine.preview import BOOT, LOG, open_preview, read_lines
 from press_deploy.engine.web import GOOD
 
 if TYPE_CHECKING:
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
 PATHS = ("/api/method/ping", "/login")
 ANSWER_SECONDS, CONSOLE_SECONDS = 60, 300
 MAKING = "Making a user for"
-DIRECTORY = "boot"
 
 
 def boot(context: Context, site: str) -> dict[str, Any]:
 	"""Start the site on its standby database and ask it. Returns {"answers", "console"}. Raises `StepFailed`."""
-	standby, directory = context.standbys[site], context.run.path / DIRECTORY
+	standby, directory = context.standbys[site], context.run.path / BOOT
 	_remove_leftovers(context.run.path.parent)
 	if standby is None:
 		raise StepFailed(
@@ -59,7 +58,7 @@ def _remove_leftovers(runs: Path) -> None:
 
 	No other test is under way: a bench has one run at a time.
 	"""
-	for left in runs.glob(f"*/{DIRECTORY}"):
+	for left in runs.glob(f"*/{BOOT}"):
 		shutil.rmtree(left, ignore_errors=True)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.errors import DeployError, StepFailed
 from press_deploy.engine.maintenance import CLOSED_OR_BROKEN
-from press_deploy.engine.preview import open_preview
+from press_deploy.engine.preview import PREVIEW, open_preview
 from press_deploy.engine.services import WEB
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
@@ -133,7 +133,7 @@ class HealthCheck(Stabilise):
 		if unhealthy := self._unhealthy(context):
 			raise StepFailed("Checking", "the web server", unhealthy, "see logs/web.error.log")
 		sites = context.spec.site_names
-		directory = context.run.path / "preview"
+		directory = context.run.path / PREVIEW
 		with open_preview(context.bench, sites, directory, context.programs, context.web) as address:
 			for site in sites:
 				answer = context.web.ask(site, context.spec.monitor.path, address=address, timeout=30)

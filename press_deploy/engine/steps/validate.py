@@ -11,7 +11,7 @@ from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.decision import decide
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.plan import ConsoleCheck, CriticalTest, HttpCheck
-from press_deploy.engine.preview import open_preview
+from press_deploy.engine.preview import PREVIEW, open_preview
 from press_deploy.engine.program_watch import ProgramWatch
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Step
@@ -91,7 +91,7 @@ class SmokeTests(Step):
 	name, title, phase = "smoke-tests", "Smoke tests", Phase.VALIDATE
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		directory = context.run.path / "preview"
+		directory = context.run.path / PREVIEW
 		sites = context.spec.site_names
 		with open_preview(context.bench, sites, directory, context.programs, context.web) as address:
 			conditions = [

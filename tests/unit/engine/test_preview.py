@@ -1,13 +1,18 @@
 """The preview instance, with a real gunicorn: it answers while the public gets 503, and leaves nothing."""
 
 import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
 
 import psutil
 import pytest
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.preview import open_preview
+from press_deploy.engine.preview import BOOT, PREVIEW, SOCKET, open_preview, remove_leftovers
 from press_deploy.engine.programs import RUN_VARIABLE, Programs
 from press_deploy.engine.step_log import StepLog
 from press_deploy.engine.web import GOOD, Web, fetch
@@ -83,7 +88,7 @@ def test_it_answers_while_the_site_is_closed_and_leaves_nothing(bench, opened, t
 			GOOD,
 			{"config": {"db_password": "x"}, "link": "linked"},
 		)
-		assert address.startswith("http://127.0.0.1:") and left()
+		assert left()
 		for copy in (tmp_path / "run" / "preview").rglob("*.json"):
 			assert copy.is_symlink() or copy.stat().st_mode & 0o077 == 0
 	# Its port may be another's by now; what has ended can't answer there.
@@ -127,3 +132,71 @@ def test_code_that_does_not_import_is_a_failure_that_says_so(bench, opened, tmp_
 	assert caught.value.remedy and caught.value.why
 	wait_until(lambda: not left(), "the end of the preview instance")
 	assert not (tmp_path / "run" / "preview").exists()
+
+
+# As another user of this machine: ask at a socket, and say what came of it.
+STRANGER = """
+import http.client, socket, sys
+connection = http.client.HTTPConnection(sys.argv[2])
+connection.sock = socket.socket(socket.AF_UNIX)
+try:
+	connection.sock.connect(sys.argv[1])
+except OSError as error:
+	print(type(error).__name__)
+else:
+	connection.request("GET", "/")
+	print(connection.getresponse().status)
+"""
+NOBODY = 65534
+
+
+def ask_as_stranger(path):
+	done = subprocess.run(
+		["/usr/bin/python3", "-I", "-c", STRANGER, path, SITE],
+		**({"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}),
+		cwd="/",
+		capture_output=True,
+		text=True,
+		timeout=60,
+	)
+	return done.stdout.strip() or done.stderr
+
+
+@pytest.fixture
+def seen_by_all():
+	"""A directory that every user may enter, unlike those of pytest."""
+	directory = Path(tempfile.mkdtemp(prefix="press_deploy-"))
+	directory.chmod(0o755)
+	yield directory
+	shutil.rmtree(directory)
+
+
+def test_no_other_user_reaches_it(bench, programs, seen_by_all):
+	web = Web(bench, make_spec())
+	directory = seen_by_all / "preview"
+	with open_preview(bench, [SITE], directory, programs, web) as address:
+		path = str(directory / SOCKET)
+		assert directory.stat().st_mode & 0o777 == 0o700
+		if os.getuid() == 0:
+			assert ask_as_stranger(path) == "PermissionError"
+		# It is the directory that keeps them out, and nothing else.
+		directory.chmod(0o755)
+		assert ask_as_stranger(path) == "200"
+		for process in left():
+			assert not [each for each in process.net_connections("inet") if each.status == "LISTEN"]
+		assert web.ask(SITE, address=address).kind == GOOD
+
+
+def test_it_is_reached_by_a_path_that_no_socket_may_have(bench, programs, tmp_path):
+	web, directory = Web(bench, make_spec()), tmp_path / ("d" * 120) / "Preview é%2F"
+	with open_preview(bench, [SITE], directory, programs, web) as address:
+		assert web.ask(SITE, address=address).kind == GOOD
+	assert fetch(address).kind == REFUSED
+
+
+def test_what_is_left_of_a_killed_runner_is_removed(tmp_path):
+	for name in (PREVIEW, BOOT, "backup"):
+		(tmp_path / name / "sites" / SITE).mkdir(parents=True)
+		(tmp_path / name / "sites" / SITE / "site_config.json").write_text('{"db_password": "x"}')
+	remove_leftovers(tmp_path)
+	assert [path.name for path in tmp_path.iterdir()] == ["backup"]
