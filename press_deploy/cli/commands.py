@@ -21,6 +21,7 @@ from press_deploy.cli.prove import prove
 from press_deploy.cli.terminal import TerminalListener, open_console, show_summary, what_now
 from press_deploy.demo.command import awake
 from press_deploy.demo.command import demo as show_demo
+from press_deploy.engine.allowances import is_own_file
 from press_deploy.engine.answers import check_answer
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import Refused
@@ -50,11 +51,15 @@ def main() -> None:
 @click.option("--dry-run", is_flag=True, help="Only look: stop after preflight, change nothing.")
 @translate_errors
 def run(plan: str, bench_path: str, dry_run: bool) -> None:
-	"""Start a run from the plan spec in the JSON file PLAN."""
+	"""Start a run from the plan spec in the JSON file PLAN.
+
+	It may hold what Desk has to be allowed (console tests, for instance), unless the file is that of an earlier run.
+	"""
 	bench = Bench.open(bench_path)
 	with Path(plan).open("rb") as file:
 		spec = parse_plan(file.read(PLAN_SIZE_LIMIT + 1))
-	_finish(bench, create_run(bench, spec), dry_run=dry_run)
+	by_shell = is_own_file(bench, Path(plan))
+	_finish(bench, create_run(bench, spec), dry_run=dry_run, by_shell=by_shell)
 
 
 @main.command()
@@ -220,8 +225,9 @@ def _say_over(bench: Bench, directory: RunDirectory, state: State) -> str:
 	return f"{over}\n  → mend the cause, then start the plan again: {again}"
 
 
-def _finish(bench: Bench, directory: RunDirectory, *, dry_run: bool = False) -> None:
-	work = partial(execute, bench, directory, [TerminalListener()], dry_run=dry_run)
+def _finish(bench: Bench, directory: RunDirectory, *, dry_run: bool = False, by_shell: bool = False) -> None:
+	how = {"dry_run": dry_run, "by_shell": by_shell}
+	work = partial(execute, bench, directory, [TerminalListener()], **how)
 	sys.exit(_exit_code(_execute(bench, directory, work)))
 
 

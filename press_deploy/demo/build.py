@@ -16,6 +16,7 @@ from pathlib import Path
 from press_deploy.demo.places import SITE, TEST_SITE, Places
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.demo.releases import clone, make_origin
+from press_deploy.engine.allowances import BOOT_CHECK, CONFIG_KEYS, CONSOLE_TESTS, COPY_SOURCES
 from press_deploy.engine.errors import InputError
 
 SCHEMA = """
@@ -32,6 +33,14 @@ CREATE TABLE jobs (
 INSERT INTO items (name, price) VALUES ('Anchor', 120.0), ('Rope, 10 m', 14.5), ('Lantern', 39.9);
 """
 
+# Whoever practises here owns the bench.
+ALLOWED = {
+	CONSOLE_TESTS: True,
+	BOOT_CHECK: True,
+	COPY_SOURCES: ["/"],
+	CONFIG_KEYS: ["server_script_enabled"],
+}
+
 
 def build_bench(directory: Path | str) -> PracticeBench:
 	"""Make a practice bench with two sites and the app `shop` at `v1`; its services are not started."""
@@ -47,7 +56,7 @@ def build_bench(directory: Path | str) -> PracticeBench:
 	make_origin(places.origin)
 	clone(places.origin, places.app)
 	(places.bench / "sites" / "apps.txt").write_text("shop\n")
-	places.common_config.write_text(json.dumps({"default_site": SITE}, indent=1))
+	places.common_config.write_text(json.dumps({"default_site": SITE, **ALLOWED}, indent=1))
 	for site in (SITE, TEST_SITE):
 		_make_site(places.bench / "sites" / site)
 	bench = PracticeBench(places)

@@ -102,7 +102,7 @@ def _deploy(
 	from press_deploy.engine.execution import execute
 
 	run = RunDirectory.create(bench.path, bench.plan(release, monitor_seconds))
-	state = execute(Bench.open(bench.path), run, listeners=[TerminalListener()])
+	state = execute(Bench.open(bench.path), run, listeners=[TerminalListener()], by_shell=True)
 	report = _keep_report(run, reports) if reports else run.report_html
 	print(f"{release}: {state.value}; serving {bench.served_version()}\nreport: {report}", flush=True)
 	return state, report

@@ -59,6 +59,8 @@ class Context:
 	former: dict[str, tuple[Reader, str, str]] = field(default_factory=dict)
 	# Sites for which this preflight chose to have none; later `RunState.sites_without_standby` tells.
 	without_standby: set[str] = field(default_factory=set)
+	# The commits that the remotes named in this preflight.
+	resolved: dict[str, str] = field(default_factory=dict)
 	open_resources: ExitStack = field(default_factory=ExitStack)
 	lease: Lease = field(init=False)
 	prober: Prober = field(init=False)

@@ -38,16 +38,24 @@ def create_run(bench: Bench, spec: PlanSpec) -> RunDirectory:
 
 
 def execute(
-	bench: Bench, run: RunDirectory, listeners: Iterable[Listener] = (), *, dry_run: bool = False
+	bench: Bench,
+	run: RunDirectory,
+	listeners: Iterable[Listener] = (),
+	*,
+	dry_run: bool = False,
+	by_shell: bool = False,
 ) -> State:
 	"""Start the run, or resume it if its journal has begun. One process per bench at a time.
 
-	A run that is over stays as it is. Raises `LockHeld`, `JournalDamaged`, `JournalError`, `InputError`.
+	`by_shell`: the bench's user begins it with a plan of his own, which may hold what Desk may not (see
+	`allowances`). It is said by the process that has read the plan's file, and kept in the journal's first record,
+	where no Desk user writes. A run that is over stays as it is. Raises `LockHeld`, `JournalDamaged`, `JournalError`, `InputError`.
 	"""
 	with _hold(bench, run, "deployment", listeners) as (context, told):
 		if context.state.started is None:
 			facts = {"plan_sha256": context.spec.sha256, "run": run.name, "dry_run": dry_run}
-			context.journal.append("run-created", facts)
+			by = {"by_shell": True} if by_shell else {}
+			context.journal.append("run-created", {**facts, **by})
 		elif not context.state.is_unfinished:
 			return _stay_over(context, dry_run)
 		elif dry_run and not context.state.dry_run:

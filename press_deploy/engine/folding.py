@@ -25,6 +25,11 @@ def fold(state: RunState, record: Record) -> None:
 def _created(state: RunState, record: Record, data: dict) -> None:
 	state.state, state.started = State.RUNNING, record.time
 	state.plan_sha256, state.dry_run = data["plan_sha256"], data.get("dry_run", False)
+	state.by_shell = data.get("by_shell") is True
+
+
+def _targets_resolved(state: RunState, record: Record, data: dict) -> None:
+	state.targets = data["targets"]
 
 
 def _runner_started(state: RunState, record: Record, data: dict) -> None:
@@ -144,6 +149,7 @@ def _losses(state: RunState, record: Record, data: dict) -> None:
 # Every event of the journal that says something about the state of a run.
 _HANDLERS = {
 	"run-created": _created,
+	"targets-resolved": _targets_resolved,
 	"runner-started": _runner_started,
 	"step-announced": _announced,
 	"step-observed": _observed,

@@ -23,6 +23,8 @@ _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}\Z")
+# What the shell user alone decides: see `allowances`.
+_ALLOWANCE = re.compile(r"press_deploy_(allow_|copy_sources|config_keys)")
 _MODULE = re.compile(r"[A-Za-z_]\w{0,99}(\.[A-Za-z_]\w{0,99}){0,19}\Z")
 _RUN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 _HOST = re.compile(r"([A-Za-z0-9_][A-Za-z0-9._-]{0,63}@)?[A-Za-z0-9]([A-Za-z0-9.-]{0,252})\Z")
@@ -117,6 +119,8 @@ def config_key(value: str) -> str:
 	matching(_KEY, value, "a configuration key of letters, digits, _ and -")
 	if value in GUARDED_KEYS:
 		raise ValueError(f"{GUARDED_KEYS[value]}; take it out of the plan")
+	if _ALLOWANCE.match(value):
+		raise ValueError("it says what plans may do; set it by hand, with bench set-config -g")
 	return value
 
 

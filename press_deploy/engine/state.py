@@ -39,6 +39,10 @@ class RunState:
 	state: State = State.PENDING
 	plan_sha256: str | None = None
 	dry_run: bool = False
+	targets: dict[str, str] = field(
+		default_factory=dict
+	)  # app → the commit that its remote named in preflight
+	by_shell: bool = False  # the bench's user began it in a shell, from a plan that is a file of his
 	started: str | None = None
 	ended: str | None = None
 	reason: str = ""

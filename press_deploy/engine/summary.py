@@ -96,6 +96,8 @@ def _describe_app(bench: Bench, name: str, spec: PlanSpec, state: RunState) -> d
 	"""Commits of an app: before the run, wanted by it, and now; None where there is none."""
 	was = state.before("switch-code").get("git", {}).get(name, {}).get("commit")
 	wanted = state.result("fetch-code").get("targets", {}).get(name, {}).get("commit")
+	# A dry run fetches nothing, but has asked.
+	wanted = wanted or state.targets.get(name)
 	try:
 		now = Repository(bench.app(name), Programs()).position().commit
 	except DeployError:

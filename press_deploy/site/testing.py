@@ -5,6 +5,7 @@ Invariant: no test touches the deployments of the bench it runs on, or starts a 
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,6 +85,10 @@ class DeploymentTestCase(IntegrationTestCase):
 			_delete("User", email)
 		frappe.db.commit()
 		super().tearDownClass()
+
+	def allow(self, **keys) -> None:
+		"""Write what the shell user of this bench allows; nothing else stays allowed."""
+		(self.bench / "sites" / "common_site_config.json").write_text(json.dumps(keys))
 
 	@contextmanager
 	def user(self, name: str) -> Iterator[None]:

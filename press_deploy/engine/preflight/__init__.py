@@ -14,7 +14,7 @@ from press_deploy.engine.preflight.machine import (
 	check_recent_log_errors,
 	check_services,
 )
-from press_deploy.engine.preflight.plan import check_approval, check_checklist, check_window
+from press_deploy.engine.preflight.plan import check_allowances, check_approval, check_checklist, check_window
 from press_deploy.engine.preflight.sites import (
 	check_databases,
 	check_neighbours,
@@ -27,6 +27,7 @@ from press_deploy.engine.preflight.sites import (
 
 CHECKS = [
 	check_approval,
+	check_allowances,
 	check_checklist,
 	check_window,
 	check_other_runs,

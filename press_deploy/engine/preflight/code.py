@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from press_deploy.engine.allowances import find_forbidden
 from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.file_copy import FileCopy
@@ -33,6 +34,10 @@ def check_repositories(context: Context) -> Iterator[Check]:
 
 
 def check_copy_sources(context: Context) -> Iterator[Check]:
+	forbidden = [] if context.state.by_shell else find_forbidden(context.bench, context.spec)
+	if any(error.field.startswith("apps.") for error in forbidden):
+		# Their names and hashes would be told to somebody who may not read them.
+		return
 	for app in context.copied_apps():
 		name = f"Files of {app.name}"
 		if app.name not in context.bench.apps():
@@ -74,6 +79,8 @@ def _check_target(context: Context, app: App) -> Check:
 		return fail(
 			name, f"remote {remote} does not answer: {error.why}", "see whether `git fetch` works there"
 		)
+	if commit or is_full_commit(app.ref):
+		context.resolved[app.name] = commit or app.ref
 	if commit is None and is_full_commit(app.ref):
 		return warn(
 			name,

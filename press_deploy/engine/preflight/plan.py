@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from press_deploy.engine.allowances import find_forbidden
 from press_deploy.engine.checks import Check, fail, ok, warn
+from press_deploy.engine.errors import show
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
@@ -24,6 +26,18 @@ def check_approval(context: Context) -> Iterator[Check]:
 		yield fail("Plan approved", "the plan was changed after the run began", "start a new run")
 	else:
 		yield ok("Plan approved", f"by {spec.approved_by}, unchanged (SHA-256 {spec.sha256[:12]})")
+
+
+def check_allowances(context: Context) -> Iterator[Check]:
+	"""What runs code as the bench's user: asked here again, where no site and no database has a say."""
+	name = "Allowed on this bench"
+	forbidden = [] if context.state.by_shell else find_forbidden(context.bench, context.spec)
+	for error in forbidden:
+		yield fail(f"{name}: {error.field}", f"{show(error.value)}: {error.why}", error.remedy)
+	if context.state.by_shell:
+		yield ok(name, "the bench's user began this run in a shell, from a file of his own")
+	elif not forbidden:
+		yield ok(name, "the plan holds nothing that the bench's shell user would have to allow")
 
 
 def check_checklist(context: Context) -> Iterator[Check]:

@@ -21,6 +21,8 @@ class Preflight(Step):
 		for check in checks:
 			context.journal.append("check", check.as_data())
 			context.log(f"{check.outcome:8} {check.name}: {check.found}")
+		if context.resolved:
+			context.journal.append("targets-resolved", {"targets": context.resolved})
 		failed = [check for check in checks if check.outcome == FAILED]
 		if failed:
 			first = failed[0]

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pwd
+import subprocess
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
@@ -444,3 +445,57 @@ def test_words_that_are_no_line_are_refused(call, owned, option, value):
 @pytest.mark.parametrize("decision", ["", "GO", "rollback", "; rm"])
 def test_an_unknown_decision_is_bad_usage(call, owned, decision):
 	assert call("decide", owned.name, decision).exit_code == 2
+
+
+CONSOLE_PLAN = {**PLAN, "smoke_tests": [{"kind": "console", "name": "Count", "code": "1"}]}
+
+
+def checks_of_allowances(run):
+	"""What a run's preflight says of what the shell user would have to allow."""
+	return [check for check in load_state(run).checks if check["name"].startswith("Allowed on this bench")]
+
+
+def test_a_plan_in_a_file_of_the_shell_user_needs_no_allowance(call, bench, tmp_path):
+	own = tmp_path / "plan.json"
+	own.write_text(json.dumps(CONSOLE_PLAN))
+	call("run", own, "--dry-run")
+	run = list_runs(bench)[-1]
+	assert load_state(run).by_shell
+	assert [check["outcome"] for check in checks_of_allowances(run)] == ["ok"]
+
+
+@pytest.mark.parametrize("way", ["made in Desk", "frozen plan", "upload"])
+def test_a_plan_that_came_from_desk_needs_one_whoever_starts_it(call, bench, way):
+	made = RunDirectory.create(bench, read_plan(CONSOLE_PLAN))
+	if way == "made in Desk":
+		call("resume", made.name, "--dry-run")
+	elif way == "frozen plan":
+		call("run", made.plan, "--dry-run")
+	else:
+		upload = bench / "sites/shop.example/private/files/plan.json"
+		upload.parent.mkdir(parents=True)
+		upload.write_text(json.dumps(CONSOLE_PLAN))
+		call("run", upload, "--dry-run")
+	begun = [run for run in list_runs(bench) if run.journal.exists()][-1]
+	assert not load_state(begun).by_shell
+	checks = checks_of_allowances(begun)
+	assert [check["outcome"] for check in checks] == ["failed"]
+	assert checks[0]["remedy"].endswith("bench set-config -g press_deploy_allow_console_tests 1")
+
+
+def test_a_dry_run_shows_the_commit_that_it_resolved(call, bench, tmp_path):
+	origin, app = tmp_path / "origin", bench / "apps" / "shop"
+	commit = ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "--allow-empty"]
+	for command in (
+		["init", "--quiet", "--initial-branch=main", origin],
+		["-C", origin, *commit, "-m", "one"],
+		["clone", "--quiet", "--origin", "upstream", origin, app],
+		["-C", origin, *commit, "-m", "two"],
+	):
+		subprocess.run(["git", *command], check=True)
+	wanted = subprocess.check_output(["git", "-C", origin, "rev-parse", "main"], text=True).strip()
+	(bench / "sites/apps.txt").write_text("shop\n")
+	(tmp_path / "plan.json").write_text(json.dumps(PLAN))
+	call("run", tmp_path / "plan.json", "--dry-run")
+	(shown,) = json.loads(call("status", list_runs(bench)[-1].name, "--json").output)["apps"]
+	assert shown["wanted"] == wanted and shown["now"] != wanted

@@ -3,6 +3,7 @@
 
 frappe.ui.form.on("Deployment Plan", {
 	refresh(frm) {
+		show_forbidden(frm);
 		if (frm.is_new() || !frappe.user.has_role(["Deployment Manager", "System Manager"])) return;
 
 		if (frm.doc.docstatus < 2) {
@@ -16,6 +17,13 @@ frappe.ui.form.on("Deployment Plan", {
 		}
 	},
 });
+
+// What the bench's shell user would have to allow, with the command to type. The server refuses it all the same.
+function show_forbidden(frm) {
+	const forbidden = frm.doc.__onload?.forbidden || [];
+	frm.set_intro("");
+	if (frm.doc.docstatus < 2 && forbidden.length) frm.set_intro(forbidden.join("<hr>"), "orange");
+}
 
 function confirm_start(frm) {
 	const sites = frm.doc.sites.map((row) => frappe.utils.escape_html(row.site).bold()).join(", ");

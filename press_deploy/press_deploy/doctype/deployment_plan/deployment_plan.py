@@ -7,11 +7,13 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import now_datetime
 
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.errors import DeployError, InputError
 from press_deploy.engine.plan import PlanSpec, read_plan
+from press_deploy.site.allowances import check_draft, describe_forbidden, refuse_forbidden
 from press_deploy.site.input_messages import describe, errors_shown, refuse
 from press_deploy.site.plan_references import check_references
 from press_deploy.site.plan_spec import build_spec, compute_approval_hash
+from press_deploy.site.runners import open_bench
 
 
 class DeploymentPlan(Document):
@@ -126,10 +128,17 @@ class DeploymentPlan(Document):
 		window_start: DF.Datetime | None
 	# end: auto-generated types
 
+	def onload(self):
+		try:
+			self.set_onload("forbidden", describe_forbidden(open_bench(), self.read_spec(), self))
+		except (DeployError, frappe.DoesNotExistError):
+			# What is wrong with it is said when it is saved.
+			self.set_onload("forbidden", [])
+
 	def validate(self):
 		self.note_who_ticked()
 		try:
-			self.read_spec()
+			spec = self.read_spec()
 		except InputError as error:
 			if error.field != "plan" or self.docstatus.is_submitted():
 				refuse(error, self)
@@ -137,11 +146,16 @@ class DeploymentPlan(Document):
 			frappe.msgprint(
 				describe(error, self), title=_("Not Complete Yet"), indicator="orange", alert=True
 			)
+			return
+		if self.docstatus.is_draft() and not self.flags.is_ready_made:
+			with errors_shown(self):
+				check_draft(open_bench(), spec, self)
 
 	def before_submit(self):
 		self.approved_by, self.approved_on = frappe.session.user, now_datetime()
 		with errors_shown(self):
 			check_references(self.read_spec())
+			refuse_forbidden(open_bench(), self.read_spec())
 		self.spec_sha256 = compute_approval_hash(self.read_spec())
 		self.status = "Approved"
 

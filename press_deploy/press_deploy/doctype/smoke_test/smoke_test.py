@@ -7,8 +7,10 @@ from frappe import _
 from frappe.model.document import Document
 
 from press_deploy.engine.plan import read_plan
-from press_deploy.site.input_messages import errors_shown
+from press_deploy.site.allowances import find_forbidden_test
+from press_deploy.site.input_messages import describe, errors_shown, refuse
 from press_deploy.site.plan_spec import build_smoke_test
+from press_deploy.site.runners import open_bench
 
 MAY_WRITE_CODE = {"Deployment Manager", "System Manager"}
 
@@ -36,8 +38,14 @@ class SmokeTest(Document):
 		title: DF.Data
 	# end: auto-generated types
 
+	def onload(self):
+		with errors_shown():
+			forbidden = find_forbidden_test(open_bench(), self)
+		self.set_onload("forbidden", describe(forbidden, self) if forbidden else None)
+
 	def validate(self):
 		self.check_author()
+		self.check_allowance()
 		with errors_shown():
 			# A plan of nothing else but this test.
 			read_plan(
@@ -48,6 +56,16 @@ class SmokeTest(Document):
 					"smoke_tests": [build_smoke_test(self)],
 				}
 			)
+
+	def check_allowance(self):
+		"""Code is kept only where the bench's shell user allows it; that of the ready-made plan lies there unused."""
+		is_written = self.has_value_changed("code") or self.has_value_changed("kind")
+		if self.flags.is_ready_made or not is_written:
+			return
+		with errors_shown():
+			forbidden = find_forbidden_test(open_bench(), self)
+		if forbidden:
+			refuse(forbidden, self)
 
 	def check_author(self):
 		"""Code runs with all rights on the production site, whatever a role's permissions are set to."""

@@ -1,6 +1,8 @@
 # Copyright (c) 2026, press_deploy contributors and contributors
 # See license.txt
 
+from unittest import mock
+
 import frappe
 
 from press_deploy.site.plan_spec import build_smoke_test
@@ -40,7 +42,40 @@ def make_test(**values):
 	)
 
 
+CONSOLE = "press_deploy_allow_console_tests"
+
+
 class TestSmokeTest(DeploymentTestCase):
+	def setUp(self):
+		super().setUp()
+		self.allow(**{CONSOLE: 1})
+
+	def test_code_is_kept_only_where_the_shell_user_allows_it(self):
+		kept = make_test(title="Test kept", kind="console", code="assert True").insert()
+		http = make_test(title="Test http").insert()
+		for value in (None, 0, "1", "true", [1]):
+			self.allow(**{CONSOLE: value})
+			with (
+				mock.patch.dict(frappe.conf, {CONSOLE: 1}),
+				self.assertRaises(frappe.ValidationError) as refused,
+			):
+				make_test(kind="console", code="assert True").insert()
+			self.assertIn(f"bench set-config -g {CONSOLE} 1", str(refused.exception))
+			kept.reload()
+			kept.code = "import os"
+			self.assertRaises(frappe.ValidationError, kept.save)
+			http.reload()
+			http.update({"kind": "console", "code": "import os"})
+			self.assertRaises(frappe.ValidationError, http.save)
+		kept.reload()
+		kept.description = "what is there may be described, and says what it waits for"
+		kept.save()
+		kept.run_method("onload")
+		self.assertIn(CONSOLE, kept.get_onload("forbidden"))
+		self.allow(**{CONSOLE: 1})
+		kept.run_method("onload")
+		self.assertIsNone(kept.get_onload("forbidden"))
+
 	def test_wrong_values_are_refused(self):
 		for values in REFUSED:
 			with self.subTest(**{key: str(value)[:40] for key, value in values.items()}):
