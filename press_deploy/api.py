@@ -204,10 +204,10 @@ def run_critical_tests_now(plan: str) -> None:
 @frappe.whitelist(methods=["POST"])
 def sample_now(run: str) -> None:
 	"""Queue one more figure for the follow-up of a run."""
-	_authorise(DOES)
-	if frappe.db.get_value("Deployment Run", run, "follow_up_status") != "Open":
-		frappe.throw(_("The follow-up of run {0} is not open.").format(frappe.utils.escape_html(run)))
-	frappe.enqueue("press_deploy.jobs.take_sample", run=run)
+	directory, _state = _open_for_change(run)
+	if frappe.db.get_value("Deployment Run", directory.name, "follow_up_status") != "Open":
+		frappe.throw(_("The follow-up of run {0} is not open.").format(directory.name))
+	frappe.enqueue("press_deploy.jobs.take_sample", run=directory.name)
 
 
 def _authorise(roles: tuple[str, ...]) -> None:
@@ -218,7 +218,7 @@ def _authorise(roles: tuple[str, ...]) -> None:
 
 def _start(spec: PlanSpec, dry_run: bool = False) -> dict:
 	with errors_shown():
-		run = runners.create_run(spec)
+		run = runners.create_run(spec, dry_run)
 	runners.start(run, dry_run)
 	return {"run": run.name}
 

@@ -25,19 +25,30 @@ from press_deploy.site.background import begin, working
 from press_deploy.site.backup_records import project_backups
 from press_deploy.site.critical_tests import run_tests
 from press_deploy.site.notifications import find_people, notify
+from press_deploy.site.projection import to_site_time
 from press_deploy.site.proofs import close_lost_proof, note_begun, prove_newest
 from press_deploy.site.records import find_follow_up_days, project_all
 
 
 def resume_orphaned_runs() -> None:
-	"""Every few minutes: a run whose runner died goes on. On each site of the bench; the lock admits one."""
+	"""Every few minutes: a run whose runner died goes on. On each site of the bench; the lock admits one.
+
+	Those of other sites too: a site that is closed by its run has no scheduler that could resume it.
+	"""
 	bench = runners.open_bench()
 	if is_alive(bench.deployments):
 		return
 	for state in unfinished_runs(bench.path):
 		run = RunDirectory.open(bench.path, state.run)
 		if _is_orphan(run, state):
-			runners.start(run, dry_run=state.dry_run)
+			try:
+				runners.start(run, dry_run=state.dry_run)
+			except frappe.ValidationError as error:
+				if runners.belongs_here(run):
+					raise
+				# The people of this site read its Error Log; the bench's logs are the shell user's.
+				frappe.clear_messages()
+				frappe.logger("press_deploy").warning(f"{run.name} could not be resumed: {error}")
 			return
 
 
@@ -136,12 +147,15 @@ def roll_back(run: str, user: str, reason: str, approves: str) -> None:
 
 
 def _tell_more(bench: Bench, run: RunDirectory, listed: dict[str, Any]) -> dict[str, Any]:
-	"""A list of losses, with when the backup was made (UTC), and the command that tells how a wait is ended."""
+	"""A list of losses, with when the backup was made, as a form would have it, and the command that tells how a wait
+	is ended.
+	"""
 	state = load_state(run)
 	made = next(
 		(state.steps[name].started for name in ("final-backup", "backup") if state.is_done(name)), None
 	)
-	return {**listed, "backup_made": made, "command": bench.command_to_type("status", run.name)}
+	backup_made = str(to_site_time(made)) if made else None
+	return {**listed, "backup_made": backup_made, "command": bench.command_to_type("status", run.name)}
 
 
 def run_critical_tests(plan: str, user: str) -> None:

@@ -22,7 +22,7 @@ def run_plan(plan: str | None = None, dry_run: bool = False) -> int:
 	"""Execute a plan, or the only approved one, and return the exit code of the run."""
 	try:
 		spec = _find_spec(plan, dry_run)
-		run = runners.create_run(spec)
+		run = runners.create_run(spec, dry_run)
 	except (DeployError, frappe.ValidationError, frappe.DoesNotExistError) as error:
 		click.echo(frappe.utils.strip_html(str(error)), err=True)
 		return BAD_USAGE

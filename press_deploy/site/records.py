@@ -16,6 +16,7 @@ from frappe.model.document import Document
 from frappe.utils import add_days, flt, getdate
 
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.errors import InputError
 from press_deploy.engine.retention import FOLLOW_UP_DAYS
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.state import State
@@ -41,6 +42,10 @@ def project(run_path: str) -> dict:
 	"""Write the records of the run in this directory. Returns {"run": its name}. Raises `JournalDamaged`."""
 	bench = Bench(Path(run_path).parent.parent)
 	run = RunDirectory.open(bench.path, Path(run_path).name)
+	if run.read_plan().control_site != frappe.local.site:
+		raise InputError(
+			"run", run.name, f"site {frappe.local.site} does not control it", "ask the site that does"
+		)
 	summary = summarise(bench, run)
 	if _Known(run.name).is_behind(run):
 		record = open_projection("Deployment Run", run.name)
@@ -61,12 +66,13 @@ def project(run_path: str) -> dict:
 def project_all(bench_path: str) -> dict:
 	"""Repair the records of every run on disk. Returns {"projected": [names], "failed": {name: why}}.
 
-	One that can't be read or saved keeps none of the others from it. A run belongs to the site that controls it; runs of other sites are passed over.
+	One that can't be read or saved keeps none of the others from it. A run belongs to the site that controls it; runs
+	of other sites, and those that no site controls, are passed over.
 	"""
 	known, projected, failed = _Known(), [], {}
 	for run in list_runs(Path(bench_path)):
 		try:
-			if not run.journal.exists() or run.read_plan().control_site not in (frappe.local.site, None):
+			if not run.journal.exists() or run.read_plan().control_site != frappe.local.site:
 				continue
 			if known.is_behind(run):
 				project(str(run.path))

@@ -1,7 +1,8 @@
-"""Starting runners from inside Frappe: by the helper, or detached. No run is executed in this process.
+"""Runs as a site sees them, and starting their runners: by the helper, or detached. No run is executed here.
 
-Invariant: what is started here survives the restart of the process that started it, and inherits neither
-its open files nor the settings of its web server.
+Invariant: a run belongs to the site that controls it, and to the shell user; any other site of the bench is told the
+same of it as of a run that does not exist. What is started here survives the restart of the process that started it,
+and inherits neither its open files nor the settings of its web server.
 """
 
 from __future__ import annotations
@@ -16,17 +17,22 @@ from frappe.utils import get_bench_path
 
 from press_deploy.engine import execution, inputs
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import InputError, Refused
+from press_deploy.engine.errors import DeployError, InputError, LockHeld, Refused
+from press_deploy.engine.lock import read_owner
 from press_deploy.engine.plan import PlanSpec
 from press_deploy.engine.requests import check_approval
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import unfinished_runs
+from press_deploy.engine.run_directory import DEPLOYMENTS, RunDirectory
+from press_deploy.engine.state import RunState, unfinished_runs
 from press_deploy.helper.client import HelperClient, find_bench_name, find_socket
 from press_deploy.helper.errors import HelperError, Unreachable
+from press_deploy.site.allowances import refuse_forbidden
 from press_deploy.site.records import project
 
 REASON_LIMIT = 500
 LOG = "press_deploy.runner.log"
+# Which one, is for whoever has a shell on the bench.
+BUSY = "the bench is busy with a run of another site"
+WAIT = "wait until it is over, then try again"
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "SSH_AUTH_SOCK")
 
 
@@ -36,26 +42,54 @@ def open_bench() -> Bench:
 
 
 def open_run(name: str) -> RunDirectory:
-	"""A run of this bench. Raises `InputError` for a name that is wrong or unknown."""
-	return RunDirectory.open(open_bench().path, name)
+	"""A run of this site. Raises `InputError` for a name that is wrong, unknown, or of another site's run."""
+	try:
+		inputs.run_name(name)
+	except ValueError as error:
+		why, _sep, remedy = str(error).partition("; ")
+		raise InputError("run", name, why, remedy) from None
+	run = RunDirectory(open_bench().path / DEPLOYMENTS / name)
+	if not belongs_here(run):
+		raise InputError("run", name, "this site has no such run", "see the list of Deployment Runs")
+	return run
 
 
-def create_run(spec: PlanSpec) -> RunDirectory:
+def belongs_here(run: RunDirectory) -> bool:
+	"""Whether this site controls a run. Of one that is not there, or can't be read, nobody can say so."""
+	try:
+		return run.read_plan().control_site == frappe.local.site
+	except (DeployError, OSError):
+		return False
+
+
+def create_run(spec: PlanSpec, dry_run: bool = False) -> RunDirectory:
 	"""A new run of a plan, on disk and as a record, not yet started.
 
-	Raises `Refused` while another is under way, `LockHeld` while backups are worked on.
+	Raises `InputError` for what the shell user has not allowed; `Refused` while another is under way, `LockHeld`
+	while backups are worked on, and neither names a run of another site.
 	"""
 	bench = open_bench()
+	if not dry_run:
+		refuse_forbidden(bench, spec)
 	if under_way := unfinished_runs(bench.path):
-		raise Refused(
-			"Starting",
-			f"plan {spec.title}",
-			f"run {under_way[0].run} is not finished ({under_way[0].state.value})",
-			"wait for it, resume it or roll it back",
-		)
-	run = execution.create_run(bench, spec)
+		raise _refuse_second(bench, spec, under_way[0])
+	try:
+		run = execution.create_run(bench, spec)
+	except LockHeld:
+		owner = read_owner(bench.deployments)
+		if owner and not belongs_here(RunDirectory(bench.deployments / owner.run)):
+			raise LockHeld("Locking", "the bench", BUSY, WAIT) from None
+		raise
 	project(str(run.path))
 	return run
+
+
+def _refuse_second(bench: Bench, spec: PlanSpec, under_way: RunState) -> Refused:
+	doing, what = "Starting", f"plan {spec.title}"
+	if not belongs_here(RunDirectory(bench.deployments / under_way.run)):
+		return Refused(doing, what, BUSY, WAIT)
+	found = f"run {under_way.run} is not finished ({under_way.state.value})"
+	return Refused(doing, what, found, "wait for it, resume it or roll it back")
 
 
 def start(run: RunDirectory, dry_run: bool = False) -> None:

@@ -10,6 +10,7 @@ from press_deploy.engine import logs
 from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import DeployError
+from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.services import ROLES, WEB, WORKERS
 from press_deploy.engine.state import unfinished_runs
 
@@ -24,14 +25,29 @@ RECENT_BYTES = 20_000
 
 def check_other_runs(context: Context) -> Iterator[Check]:
 	others = [state.run for state in unfinished_runs(context.bench.path) if state.run != context.run.name]
-	if others:
+	named = [run for run in others if _may_be_named(context, run)]
+	if named:
 		yield fail(
 			"No other run",
-			f"{', '.join(others)} not finished",
-			context.bench.command_to_type("resume", others[0]),
+			f"{', '.join(named)} not finished",
+			context.bench.command_to_type("resume", named[0]),
 		)
+	elif others:
+		found = "the bench is busy with a run of another site"
+		yield fail("No other run", found, "wait until it is over; its name is in deployments/")
 	else:
 		yield ok("No other run", "the bench is locked for this run")
+
+
+def _may_be_named(context: Context, run: str) -> bool:
+	"""Whether it is no secret to those who read of this run: to the shell user none is, to a site those of others."""
+	site = context.spec.control_site
+	if site is None:
+		return True
+	try:
+		return RunDirectory.open(context.bench.path, run).read_plan().control_site == site
+	except DeployError:
+		return False
 
 
 def check_disk(context: Context) -> Iterator[Check]:

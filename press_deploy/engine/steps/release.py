@@ -150,9 +150,14 @@ class FollowUp(Step):
 
 	name, title, phase = "follow-up", "Open the follow-up", Phase.CLOSE
 
+	def skip_reason(self, context: Context) -> str | None:
+		return (
+			None if context.spec.control_site else "no site controls this run, so none keeps a record of it"
+		)
+
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		# For how many days is the site's to say, when its record of the run opens it.
-		site = context.spec.control_site or "each site that has this app"
+		site = context.spec.control_site
 		return {"found": f"a figure a day, for as many days as Deployment Settings of {site} say"}
 
 

@@ -27,7 +27,15 @@ REFUSED = {
 	("apps", "ref"): ["main..dev", "-b", "a b"],
 	("apps", "expected_commit"): ["HEAD", "f00", "F00A724"],
 	("apps", "remote"): ["https://example.com/x.git", "ext::sh"],
-	("config", "key"): ["maintenance_mode", "db_password", "my_api_key", "encryption_key"],
+	("config", "key"): [
+		"maintenance_mode",
+		"db_password",
+		"my_api_key",
+		"encryption_key",
+		"press_deploy_allow_console_tests",
+		"press_deploy_copy_sources",
+		"press_deploy_config_keys",
+	],
 	("config", "value"): ["{", "True", "NaN"],
 	("critical_tests", "target"): ["a;b", "1abc", "a..b"],
 	("backup", "safe_directory"): ["relative", "/", "/a/../b", "/a//b"],
@@ -95,6 +103,7 @@ class TestDeploymentPlan(DeploymentTestCase):
 		self.assertEqual(kinds, list(SAFE_PLACES))
 
 	def test_the_spec_carries_what_was_filled_in(self):
+		self.allow(press_deploy_copy_sources=["/srv"])
 		plan = make_plan(
 			apps=[{"app": "frappe", "method": "copy", "source": "/srv/new"}],
 			files=[{"app": "frappe", "path": "frappe/x.py", "sha256": "a" * 64}],
@@ -118,6 +127,7 @@ class TestDeploymentPlan(DeploymentTestCase):
 		self.assertEqual(spec.control_site, frappe.local.site)
 
 	def test_backup_places_and_snapshot_reach_the_spec(self):
+		self.allow(press_deploy_allow_boot_check=1)
 		plan = make_plan(
 			backup_method="stream",
 			backup_required_rung="5 bootable",
@@ -265,6 +275,65 @@ class TestDeploymentPlan(DeploymentTestCase):
 			frappe.db.set_value(row.doctype, row.name, field, before)
 		self.assertFalse(list_runs(self.bench))
 
+	# --- what the bench's shell user allows ----------------------------------------------------
+
+	def test_code_is_kept_in_a_plan_only_where_it_is_allowed(self):
+		copied = {
+			"apps": [{"app": "frappe", "method": "copy", "source": "/srv/new"}],
+			"files": [{"app": "frappe", "path": "frappe/x.py", "sha256": "a" * 64}],
+		}
+		for values, words, allowed in (
+			({"backup_boot_check": "import os"}, "Boot Check", {"press_deploy_allow_boot_check": 1}),
+			(copied, "Apps, row 1: Source Directory", {"press_deploy_copy_sources": ["/srv/new"]}),
+		):
+			self.allow()
+			with self.assertRaises(frappe.ValidationError) as refused:
+				make_plan(**values).insert()
+			for part in (words, "bench set-config -g", *allowed):
+				self.assertIn(part, str(refused.exception))
+			# What a site's own configuration says, Frappe puts over the common one.
+			with mock.patch.dict(frappe.conf, allowed):
+				self.assertRaises(frappe.ValidationError, make_plan(**values).insert)
+			self.allow(**allowed)
+			make_plan(**values).insert().delete()
+
+	def test_a_draft_may_name_what_waits_for_the_shell_user_and_is_not_approved(self):
+		self.allow(press_deploy_allow_console_tests=1)
+		test = {"doctype": "Smoke Test", "title": "Test code", "kind": "console", "code": "assert True"}
+		frappe.get_doc(test).insert()
+		scripts = {"key": "server_script_enabled", "value": "true", "scope": "common"}
+		self.allow()
+		plan = make_plan(smoke_tests=[{"smoke_test": "Test code"}], config=[scripts]).insert()
+		plan.run_method("onload")
+		shown = plan.get_onload("forbidden")
+		self.assertEqual(len(shown), 2)
+		self.assertIn("bench set-config -g press_deploy_allow_console_tests 1", shown[0])
+		for allowed in (
+			{},
+			{"press_deploy_allow_console_tests": 1},
+			{"press_deploy_allow_console_tests": "1", "press_deploy_config_keys": ["server_script_enabled"]},
+		):
+			self.allow(**allowed)
+			plan.reload()
+			self.assertRaises(frappe.ValidationError, plan.submit)
+		self.allow(press_deploy_allow_console_tests=True, press_deploy_config_keys=["server_script_enabled"])
+		plan.reload()
+		plan.submit()
+		self.assertEqual(plan.status, "Approved")
+
+	def test_what_is_not_allowed_any_more_does_not_start(self):
+		self.allow(press_deploy_allow_boot_check=1)
+		plan = self.approve(backup_boot_check="assert True")
+		self.allow()
+		with self.assertRaises(frappe.ValidationError) as refused:
+			api.start(plan.name)
+		self.assertIn("press_deploy_allow_boot_check", str(refused.exception))
+		self.assertFalse(list_runs(self.bench))
+		# Looking is allowed; its preflight says the same.
+		api.dry_run(plan.name)
+		self.allow(press_deploy_allow_boot_check=1)
+		api.start(plan.name)
+
 	# --- who may start -------------------------------------------------------------------------
 
 	def test_a_manager_starts_and_nobody_else_does(self):
@@ -308,6 +377,20 @@ class TestDeploymentPlan(DeploymentTestCase):
 		plan, other = self.approve(), self.make_run("other")
 		self.write_journal(other, created(other))
 		self.assertRaises(frappe.ValidationError, api.start, plan.name)
+		self.assertFalse(self.started)
+
+	def test_who_else_has_the_bench_is_not_told_to_another_site(self):
+		plan = self.approve()
+		other = self.make_run("secret", control_site="other.localhost")
+		(other.path.parent / "lock.json").write_text(
+			json.dumps({"run": other.name, "reason": "deployment", "pid": 1, "since": "2026-01-01T00:00:00"})
+		)
+		for records in ([], [created(other)]):
+			self.write_journal(other, *records)
+			with self.assertRaises(frappe.ValidationError) as refused:
+				api.start(plan.name)
+			self.assertIn("busy with a run of another site", str(refused.exception))
+			self.assertNotIn("secret", str(refused.exception))
 		self.assertFalse(self.started)
 
 	def test_arguments_of_other_types_are_refused(self):

@@ -1,6 +1,7 @@
 # Copyright (c) 2026, press_deploy contributors and contributors
 # See license.txt
 
+import inspect
 import json
 import time
 from unittest import mock
@@ -9,7 +10,7 @@ import frappe
 
 from press_deploy import api, jobs
 from press_deploy.engine import execution
-from press_deploy.engine.errors import Refused
+from press_deploy.engine.errors import InputError, Refused
 from press_deploy.engine.requests import put_request, read_requests
 from press_deploy.site import background
 from press_deploy.site import records as projection
@@ -181,6 +182,70 @@ class TestDeploymentRun(DeploymentTestCase):
 			self.assertRaises(frappe.PermissionError, api.report, run.name)
 		self.assertFalse(self.started)
 
+	# --- runs of other sites -------------------------------------------------------------------
+
+	def make_foreign(self, *records, control_site="other.localhost"):
+		run = self.make_run("Secret plan", control_site=control_site, sites=[{"name": "other.localhost"}])
+		self.write_journal(run, created(run), *records)
+		return run
+
+	def test_a_run_of_another_site_is_unknown_in_the_words_for_one_that_does_not_exist(self):
+		given = {"reason": "why", "decision": "go"}
+		methods = {
+			name: function
+			for name, function in vars(api).items()
+			if inspect.isfunction(function)
+			and function in frappe.whitelisted
+			and "run" in inspect.signature(function).parameters
+		}
+		self.assertGreaterEqual(len(methods), 8)
+		absent = "20200101-000000-none-0000"
+		for records in ((WAITING,), (ended("Succeeded"),), step_done("maintenance")):
+			for control_site in ("other.localhost", None):
+				foreign = self.make_foreign(*records, control_site=control_site)
+				for name, function in methods.items():
+					wanted = inspect.signature(function).parameters
+					arguments = {key: value for key, value in given.items() if key in wanted}
+					said = []
+					for run in (foreign.name, absent):
+						with self.subTest(name), self.assertRaises(frappe.ValidationError) as refused:
+							function(run=run, **arguments)
+						said.append(str(refused.exception).replace(run, "RUN"))
+					self.assertEqual(said[0], said[1], name)
+					self.assertNotIn("secret", said[0].lower())
+				self.assertEqual(read_requests(foreign, set()), [])
+		self.assertFalse(self.started)
+
+	def test_jobs_know_no_run_of_another_site(self):
+		foreign = self.make_foreign(*step_done("final-backup"), ended("Succeeded"))
+		for ask in (
+			lambda: jobs.take_sample(foreign.name),
+			lambda: jobs.list_losses(foreign.name, MANAGER),
+			lambda: jobs.roll_back(foreign.name, MANAGER, "why", LIST),
+			lambda: project(str(foreign.path)),
+		):
+			self.assertRaises(InputError, ask)
+		self.assertFalse(self.started)
+
+	def test_no_record_is_kept_of_runs_of_other_sites(self):
+		for control_site in ("other.localhost", None):
+			self.make_foreign(control_site=control_site)
+		self.assertEqual(project_all(str(self.bench)), {"projected": [], "failed": {}})
+
+	def test_an_error_names_no_run_of_another_site(self):
+		self.make_foreign()
+		with self.assertRaises(frappe.ValidationError) as refused:
+			api.progress("none")
+		self.assertNotIn("secret", str(refused.exception))
+
+	def test_a_dead_run_of_another_site_is_resumed_and_nobody_here_reads_its_name(self):
+		"""Its own site is closed, and a closed site has no scheduler."""
+		foreign = self.make_foreign(*step_done("maintenance"))
+		jobs.resume_orphaned_runs()
+		self.assertEqual(self.started, [("resume", foreign.name)])
+		with mock.patch.object(jobs.runners, "start", side_effect=frappe.ValidationError(foreign.name)):
+			jobs.resume_orphaned_runs()
+
 	def test_losing_data_is_for_the_role_that_is_for_it(self):
 		live = self.make(ended("Succeeded"))
 		waiting = self.make(ROLLBACK, losses(LIST, Order={"created": ["O-1"]}), waiting_to_lose(LIST))
@@ -321,7 +386,8 @@ class TestDeploymentRun(DeploymentTestCase):
 		self.assertEqual(answer["state"], "done")
 		self.assertEqual({**answer["result"], **listed}, answer["result"])
 		self.assertIn(f"status {run.name}", answer["result"]["command"])
-		self.assertTrue(answer["result"]["backup_made"])
+		made = frappe.utils.get_datetime(answer["result"]["backup_made"])
+		self.assertLess(abs((frappe.utils.now_datetime() - made).total_seconds()), 60)
 
 	@mock.patch.object(execution, "check_listable")
 	@mock.patch.object(api, "check_listable")
