@@ -7,11 +7,21 @@ app_description = "Production deployments of a Frappe bench"
 app_email = "press-deploy@example.invalid"
 app_license = "mit"
 
+before_install = "press_deploy.site.install.before_install"
 after_install = "press_deploy.site.install.after_install"
+after_sync = "press_deploy.site.install.after_sync"
+after_migrate = "press_deploy.site.install.after_migrate"
 before_uninstall = "press_deploy.site.install.before_uninstall"
 
 doctype_js = {
-	"Deployment Run": ["public/js/work.js", "public/js/losses.js", "public/js/run_progress.js"],
+	"Deployment Run": [
+		"public/js/whole_rows.js",
+		"public/js/work.js",
+		"public/js/losses.js",
+		"public/js/run_progress.js",
+	],
+	"Rollback Event": "public/js/whole_rows.js",
+	"Deployment Backup": "public/js/whole_rows.js",
 	"Deployment Settings": "public/js/work.js",
 }
 doctype_list_js = {"Deployment Backup": "public/js/work.js"}

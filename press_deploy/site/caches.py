@@ -5,6 +5,26 @@ from __future__ import annotations
 import frappe
 from frappe.website.utils import clear_website_cache
 
+# Frappe's maps from modules to apps, and the lists of apps that they are made of.
+MODULE_KEYS = (
+	"all_apps",
+	"installed_apps",
+	"app_modules",
+	"installed_app_modules",
+	"module_app",
+	"module_installed_app",
+)
+
+
+def forget_modules() -> None:
+	"""Let every process ask anew which modules there are: a new app, or a new module of one, is known at once."""
+	for key in MODULE_KEYS:
+		frappe.cache.delete_value(key)
+		# Frappe 16 keeps some of them in each process as well.
+		if hasattr(frappe, "client_cache"):
+			frappe.client_cache.delete_value(key)
+	frappe.setup_module_map()
+
 
 def clear_cache() -> dict:
 	"""Forget everything that was derived from the code: hooks, module map, meta, website, asset names."""
@@ -12,5 +32,5 @@ def clear_cache() -> dict:
 	clear_website_cache()
 	# Asset names are shared by the sites of the bench, and Frappe deletes only the site's own key.
 	frappe.cache.delete_value("assets_json", shared=True)
-	frappe.setup_module_map()
+	forget_modules()
 	return {}

@@ -7,7 +7,7 @@ from frappe.model.document import Document
 from frappe.utils import get_bench_path
 
 from press_deploy.engine import inputs
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.errors import DeployError, InputError
 from press_deploy.helper.client import HelperClient, find_bench_name, find_socket
 from press_deploy.helper.errors import HelperError
 from press_deploy.site.input_messages import errors_shown
@@ -49,7 +49,11 @@ class DeploymentSettings(Document):
 
 	@property
 	def last_proof(self) -> str:
-		return describe_last_proof(open_bench())
+		try:
+			return describe_last_proof(open_bench())
+		except DeployError as error:
+			# The form opens wherever the app is installed, and says what is missing there.
+			return str(error)
 
 	@property
 	def helper_socket(self) -> str:
