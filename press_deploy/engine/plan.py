@@ -84,10 +84,13 @@ class ConfigChange(Frozen):
 	@model_validator(mode="after")
 	def _value_is_json(self) -> ConfigChange:
 		inputs.json_value(self.value)
-		if any(inputs.is_secret_name(name) for name in (self.key, *_names_in(self.value))):
-			raise ValueError(
-				"key usually holds a secret, and a plan is no place for one; set it with bench set-config"
-			)
+		for name in (self.key, *_names_in(self.value)):
+			if inputs.is_secret_name(name):
+				where = "" if name == self.key else f" in the value of {self.key}"
+				raise ValueError(
+					f"key {_name(name)}{where} usually holds a secret, and a plan is no place for one; "
+					"set it with bench set-config"
+				)
 		return self
 
 
@@ -303,6 +306,8 @@ class PlanSpec(Frozen):
 		return self.window is None or self.window.start <= moment < self.window.end
 
 
+# By which field people tell one row of a plan from the others.
+_NAMING = ("key", "name")
 # The password in https://user:password@host.
 _CREDENTIALS = re.compile(r":[^/@\s]\S*@")
 # The sentence an admin has to type (or tick in Desk) to let critical tests run on production.
@@ -364,7 +369,8 @@ def _presentable(place: tuple[str | int, ...], value: object) -> object:
 	if any(inputs.is_secret_name(str(part)) for part in place if part != "key"):
 		return "(not shown)"
 	if isinstance(value, dict):
-		return f"an object with {', '.join(list(value)[:5])}"
+		named = next((key for key in _NAMING if isinstance(value.get(key), str)), None)
+		return f"an object with {f'{named} {value[named]}' if named else ', '.join(list(value)[:5])}"
 	if isinstance(value, list):
 		return f"a list of {len(value)}"
 	return _CREDENTIALS.sub(":(not shown)@", value) if isinstance(value, str) else value

@@ -215,6 +215,23 @@ def test_no_message_shows_a_secret(overrides):
 	assert "hunter2" not in str(error) and "hunter2" not in json.dumps(error.as_data())
 
 
+@pytest.mark.parametrize(
+	"change,words",
+	[
+		({**CHANGE, "key": "mail_password"}, ["key mail_password usually holds a secret"]),
+		(
+			{**CHANGE, "key": "mail", "value": [{"a": {"smtp_token": "hunter2"}}]},
+			["key mail", "key smtp_token in the value of mail usually holds a secret"],
+		),
+		({**CHANGE, "key": "mail", "value": {"a\x1b[2Jtoken": "hunter2"}}, ["key mail"]),
+	],
+)
+def test_a_configuration_key_that_is_refused_is_named(change, words):
+	error = refuse(config=[CHANGE, change])
+	assert error.field == "config.1" and all(word in str(error) for word in words), str(error)
+	assert "hunter2" not in str(error) and "\x1b" not in str(error)
+
+
 @pytest.mark.parametrize("name", ["x" * 900_000, "a\x1b[2J", "a\0", "a\nb"])
 def test_the_name_of_an_unknown_field_is_shown_harmless(name):
 	error = refuse(**{name: 1})
