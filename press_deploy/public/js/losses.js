@@ -60,10 +60,11 @@ press_deploy.render_losses = function (sites) {
 };
 
 // Shows the list, and calls `confirmed({ reason })` once it was ticked as read and a reason was given.
-// What comes before a site is closed: `losses` then holds `backup_made` (UTC) and `command`.
+// What comes before a site is closed: `losses` then holds `backup_made` (in the site's time, as the fields
+// of its forms) and `command`.
 press_deploy.describe_closing = function ({ backup_made, command }) {
 	const escape = frappe.utils.escape_html;
-	const made = backup_made ? new Date(backup_made).toLocaleString() : __("before the release");
+	const made = backup_made ? frappe.format(backup_made, { fieldtype: "Datetime" }) : __("before the release");
 	return `<p>${__("The database goes back to its backup of {0}.", [`<b>${escape(made)}</b>`])}
 		${__("The site closes for it. Users who logged in since then are logged out, maybe you too.")}
 		${__("If somebody writes in the moment before it closes, the run waits with the site closed. Desk can't answer it then; this, in a terminal of the bench, says how:")}

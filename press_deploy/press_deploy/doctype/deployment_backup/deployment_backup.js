@@ -4,5 +4,6 @@
 frappe.ui.form.on("Deployment Backup", {
 	refresh(frm) {
 		frm.disable_save();
+		["proof"].forEach((table) => press_deploy.show_whole_rows(frm, table));
 	},
 });

@@ -10,6 +10,7 @@ frappe.ui.form.on("Deployment Run", {
 
 	refresh(frm) {
 		frm.disable_save();
+		["steps", "checks", "conditions", "follow_up"].forEach((table) => press_deploy.show_whole_rows(frm, table));
 		if (frm.live?.run !== frm.doc.name) {
 			frm.live?.stop();
 			frm.live = new press_deploy.RunProgress(frm.get_field("live").$wrapper, frm.doc.name);

@@ -4,5 +4,6 @@
 frappe.ui.form.on("Rollback Event", {
 	refresh(frm) {
 		frm.disable_save();
+		["steps", "losses"].forEach((table) => press_deploy.show_whole_rows(frm, table));
 	},
 });
