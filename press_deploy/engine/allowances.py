@@ -152,8 +152,8 @@ def _forbid(field: str, value: object, why: str, key: str, found: Any) -> InputE
 	return InputError(
 		field,
 		value,
-		f"{why}, which the bench's shell user has not allowed{told}",
-		f"if he wants to allow it, he types: bench set-config -g {key} 1",
+		f"{why}, which nobody has allowed in a shell of this bench{told}",
+		_say_how(f"bench set-config -g {key} 1"),
 	)
 
 
@@ -165,6 +165,11 @@ def _forbid_entry(field: str, entry: str, why: str, key: str, allowed: list[str]
 	return InputError(
 		field,
 		entry,
-		f"{why}, and the bench's shell user has not named it in {key}",
-		f"if he wants to allow it, he types: {command}",
+		f"{why}, and nobody has named it in {key} in a shell of this bench",
+		_say_how(command),
 	)
+
+
+def _say_how(command: str) -> str:
+	# Not at the end, where a form puts a full stop behind it.
+	return f"if it is to be allowed, type `{command}` in a shell of this bench"

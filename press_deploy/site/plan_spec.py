@@ -68,6 +68,14 @@ def build_spec(plan: Document) -> dict[str, Any]:
 	}
 
 
+def read_parts(data: dict[str, Any]) -> PlanSpec:
+	"""The parts of a plan whose whole is not complete yet. Raises `InputError` where a part is wrong."""
+	parts = {**data, "critical_tests": []}
+	if not parts["apps"] and not parts["config"]:
+		parts["config"] = [{"key": "none_yet", "value": None}]
+	return read_plan(parts)
+
+
 def build_smoke_test(test: Document) -> dict[str, Any]:
 	"""A Smoke Test as plain data for the spec. Raises `InputError` for a field that is not JSON."""
 	if test.kind == "console":

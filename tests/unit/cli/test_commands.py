@@ -480,7 +480,7 @@ def test_a_plan_that_came_from_desk_needs_one_whoever_starts_it(call, bench, way
 	assert not load_state(begun).by_shell
 	checks = checks_of_allowances(begun)
 	assert [check["outcome"] for check in checks] == ["failed"]
-	assert checks[0]["remedy"].endswith("bench set-config -g press_deploy_allow_console_tests 1")
+	assert "`bench set-config -g press_deploy_allow_console_tests 1`" in checks[0]["remedy"]
 
 
 def test_a_dry_run_shows_the_commit_that_it_resolved(call, bench, tmp_path):

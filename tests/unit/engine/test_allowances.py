@@ -73,7 +73,7 @@ SWITCHES = [
 @pytest.mark.parametrize("key,make,field", SWITCHES)
 def test_code_is_off_until_it_is_allowed(bench, allow, key, make, field):
 	(error,) = find_forbidden(bench, make())
-	assert error.field == field and error.remedy.endswith(f"bench set-config -g {key} 1")
+	assert error.field == field and f"`bench set-config -g {key} 1`" in error.remedy
 	for value in (True, 1):
 		allow(**{key: value})
 		assert fields(bench, make()) == []
@@ -126,7 +126,7 @@ def test_no_plan_switches_it_on(key, scope):
 )
 def test_a_key_that_leads_to_code_is_named_by_the_shell_user(bench, allow, key):
 	(error,) = find_forbidden(bench, config("harmless", key))
-	assert error.field == "config.1.key" and error.remedy.endswith(f"-p {CONFIG_KEYS} \"['{key}']\"")
+	assert error.field == "config.1.key" and f"-p {CONFIG_KEYS} \"['{key}']\"`" in error.remedy
 	for value in (1, True, key, [1], {key: 1}, [f"{key} "], [key.upper()]):
 		allow(**{CONFIG_KEYS: value})
 		assert fields(bench, config("harmless", key)) == ["config.1.key"], value
@@ -220,7 +220,7 @@ def test_hosts_are_allowed_by_name_or_with_a_directory(bench, allow):
 def test_the_command_keeps_what_is_allowed_already(bench, allow):
 	allow(**{COPY_SOURCES: ["/srv/a"]})
 	(error,) = find_forbidden(bench, copied("/srv/b"))
-	assert error.remedy.endswith("bench set-config -g -p press_deploy_copy_sources \"['/srv/a', '/srv/b']\"")
+	assert "bench set-config -g -p press_deploy_copy_sources \"['/srv/a', '/srv/b']\"`" in error.remedy
 
 
 # --- in the engine, where no database has a say -----------------------------------------------------------

@@ -12,7 +12,7 @@ from press_deploy.engine.plan import PlanSpec, read_plan
 from press_deploy.site.allowances import check_draft, describe_forbidden, refuse_forbidden
 from press_deploy.site.input_messages import describe, errors_shown, refuse
 from press_deploy.site.plan_references import check_references
-from press_deploy.site.plan_spec import build_spec, compute_approval_hash
+from press_deploy.site.plan_spec import build_spec, compute_approval_hash, read_parts
 from press_deploy.site.runners import open_bench
 
 
@@ -130,7 +130,7 @@ class DeploymentPlan(Document):
 
 	def onload(self):
 		try:
-			self.set_onload("forbidden", describe_forbidden(open_bench(), self.read_spec(), self))
+			self.set_onload("forbidden", describe_forbidden(open_bench(), read_parts(self.as_spec()), self))
 		except (DeployError, frappe.DoesNotExistError):
 			# What is wrong with it is said when it is saved.
 			self.set_onload("forbidden", [])
@@ -138,7 +138,7 @@ class DeploymentPlan(Document):
 	def validate(self):
 		self.note_who_ticked()
 		try:
-			spec = self.read_spec()
+			self.read_spec()
 		except InputError as error:
 			if error.field != "plan" or self.docstatus.is_submitted():
 				refuse(error, self)
@@ -146,10 +146,18 @@ class DeploymentPlan(Document):
 			frappe.msgprint(
 				describe(error, self), title=_("Not Complete Yet"), indicator="orange", alert=True
 			)
-			return
 		if self.docstatus.is_draft() and not self.flags.is_ready_made:
-			with errors_shown(self):
-				check_draft(open_bench(), spec, self)
+			self.check_allowances()
+
+	def check_allowances(self):
+		"""Refuse to keep code that is not allowed, also in a plan that is not complete yet."""
+		with errors_shown(self):
+			bench = open_bench()
+		try:
+			parts = read_parts(self.as_spec())
+		except InputError:
+			return  # said already
+		check_draft(bench, parts, self)
 
 	def before_submit(self):
 		self.approved_by, self.approved_on = frappe.session.user, now_datetime()

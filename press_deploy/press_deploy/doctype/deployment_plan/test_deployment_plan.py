@@ -12,6 +12,7 @@ from press_deploy.engine.plan import CONSENT, PlanSpec, read_plan
 from press_deploy.engine.run_directory import list_runs
 from press_deploy.engine.snapshots import Snapshot
 from press_deploy.site import foreground, plan_spec
+from press_deploy.site.install import add_ready_made_plan
 from press_deploy.site.plan_spec import SAFE_PLACES
 from press_deploy.site.testing import MANAGER, STRANGER, VIEWER, DeploymentTestCase, created
 
@@ -296,6 +297,22 @@ class TestDeploymentPlan(DeploymentTestCase):
 				self.assertRaises(frappe.ValidationError, make_plan(**values).insert)
 			self.allow(**allowed)
 			make_plan(**values).insert().delete()
+
+	def test_code_is_refused_in_a_plan_that_is_not_complete_yet_too(self):
+		tests = [{"target_type": "doctype", "target": "ToDo"}]
+		for unfinished in ({"critical_tests": tests}, {"config": []}):
+			plan = make_plan(**unfinished, backup_boot_check="import os")
+			with self.assertRaises(frappe.ValidationError) as refused:
+				plan.insert()
+			self.assertIn("press_deploy_allow_boot_check", str(refused.exception))
+
+	def test_the_ready_made_plan_says_what_its_console_test_waits_for(self):
+		add_ready_made_plan()
+		plan = frappe.get_doc("Deployment Plan", "Press v16")
+		plan.run_method("onload")
+		shown = "".join(plan.get_onload("forbidden"))
+		for key in ("press_deploy_allow_console_tests", "press_deploy_config_keys"):
+			self.assertIn(key, shown)
 
 	def test_a_draft_may_name_what_waits_for_the_shell_user_and_is_not_approved(self):
 		self.allow(press_deploy_allow_console_tests=1)
