@@ -230,7 +230,9 @@ class TestDeploymentPlan(DeploymentTestCase):
 			{"critical_tests": [{"target_type": "doctype", "target": "Nonsense"}], "test_site": "nowhere"},
 		):
 			plan = make_plan(**values).insert()
-			self.assertRaises(frappe.ValidationError, plan.submit)
+			with self.assertRaises(frappe.ValidationError) as refused:
+				plan.submit()
+			self.assertNotIn(frappe.local.site, str(refused.exception), "the bench's sites are listed")
 			plan.delete()
 
 	def test_ticking_keeps_the_approval_and_says_who(self):
