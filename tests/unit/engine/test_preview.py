@@ -15,7 +15,7 @@ from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.preview import BOOT, PREVIEW, SOCKET, open_preview, remove_leftovers
 from press_deploy.engine.programs import RUN_VARIABLE, Programs
 from press_deploy.engine.step_log import StepLog
-from press_deploy.engine.web import GOOD, Web, fetch
+from press_deploy.engine.web import GOOD, REFUSED, Web, fetch
 
 from .support import OWN, SITE, make_bench, make_spec, wait_until
 
