@@ -1,5 +1,6 @@
 """Executing programs: nothing asks, nothing hangs, nothing is left."""
 
+import errno
 import re
 import sys
 import time
@@ -127,6 +128,27 @@ def test_a_log_that_cannot_be_written_fails_nothing(tmp_path):
 		log.close()
 		log.write("b\n")
 		log.close()
+
+
+def test_a_log_loses_the_line_that_does_not_fit_and_no_other(tmp_path):
+	log = StepLog(tmp_path / "step.log")
+	file, refused = log._file, []
+
+	class FullDisk:
+		def write(self, text):
+			refused.append(text)
+			raise OSError(errno.ENOSPC, "No space left on device")
+
+	log.write("before\n")
+	log._file = FullDisk()
+	log.write("lost\n")
+	log._file = file
+	log.write("after\n")
+	assert refused == ["lost\n"], "the fault never fired"
+	assert (tmp_path / "step.log").read_text() == "before\nafter\n"
+	log.close()
+	log.write("too late\n")
+	assert (tmp_path / "step.log").read_text() == "before\nafter\n"
 
 
 @pytest.mark.parametrize("status", ["0", "3"])
