@@ -22,6 +22,7 @@ import frappe
 
 from press_deploy.engine import durable, inputs
 from press_deploy.engine.errors import DeployError, InputError, SiteProcessFailed
+from press_deploy.site.failures import describe, locate
 from press_deploy.site.tasks import TASKS, load_task
 
 
@@ -70,8 +71,8 @@ def explain(error: BaseException) -> str:
 		return str(error)
 	if isinstance(error, SystemExit):
 		return f"the task ended the process itself, with exit status {error.code}"
-	message = frappe.utils.strip_html(str(error)).strip()
-	return f"{type(error).__name__}: {message}" if message else type(error).__name__
+	place = locate(error)
+	return f"{describe(error)} ({place})" if place else describe(error)
 
 
 def _find_task(task: str, arguments: dict[str, Any]):
