@@ -13,6 +13,7 @@ import venv
 from contextlib import closing
 from pathlib import Path
 
+from press_deploy.demo import assets, packages
 from press_deploy.demo.places import SITE, TEST_SITE, Places
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.demo.releases import clone, make_origin
@@ -22,6 +23,12 @@ from press_deploy.engine.errors import InputError
 SCHEMA = """
 CREATE TABLE `tabError Log` (name TEXT PRIMARY KEY, creation TEXT, method TEXT, error TEXT);
 CREATE TABLE `tabPatch Log` (patch TEXT PRIMARY KEY);
+CREATE TABLE `tabDocType` (name TEXT PRIMARY KEY, module TEXT, custom INTEGER, issingle INTEGER, is_virtual INTEGER);
+CREATE TABLE `tabSingles` (doctype TEXT, field TEXT, value TEXT);
+CREATE TABLE `__Auth` (doctype TEXT, name TEXT, fieldname TEXT, password TEXT, encrypted INTEGER);
+CREATE TABLE `__global_search` (doctype TEXT, name TEXT, content TEXT);
+CREATE TABLE `tabModule Def` (name TEXT PRIMARY KEY, app_name TEXT);
+CREATE TABLE `tabNote` (name TEXT PRIMARY KEY, content TEXT);
 CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT NOT NULL, price REAL NOT NULL);
 CREATE TABLE jobs (
 	id INTEGER PRIMARY KEY,
@@ -30,6 +37,9 @@ CREATE TABLE jobs (
 	status TEXT NOT NULL DEFAULT 'queued',
 	result TEXT
 );
+INSERT INTO `tabDocType` VALUES ('Note', 'Shop', 0, 0, 0);
+INSERT INTO `tabModule Def` VALUES ('Shop', 'shop');
+INSERT INTO `tabNote` VALUES ('first', 'The rope is sold by the metre.'), ('second', 'Anchors are heavy.');
 INSERT INTO items (name, price) VALUES ('Anchor', 120.0), ('Rope, 10 m', 14.5), ('Lantern', 39.9);
 """
 
@@ -55,6 +65,8 @@ def build_bench(directory: Path | str) -> PracticeBench:
 	_make_environment(places.bench / "env")
 	make_origin(places.origin)
 	clone(places.origin, places.app)
+	packages.install(places)
+	assets.build(places.bench, ["shop"])
 	(places.bench / "sites" / "apps.txt").write_text("shop\n")
 	places.common_config.write_text(json.dumps({"default_site": SITE, **ALLOWED}, indent=1))
 	for site in (SITE, TEST_SITE):

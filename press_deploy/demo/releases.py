@@ -9,7 +9,17 @@ import os
 import subprocess
 from pathlib import Path
 
-from press_deploy.demo.shop_source import API, INSTALLED_FILES, JOBS, PAGES, VISITS
+from press_deploy.demo.shop_source import (
+	API,
+	BUNDLE,
+	INSTALLED_FILES,
+	JOBS,
+	LABELS,
+	PAGES,
+	UNITS,
+	VISITS,
+	require,
+)
 
 INSTALLED = "v1"
 BRANCH = "main"
@@ -38,6 +48,15 @@ _STOCK = {
 	"shop/patches.txt": "add_stock\n",
 	"shop/patches/add_stock.sql": "ALTER TABLE items ADD COLUMN stock INTEGER NOT NULL DEFAULT 0;\n",
 }
+# Another version of one package, and a package more; other assets.
+_EQUIPPED = {
+	"pyproject.toml": require(f"{UNITS}==2.0", f"{LABELS}==1.0"),
+	"shop/public/shop.bundle.js": BUNDLE.replace("Welcome", "Welcome back"),
+}
+_WITHOUT_NOTE = {
+	"shop/patches.txt": "forget_note\n",
+	"shop/patches/forget_note.sql": "DELETE FROM `tabDocType` WHERE name = 'Note';\n",
+}
 
 
 def _version(number: str) -> dict[str, str]:
@@ -54,8 +73,12 @@ CHANGES: dict[str, dict[str, str]] = {
 	"log-errors": {**_version("2.0.5"), **_NOISY},
 	"migrating": {**_version("2.1.0"), **_STOCK},
 	"migrating-bad": {**_version("2.1.1"), **_STOCK, "shop/pages.py": _BROKEN_HOME},
+	"equipped": {**_version("2.2.0"), **_EQUIPPED},
+	"equipped-bad": {**_version("2.2.1"), **_EQUIPPED, "shop/pages.py": _BROKEN_HOME},
+	# It deletes what its own code still defines.
+	"destructive": {**_version("2.3.0"), **_WITHOUT_NOTE},
 }
-VERSIONS = {INSTALLED: "1.0.0", "good": "2.0.0", "migrating": "2.1.0"}
+VERSIONS = {INSTALLED: "1.0.0", "good": "2.0.0", "migrating": "2.1.0", "equipped": "2.2.0"}
 RELEASES = (INSTALLED, *CHANGES)
 # What the command line offers: the others need a look at the database to be told apart.
 DEMONSTRATED = ("good", "failing-tests", "http-errors", "slow", "broken-import", "log-errors")

@@ -81,25 +81,39 @@ class TestShop(unittest.TestCase):
 		self.assertEqual(jobs.total([1.10, 2.25]), 3.35)
 '''
 
+# Small packages that the bench's own Python finds beside it, so that nothing comes from a network.
+UNITS, LABELS = "shop-units", "shop-labels"
+
 PYPROJECT = """[build-system]
 requires = []
 build-backend = "build_shop"
 backend-path = ["."]
+
+[project]
+name = "shop"
+version = "1.0.0"
+dependencies = [{}]
 """
 
 # So that `pip install --editable` works where there is no network to fetch a build system from.
 BUILD = '''"""Builds the wheel of an editable install, with nothing but Python."""
 
+import re
 import zipfile
 from pathlib import Path
 
-METADATA = "Metadata-Version: 2.1\\nName: shop\\nVersion: 1.0.0\\n"
 WHEEL = "Wheel-Version: 1.0\\nGenerator: build_shop\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+
+
+def describe():
+	asked = re.findall(r\'"(shop-[^"]+)"\', Path("pyproject.toml").read_text())
+	lines = ["Metadata-Version: 2.1", "Name: shop", "Version: 1.0.0", *(f"Requires-Dist: {each}" for each in asked)]
+	return "\\n".join(lines) + "\\n"
 
 
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
 	name, about = "shop-1.0.0-py3-none-any.whl", "shop-1.0.0.dist-info"
-	files = {"shop.pth": f"{Path.cwd()}\\n", f"{about}/METADATA": METADATA, f"{about}/WHEEL": WHEEL}
+	files = {"shop.pth": f"{Path.cwd()}\\n", f"{about}/METADATA": describe(), f"{about}/WHEEL": WHEEL}
 	record = "".join(f"{file},,\\n" for file in [*files, f"{about}/RECORD"])
 	with zipfile.ZipFile(Path(wheel_directory, name), "w") as wheel:
 		for file, content in {**files, f"{about}/RECORD": record}.items():
@@ -107,15 +121,34 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
 	return name
 '''
 
+BUNDLE = 'console.log("Welcome to the shop.");\n'
+
+# As `bench` has it: a DocType is known by this file, whatever the database says.
+NOTE = """{
+ "doctype": "DocType",
+ "module": "Shop",
+ "name": "Note"
+}
+"""
+
+
+def require(*packages: str) -> str:
+	"""The pyproject.toml of a release that asks for these."""
+	return PYPROJECT.format(", ".join(f'"{each}"' for each in packages))
+
+
 INSTALLED_FILES = {
-	".gitignore": "__pycache__/\n",
+	".gitignore": "__pycache__/\nshop/public/dist/\n",
 	"README.md": "# Shop\n\nThe app of the practice bench.\n",
-	"pyproject.toml": PYPROJECT,
+	"pyproject.toml": require(f"{UNITS}==1.0"),
 	"build_shop.py": BUILD,
 	"shop/api.py": API,
 	"shop/pages.py": PAGES,
 	"shop/jobs.py": JOBS,
+	"shop/modules.txt": "Shop\n",
 	"shop/patches.txt": "",
+	"shop/public/shop.bundle.js": BUNDLE,
+	"shop/shop/doctype/note/note.json": NOTE,
 	"shop/tests/__init__.py": "",
 	"shop/tests/test_shop.py": TESTS,
 }

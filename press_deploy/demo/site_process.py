@@ -20,6 +20,7 @@ from press_deploy.demo.copies import backup, restore
 from press_deploy.demo.tasks import (
 	build,
 	busy_jobs,
+	check_imports,
 	clear_cache,
 	describe,
 	migrate,
@@ -29,10 +30,11 @@ from press_deploy.demo.tasks import (
 	repair_tests,
 )
 from press_deploy.engine import durable
+from press_deploy.engine.errors import DeployError
 
 _FUNCTIONS = (
-	*(describe, backup, restore, busy_jobs, migrate, build, clear_cache, check_tests, run_tests),
-	*(repair_tests, console, project, project_all, notify),
+	*(describe, backup, restore, busy_jobs, check_imports, migrate, build, clear_cache),
+	*(check_tests, run_tests, repair_tests, console, project, project_all, notify),
 )
 # Every task takes the site and the arguments that the one of the same name takes inside Frappe.
 TASKS = {function.__name__: function for function in _FUNCTIONS}
@@ -47,7 +49,8 @@ def main() -> int:
 		return 0
 	except Exception as error:
 		traceback.print_exc()
-		durable.write_json(answer, {"error": f"{type(error).__name__}: {error}"})
+		said = str(error) if isinstance(error, DeployError) else f"{type(error).__name__}: {error}"
+		durable.write_json(answer, {"error": said})
 		return 1
 
 

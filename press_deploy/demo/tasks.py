@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+import traceback
+from pathlib import Path
 from typing import Any
 
-from press_deploy.demo import framework
+from press_deploy.demo import assets, framework
+from press_deploy.engine.errors import StepFailed
 
 APP = "shop"
 POLL_SECONDS = 0.1
@@ -48,18 +51,34 @@ def _find_jobs(sites: list[str]) -> list[dict[str, Any]]:
 	return found
 
 
+def check_imports(
+	site: str, apps: list[str], others: list[str], executed: list[str] | None = None
+) -> dict[str, Any]:
+	"""Import the app's modules. Its patches are SQL, so that there is none to import."""
+	modules = [f"{APP}.{name}" for name in ("api", "pages", "jobs")] if APP in apps else []
+	failures = [failure for module in modules if (failure := _try_import(module))]
+	return {"checked": len(modules), "failures": failures}
+
+
 def migrate(site: str) -> dict[str, Any]:
 	"""Apply those of the app's patches that the site has not had yet, each whole or not at all."""
 	package = framework.bench_directory() / "apps" / APP / APP
 	with framework.connect(site) as database:
 		for name in (package / "patches.txt").read_text().split():
 			if not database.execute("SELECT 1 FROM `tabPatch Log` WHERE patch = ?", (name,)).fetchone():
-				_apply(database, name, (package / "patches" / f"{name}.sql").read_text())
+				file = package / "patches" / f"{name}.sql"
+				try:
+					_apply(database, name, file.read_text())
+				except (OSError, sqlite3.Error) as error:
+					place = file.relative_to(framework.bench_directory())
+					why = f"app {APP}, patch {name}, {place}, line 1: {type(error).__name__}: {error}"
+					raise StepFailed("Migrating", site, why) from error
 	return {}
 
 
 def build(site: str, apps: list[str]) -> dict[str, Any]:
-	"""There are no assets to build."""
+	"""Build the bundles of these apps."""
+	assets.build(framework.bench_directory(), apps)
 	return {}
 
 
@@ -95,6 +114,27 @@ def notify(
 			+ "\n"
 		)
 	return {"sent": len(recipients)}
+
+
+def _try_import(module: str) -> dict[str, Any] | None:
+	"""Why a module can't be imported, as the task inside Frappe says it; None when it can."""
+	try:
+		framework.import_app(module)
+		return None
+	except (Exception, SystemExit) as error:
+		apps = framework.bench_directory() / "apps"
+		frames = [
+			each for each in traceback.extract_tb(error.__traceback__) if each.filename.startswith(f"{apps}/")
+		]
+		file, line = (frames[-1].filename, frames[-1].lineno) if frames else (str(apps / APP), None)
+		place = {"file": str(Path(file).relative_to(apps.parent)), "line": line}
+		return {
+			"kind": "module",
+			"name": module,
+			"app": APP,
+			**place,
+			"error": f"{type(error).__name__}: {error}",
+		}
 
 
 def _apply(database: sqlite3.Connection, name: str, statement: str) -> None:

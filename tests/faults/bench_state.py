@@ -46,19 +46,38 @@ class Picture:
 	version: str | None
 	configuration: dict[str, Any]
 	columns: list[str]
+	doctypes: list[str]
+	packages: list[str]
+	assets: dict[str, str]
 
 
 def take_picture(bench: PracticeBench) -> Picture:
 	files = sorted((bench.path / "sites").glob("**/*site_config.json"))
 	with closing(sqlite3.connect(bench.path / "sites" / SITE / "db" / "shop.db")) as database:
 		columns = [row[1] for row in database.execute("PRAGMA table_info(items)")]
+		doctypes = [row[0] for row in database.execute("SELECT name FROM `tabDocType` ORDER BY name")]
 	return Picture(
 		git(bench, "rev-parse", "HEAD") + " " + git(bench, "symbolic-ref", "-q", "--short", "HEAD"),
 		git(bench, "status", "--porcelain"),
 		bench.served_version(),
 		{str(file): json.loads(file.read_text()) for file in files},
 		columns,
+		doctypes,
+		list_packages(bench),
+		read_assets(bench),
 	)
+
+
+def list_packages(bench: PracticeBench) -> list[str]:
+	"""What is installed in the bench's own environment, with versions; asked of the directory, not of pip."""
+	return sorted(path.name for path in (bench.path / "env").glob("lib/python*/site-packages/*.dist-info"))
+
+
+def read_assets(bench: PracticeBench) -> dict[str, str]:
+	"""The list of bundles, and every built file, with their contents."""
+	built = [file for file in (bench.places.app / "shop" / "public" / "dist").rglob("*") if file.is_file()]
+	files = [*built, bench.path / "sites" / "assets" / "assets.json"]
+	return {str(file.relative_to(bench.path)): file.read_text() for file in files}
 
 
 def quick_plan(bench: PracticeBench, release: str, **overrides: Any) -> PlanSpec:
@@ -144,6 +163,7 @@ def reset(bench: PracticeBench, pristine: Path) -> None:
 		f"sites/{SITE}/db/shop.db",
 	):
 		shutil.copy2(pristine / name, bench.path / name)
+	reset_environment(bench, pristine)
 	if any(each["state"] != "RUNNING" for each in bench.helper.status()["programs"]):
 		bench.start()
 	bench.helper.reload("web")
@@ -152,6 +172,17 @@ def reset(bench: PracticeBench, pristine: Path) -> None:
 		with ThreadPoolExecutor() as both:
 			list(both.map(lambda role: restart(bench, role), ("web", "workers")))
 	wait_until(lambda: bench.served_version() == "1.0.0", "the bench as it was built")
+
+
+def reset_environment(bench: PracticeBench, pristine: Path) -> None:
+	"""Packages and assets as they were built."""
+	(own,) = (bench.path / "env").glob("lib/python*/site-packages")
+	shutil.rmtree(own)
+	shutil.copytree(pristine / "site-packages", own)
+	for name in ("assets", "dist"):
+		place = bench.path / "sites" / "assets" if name == "assets" else bench.places.app / "shop/public/dist"
+		shutil.rmtree(place, ignore_errors=True)
+		shutil.copytree(pristine / name, place)
 
 
 def publish(bench: PracticeBench, branch: str, file: str, content: str) -> str:

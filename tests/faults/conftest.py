@@ -31,6 +31,10 @@ def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pra
 		bench.start()
 		pristine = directory / "pristine"
 		shutil.copytree(bench.path / "sites", pristine / "sites", symlinks=True)
+		shutil.copytree(bench.path / "sites" / "assets", pristine / "assets")
+		shutil.copytree(bench.places.app / "shop" / "public" / "dist", pristine / "dist")
+		(packages,) = (bench.path / "env").glob("lib/python*/site-packages")
+		shutil.copytree(packages, pristine / "site-packages")
 		yield bench, pristine
 	finally:
 		bench.kill()

@@ -14,8 +14,14 @@ FORWARD_NEEDS = {
 	"foreign-statements": {"migrate": "always"},
 	"final-backup": {"migrate": "always"},
 	"migrate": {"migrate": "always"},
+	"removals": {"migrate": "always"},
 	"build": {"build": "always"},
 	"requirements": {"requirements": "always"},
+}
+# Releases that show what these steps do by what they change.
+FORWARD_RELEASES = {
+	**{"migrate": "migrating", "removals": "migrating"},
+	**{"requirements": "equipped", "build": "equipped"},
 }
 # Steps of a rollback that only some releases need, and what makes a plan need them.
 ROLLBACK_NEEDS = {
@@ -24,9 +30,8 @@ ROLLBACK_NEEDS = {
 	"rollback-database": {"migrate": "always"},
 	"rollback-files": {"migrate": "always"},
 	"export-losses": {"migrate": "always"},
-	"undo-build": {"build": "always"},
-	"undo-requirements": {"requirements": "always"},
 }
+ROLLBACK_RELEASES = {"undo-build": "equipped-bad", "undo-requirements": "equipped-bad"}
 
 
 def plan_to_go_back_from(bench: PracticeBench, step: str) -> PlanSpec:
@@ -35,4 +40,5 @@ def plan_to_go_back_from(bench: PracticeBench, step: str) -> PlanSpec:
 	if step == "lost-documents":
 		# It is asked for only where the plan does not let the database go back by itself.
 		needs = {**needs, "backup": {**backup_settings(bench), "automatic_rollback": False}}
-	return quick_plan(bench, "migrating-bad" if "migrate" in needs else "http-errors", **needs)
+	release = "migrating-bad" if "migrate" in needs else ROLLBACK_RELEASES.get(step, "http-errors")
+	return quick_plan(bench, release, **needs)

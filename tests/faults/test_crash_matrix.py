@@ -21,7 +21,7 @@ from tests.faults.bench_state import (
 	take_picture,
 )
 from tests.faults.conftest import NeedsOf
-from tests.faults.needs import plan_to_go_back_from
+from tests.faults.needs import FORWARD_RELEASES, plan_to_go_back_from
 
 # Right after the announcement; after the effect, before it is recorded; right after the record.
 POINTS = ["step-announced", "effect", "step-observed"]
@@ -30,7 +30,7 @@ POINTS = ["step-announced", "effect", "step-observed"]
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("step", [step.name for step in steps.FORWARD])
 def test_run_goes_on_after_a_kill(bench: PracticeBench, needs_of: NeedsOf, step: str, point: str) -> None:
-	release = "migrating" if step == "migrate" else "good"
+	release = FORWARD_RELEASES.get(step, "good")
 	run = create_run(bench, quick_plan(bench, release, **needs_of(step)))
 	before = take_picture(bench)
 
@@ -42,6 +42,8 @@ def test_run_goes_on_after_a_kill(bench: PracticeBench, needs_of: NeedsOf, step:
 	after = take_picture(bench)
 	assert after.head.startswith(state.result("fetch-code")["targets"]["shop"]["commit"])
 	assert after.version != before.version and not after.changes
+	assert (after.assets != before.assets) == (after.packages != before.packages) == (release == "equipped")
+	assert after.doctypes == before.doctypes
 	assert_every_step_recorded_once(run)
 	assert_told_once(bench, run)
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from press_deploy.demo import processes, releases
-from press_deploy.demo.build import build_bench, open_or_build
+from press_deploy.demo.build import SCHEMA, build_bench, open_or_build
 from press_deploy.demo.places import LONGEST_DIRECTORY, SITE, TEST_SITE
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import InputError, SiteProcessFailed
@@ -39,6 +39,7 @@ from tests.support.practice_bench import (
 )
 
 ANSWERS = 40
+TABLES = SCHEMA.count("CREATE TABLE")
 
 
 def ask_often(bench, site=SITE):
@@ -266,11 +267,11 @@ class TestSiteProcess:
 		query(practice_bench, SITE, "CREATE TABLE more (id INTEGER)")
 		kept = tmp_path / "kept.db.gz"
 		before = {"database": str(files["database"]), "quarantine": str(kept)}
-		assert call(practice_bench, "restore", SITE, **before) == {"tables": 4}
+		assert call(practice_bench, "restore", SITE, **before) == {"tables": TABLES}
 		assert query(practice_bench, SITE, "SELECT COUNT(*) FROM items") == [(3,)]
 		# And back to what was replaced.
 		after = {"database": str(kept), "quarantine": str(tmp_path / "unused.db.gz")}
-		assert call(practice_bench, "restore", SITE, **after) == {"tables": 5}
+		assert call(practice_bench, "restore", SITE, **after) == {"tables": TABLES + 1}
 		assert query(practice_bench, SITE, "SELECT COUNT(*) FROM items") == [(0,)]
 
 	def test_damaged_backup_is_refused(self, practice_bench, tmp_path):
@@ -318,6 +319,29 @@ class TestSiteProcess:
 		assert found["passed"] == (error is None)
 		assert error is None or found["error"].startswith(error)
 		assert query(practice_bench, SITE, "SELECT COUNT(*) FROM items") == [(3,)]
+
+	def test_imports(self, practice_bench):
+		asked = {"apps": ["shop"], "others": [], "executed": []}
+		assert call(practice_bench, "check_imports", SITE, **asked) == {"checked": 3, "failures": []}
+		page = practice_bench.places.app / "shop" / "pages.py"
+		page.write_text("\nimport module_that_is_not_there\n")
+		(failure,) = call(practice_bench, "check_imports", SITE, **asked)["failures"]
+		assert (failure["name"], failure["file"], failure["line"]) == (
+			"shop.pages",
+			"apps/shop/shop/pages.py",
+			2,
+		)
+		assert failure["error"] == "ModuleNotFoundError: No module named 'module_that_is_not_there'"
+
+	def test_a_patch_that_fails_is_named(self, practice_bench):
+		package = practice_bench.places.app / "shop"
+		(package / "patches").mkdir()
+		(package / "patches" / "wrong.sql").write_text("ALTER TABLE nothing ADD COLUMN x")
+		(package / "patches.txt").write_text("wrong\n")
+		with pytest.raises(
+			SiteProcessFailed, match=r"app shop, patch wrong, apps/shop/shop/patches/wrong\.sql"
+		):
+			call(practice_bench, "migrate", SITE)
 
 	def test_small_tasks(self, practice_bench):
 		message = {"recipients": ["a@b", "c@d"], "subject": "It begins", "message": "Now."}

@@ -34,7 +34,7 @@ from press_deploy.engine.services import WEB
 from press_deploy.engine.site_processes import SiteProcesses
 from press_deploy.engine.state import Phase, RunState, State
 from press_deploy.engine.steps.backup import Backup, CheckProof, CopyToSafePlaces, LoadStandby
-from press_deploy.engine.steps.install import Migrate
+from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.web import GOOD, MAINTENANCE, Answer, Web
 from press_deploy.helper.site_config import set_values, site_config_paths
 from tests.site.keep_site import keep, put_back

@@ -20,7 +20,8 @@ from press_deploy.engine.steps.deploy import (
 	SwitchCode,
 )
 from press_deploy.engine.steps.foreign_statements import ForeignStatements
-from press_deploy.engine.steps.install import Build, Migrate, Requirements, Restart, Stabilise
+from press_deploy.engine.steps.install import Build, Requirements, Restart, Stabilise
+from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.steps.preflight import Preflight
 from press_deploy.engine.steps.prepare import Announce, Baseline, FetchCode
 from press_deploy.engine.steps.release import (

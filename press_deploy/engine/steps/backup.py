@@ -16,6 +16,7 @@ from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.errors import DeployError, StepFailed, Stopped
 from press_deploy.engine.safe_places import SafePlace, StoredFile, open_place
 from press_deploy.engine.snapshots import SnapshotStatus, open_provider, take_snapshot
+from press_deploy.engine.standby.final_record import read_record
 from press_deploy.engine.standby.loading import load_backup
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
@@ -223,12 +224,13 @@ class FinalBackup(Step):
 		return "nothing is migrated, so the database won't change"
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		found = []
+		found, files = [], {}
 		for site in context.spec.site_names:
 			directory = context.final_backup_of(site)
 			directory.mkdir(parents=True, mode=0o700, exist_ok=True)
 			if context.wants_standby(site):
 				facts = context.standbys[site].refresh(directory)
+				files[site] = facts["files"]
 				changed = len(facts["changed"]) + len(facts["dropped"])
 				found.append(
 					f"{site}: {changed} of {facts['tables']} tables had changed; the standby is equal now"
@@ -243,11 +245,33 @@ class FinalBackup(Step):
 				site_files.take_inventory(
 					context.bench.site(site), self._archives(context, site), directory / "files"
 				)
-		return {"found": "; ".join(found)}
+		return {"files": files, "found": "; ".join(found)}
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		# Asked again after a crash, the sites are still closed and the same comparison costs little.
+		for site in context.spec.site_names:
+			files = (result or {}).get("files", {}).get(site, [])
+			if amiss := self._find_amiss(context, site, files):
+				return Observation(False, f"{site}: {amiss}")
+		# What is there may be of before the crash: the sites are still closed, and comparing again costs little.
 		return Observation(result is not None, (result or {}).get("found", "not known; compared again"))
+
+	def _find_amiss(self, context: Context, site: str, files: list[str]) -> str:
+		"""What of a site's final backup is not there; empty when all of it is, these `files` too."""
+		directory = context.final_backup_of(site)
+		if missing := [name for name in files if not (directory / name).is_file()]:
+			return f"{', '.join(missing)} of its final backup in {directory} is not there"
+		if context.wants_standby(site):
+			try:
+				read_record(directory, "Observing")
+			except StepFailed as error:
+				return error.why
+			if not context.standbys[site].is_loaded():
+				return f"its standby database {context.standbys[site].name} is not there, or not whole"
+		elif not backup.is_verified(directory):
+			return f"the dump in {directory} is not there, or not whole"
+		if context.spec.backup.with_files and not site_files.has_inventory(directory / "files"):
+			return f"{directory / 'files'} has no list of its files"
+		return ""
 
 	def _archives(self, context: Context, site: str) -> list[Path]:
 		return backup.archives(context.backup_of(site))

@@ -1,7 +1,8 @@
-"""Deploy, second part: what the new code needs (requirements, assets, schema), and the restart."""
+"""Deploy, second part: what the new code needs (requirements, assets), and the restart."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from press_deploy.engine import assets, distributions
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.plan import Stabilise as StabilisePlan
 from press_deploy.engine.processes import started_at
@@ -16,7 +18,6 @@ from press_deploy.engine.program_watch import ProgramWatch
 from press_deploy.engine.services import REALTIME, ROLES, WEB, WORKERS
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
-from press_deploy.engine.steps.foreign_statements import watch_for_holders
 from press_deploy.engine.web import GOOD, MAINTENANCE
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 REQUIREMENTS_SECONDS = 1800
 BUILD_SECONDS = 1800
-MIGRATE_SECONDS = 7200
+LOOK_SECONDS = 60
 CACHE_SECONDS = 120
 RESTART_SECONDS = 180
 POLL_SECONDS = 0.1
@@ -43,21 +44,31 @@ class Requirements(Step):
 	former = "former-packages.txt"
 
 	def skip_reason(self, context: Context) -> str | None:
-		return _why_not_needed(context, "requirements")
+		return why_not_needed(context, "requirements")
 
 	def prepare(self, context: Context) -> dict[str, Any]:
 		packages = self._freeze(context)
 		context.run.save_private(self.former, packages)
-		return {"packages": len(packages)}
+		# The code is switched already; what is installed still says what the former release asked for.
+		amiss = self._look(context, distributions.INSTALLED)["unsatisfied"]
+		return {"packages": len(packages), "unsatisfied": sorted(amiss)}
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		apps = self._packages(context)
-		for app in apps:
+		for app in self._packages(context):
 			self._pip(context, "install", "--quiet", "--editable", str(app))
-		return {"found": f"{len(apps)} app(s) installed with what they require"}
+		return {}
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		return Observation(result is not None, (result or {}).get("found", "not known; installed again"))
+		seen = self._look(context, distributions.CODE)
+		# What was amiss before the release is not its own.
+		former = before.get("unsatisfied", ())
+		amiss = [said for about, said in seen["unsatisfied"].items() if about not in former]
+		if amiss:
+			return Observation(False, f"the environment has not what is asked for: {'; '.join(amiss[:5])}")
+		apps = ", ".join(f"{name} {version}" for name, version in sorted(seen["apps"].items()))
+		return Observation(
+			True, f"installed: {apps or 'no package'}; {seen['checked']} requirements are satisfied"
+		)
 
 	def undo(self, context: Context, before: dict[str, Any]) -> None:
 		former = context.run.load_private(self.former)
@@ -78,6 +89,14 @@ class Requirements(Step):
 		return Observation(
 			not different,
 			f"different: {', '.join(different[:5])}" if different else "every package as before",
+		)
+
+	def _look(self, context: Context, asked_by: str) -> dict[str, Any]:
+		"""What the bench's environment has of what the apps ask for; see `distributions`."""
+		apps = [str(each) for each in self._packages(context)]
+		command = [context.bench.python, "-I", distributions.__file__, asked_by, *apps]
+		return json.loads(
+			context.programs.execute(command, timeout=LOOK_SECONDS, doing="Looking at packages with")
 		)
 
 	def _packages(self, context: Context) -> list[Path]:
@@ -104,75 +123,73 @@ class Requirements(Step):
 class Build(Step):
 	"""Build the assets; the ones that are replaced are kept."""
 
-	undo_is_observable = False
 	name, title, phase = "build", "Build assets", Phase.DEPLOY
 
 	def skip_reason(self, context: Context) -> str | None:
-		return _why_not_needed(context, "build") if context.spec.apps else "the plan deploys no app"
+		return why_not_needed(context, "build") if context.spec.apps else "the plan deploys no app"
 
 	def prepare(self, context: Context) -> dict[str, Any]:
-		kept = {}
-		for number, original in enumerate(self._places(context)):
+		kept, digests = {}, {}
+		for number, original in enumerate(assets.list_places(context.bench, self._apps(context))):
 			if original.exists():
-				copy = context.run.private / "assets" / str(number)
+				copy = self._copy(context, number)
 				shutil.rmtree(copy, ignore_errors=True)
 				copy.parent.mkdir(exist_ok=True)
 				(shutil.copytree if original.is_dir() else shutil.copy2)(original, copy)
+				digests[str(original)] = assets.digest(copy)
 			kept[str(original)] = number if original.exists() else None
-		return {"kept": kept}
+		return {"kept": kept, "sha256": digests}
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		apps = [app.name for app in context.spec.apps]
-		context.site_processes.call("build", context.spec.site_names[0], timeout=BUILD_SECONDS, apps=apps)
-		return {"found": f"assets of {', '.join(apps)} built"}
+		site, apps = context.spec.site_names[0], self._apps(context)
+		context.site_processes.call("build", site, timeout=BUILD_SECONDS, apps=apps)
+		places = assets.list_places(context.bench, apps)
+		return {"sha256": {str(place): assets.digest(place) for place in places}}
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		return Observation(result is not None, (result or {}).get("found", "not known; built again"))
+		if result is None:
+			# Bundles don't tell which sources they were made of.
+			return Observation(False, "not known; built again")
+		if changed := [
+			place for place, sha256 in result["sha256"].items() if assets.digest(Path(place)) != sha256
+		]:
+			return Observation(False, f"changed by somebody since they were built: {', '.join(changed)}")
+		bundles = assets.list_bundles(context.bench, self._apps(context))
+		if missing := [str(path) for path in bundles if not (path.is_file() and path.stat().st_size)]:
+			return Observation(
+				False, f"assets.json names bundles that are not there: {', '.join(missing[:5])}"
+			)
+		names = ", ".join(path.name for path in bundles[:5])
+		return Observation(
+			True, f"{len(bundles)} bundle(s) of {', '.join(self._apps(context))}: {names or 'none'}"
+		)
 
 	def undo(self, context: Context, before: dict[str, Any]) -> None:
 		for original, number in before["kept"].items():
 			place = Path(original)
 			shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
 			if number is not None:
-				copy = context.run.private / "assets" / str(number)
+				copy = self._copy(context, number)
 				(shutil.copytree if copy.is_dir() else shutil.copy2)(copy, place)
 
 	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
-		wrong = [
-			place for place, number in before["kept"].items() if Path(place).exists() != (number is not None)
-		]
+		# Runs of older versions recorded no sums: there, the copies say what was kept.
+		former = before.get("sha256") or {
+			place: assets.digest(self._copy(context, number))
+			for place, number in before["kept"].items()
+			if number is not None
+		}
+		wrong = [place for place in before["kept"] if assets.digest(Path(place)) != former.get(place)]
 		return Observation(
-			not wrong, f"missing: {', '.join(wrong)}" if wrong else "the former assets are back"
+			not wrong,
+			f"not as they were: {', '.join(wrong)}" if wrong else "the former assets are back, byte by byte",
 		)
 
-	def _places(self, context: Context) -> list[Path]:
-		built = [context.bench.app(app.name) / app.name / "public" / "dist" for app in context.spec.apps]
-		assets = context.bench.sites_directory / "assets"
-		return [*built, assets / "assets.json", assets / "assets-rtl.json"]
+	def _apps(self, context: Context) -> list[str]:
+		return [app.name for app in context.spec.apps]
 
-
-class Migrate(Step):
-	"""Migrate the sites. From here on code alone can't be rolled back: the database goes with it
-	(see `RollbackDatabase`)."""
-
-	name, title, phase = "migrate", "Migrate", Phase.DEPLOY
-
-	def skip_reason(self, context: Context) -> str | None:
-		return _why_not_needed(context, "migrate")
-
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		sites = [*context.spec.site_names]
-		if context.spec.test_site and context.spec.critical_tests and context.spec.test_site not in sites:
-			# Critical tests need the schema of the code they test.
-			sites.append(context.spec.test_site)
-		for site in sites:
-			with watch_for_holders(context, site):
-				context.site_processes.call("migrate", site, timeout=MIGRATE_SECONDS)
-		return {"found": f"migrated {', '.join(sites)}"}
-
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		# Frappe remembers which patches ran; to migrate again after a crash is what it is made for.
-		return Observation(result is not None, (result or {}).get("found", "not known; migrated again"))
+	def _copy(self, context: Context, number: int) -> Path:
+		return context.run.private / "assets" / str(number)
 
 
 class Restart(Step):
@@ -346,7 +363,7 @@ def _started(program: dict[str, Any]) -> float | None:
 	return (started_at(pid) if pid and psutil.pid_exists(pid) else None) or program.get("started_at")
 
 
-def _why_not_needed(context: Context, what: str) -> str | None:
+def why_not_needed(context: Context, what: str) -> str | None:
 	decision = context.state.needs(what)
 	return None if decision["needed"] else decision["why"]
 
