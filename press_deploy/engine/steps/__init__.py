@@ -20,6 +20,7 @@ from press_deploy.engine.steps.deploy import (
 	SwitchCode,
 )
 from press_deploy.engine.steps.foreign_statements import ForeignStatements
+from press_deploy.engine.steps.imports import PresentImports, ReleaseImports
 from press_deploy.engine.steps.install import Build, Requirements, Restart, Stabilise
 from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.steps.preflight import Preflight
@@ -52,6 +53,7 @@ FORWARD: list[Step] = [
 	Announce(),
 	Baseline(),
 	FetchCode(),
+	PresentImports(),
 	Backup(),
 	CopyToSafePlaces(),
 	CloudSnapshot(),
@@ -67,6 +69,7 @@ FORWARD: list[Step] = [
 	SwitchCode(),
 	ChangeConfig(),
 	Requirements(),
+	ReleaseImports(),
 	Build(),
 	Migrate(),
 	Restart(),
