@@ -11,6 +11,7 @@ import pytest
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.execution import execute
+from press_deploy.engine.requests import put_request
 from press_deploy.engine.state import State, load_state
 from press_deploy.engine.summary import summarise
 from tests.faults.bench_state import (
@@ -152,3 +153,54 @@ def test_status_says_what_others_script_against(running_bench: PracticeBench) ->
 	assert (summary["run"], summary["state"], summary["verdict"]) == (run.name, "Succeeded", "GO")
 	assert {"name", "phase", "status", "started", "ended"} <= set(summary["steps"][0])
 	assert 0 < summary["downtime_seconds"] < 60 and summary["error"] is None
+
+
+def test_release_that_cannot_be_imported_is_stopped_before_it_is_migrated(
+	running_bench: PracticeBench,
+) -> None:
+	before = take_picture(running_bench)
+	run = create_run(running_bench, quick_plan(running_bench, "broken-import", migrate="always"))
+
+	assert resume(running_bench, run) is State.ROLLED_BACK, load_state(run).reason
+
+	state = assert_in_order(running_bench, run)
+	assert "apps/shop/shop/__init__.py, line 1: ModuleNotFoundError" in state.reason
+	assert not state.was_announced("migrate") and take_picture(running_bench) == before
+
+
+def test_release_that_deletes_what_it_defines_is_no_go(running_bench: PracticeBench) -> None:
+	before = take_picture(running_bench)
+	run = create_run(running_bench, quick_plan(running_bench, "destructive", migrate="always"))
+
+	assert resume(running_bench, run) is State.ROLLED_BACK, load_state(run).reason
+
+	state = assert_in_order(running_bench, run)
+	assert "DocType Note of shop.localhost is gone, with 2 rows" in state.reason
+	assert "shop/doctype/note/note.json still defines it" in state.reason
+	assert take_picture(running_bench) == before
+
+
+def test_person_may_consent_to_what_is_gone(running_bench: PracticeBench) -> None:
+	plan = quick_plan(running_bench, "destructive", migrate="always", triggers={"critical_tests": "ask"})
+	run = create_run(running_bench, plan)
+
+	assert resume(running_bench, run) is State.WAITING
+	assert "with 2 rows" in load_state(run).waiting["reason"] and running_bench.ask().status == 503
+	put_request(run, "go", "ada", "notes are kept on paper now")
+
+	assert resume(running_bench, run) is State.SUCCEEDED, load_state(run).reason
+	opened = next(each for each in load_state(run).verdicts if each["stage"] == "before opening")
+	condition = next(each for each in opened["conditions"] if each["name"].startswith("DocType Note"))
+	assert condition["holds"] is True and condition["evidence"].startswith("accepted by ada")
+	assert take_picture(running_bench).doctypes == []
+
+
+def test_what_is_installed_and_built_changes_and_goes_back(running_bench: PracticeBench) -> None:
+	before = take_picture(running_bench)
+	run = create_run(running_bench, quick_plan(running_bench, "equipped-bad"))
+
+	assert resume(running_bench, run) is State.ROLLED_BACK, load_state(run).reason
+
+	state = assert_in_order(running_bench, run)
+	assert state.is_done("undo-requirements") and state.is_done("undo-build")
+	assert take_picture(running_bench) == before

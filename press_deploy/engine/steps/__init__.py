@@ -33,6 +33,7 @@ from press_deploy.engine.steps.release import (
 	Open,
 	PublicSmokeTests,
 )
+from press_deploy.engine.steps.removals import Removals
 from press_deploy.engine.steps.rollback import (
 	AnnounceRollback,
 	HealthCheck,
@@ -72,6 +73,7 @@ FORWARD: list[Step] = [
 	ReleaseImports(),
 	Build(),
 	Migrate(),
+	Removals(),
 	Restart(),
 	Stabilise(),
 	# validate

@@ -17,6 +17,7 @@ from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.deploy import mark_logs, watched_logs
 from press_deploy.engine.steps.install import Restart, Stabilise
+from press_deploy.engine.steps.removals import Removals
 from press_deploy.engine.verdict import Condition, judge_log_errors, judge_unread
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class Verdict(Step):
 
 	def _collect(self, context: Context) -> list[Condition]:
 		found = []
-		for step in (CriticalTests, SmokeTests, LogCheck):
+		for step in (Removals, CriticalTests, SmokeTests, LogCheck):
 			found += [Condition(**data) for data in context.state.result(step.name).get("conditions", [])]
 		return [*found, *judge_programs(context)]
 

@@ -1,0 +1,69 @@
+"""After migrate: what it removed, and whether the run may go on with that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from press_deploy.engine.decision import decide
+from press_deploy.engine.removals import judge_removals, show_names
+from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.migrate import Migrate
+from press_deploy.engine.verdict import Condition
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+
+
+class Removals(Step):
+	"""Compare what is on the sites with what was before migrate; the verdict over it opens no site, but may end the run.
+
+	Before the services are restarted on it: what a site answers without one of its DocTypes would be the wrong
+	reason to go back for.
+	"""
+
+	name, title, phase = "removals", "What migrate removed", Phase.DEPLOY
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.state.is_done(Migrate.name) else "nothing was migrated"
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		conditions, removed = self._look(context)
+		against = [each for each in conditions if each.holds is not True]
+		if against:
+			decide(context, self.name, "after migrating", lambda: conditions)
+		for site, gone in removed.items():
+			if gone:
+				named = "; ".join(f"{kind}: {show_names(names)}" for kind, names in gone.items())
+				context.note(f"Migrate removed from {site}: {named}")
+		by = context.state.accepted.get(self.name)
+		accepted = [
+			replace(each, holds=True, evidence=f"accepted by {by}; {each.evidence}")
+			if each in against
+			else each
+			for each in conditions
+		]
+		return {
+			"conditions": [each.as_data() for each in accepted],
+			"removed": removed,
+			"found": "; ".join(f"{site}: {_count(gone)}" for site, gone in removed.items()),
+		}
+
+	def _look(self, context: Context) -> tuple[list[Condition], dict[str, dict[str, list[str]]]]:
+		conditions, removed = [], {}
+		for site in context.spec.site_names:
+			was = Migrate.read_before(context, site)
+			if was is None:
+				wanted, why = "listed", "a run of an older version did not note what was there before"
+				conditions.append(Condition(f"Removed by migrate from {site}", None, "unknown", wanted, why))
+				continue
+			found, removed[site] = judge_removals(context.bench, site, was)
+			conditions += found
+			for kind, names in removed[site].items():
+				context.log(f"{site}: {kind} gone: {', '.join(names)}")
+		return conditions, removed
+
+
+def _count(gone: dict[str, list[str]]) -> str:
+	return ", ".join(f"{len(names)} {kind}" for kind, names in gone.items()) or "nothing is gone"
