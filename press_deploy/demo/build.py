@@ -17,7 +17,7 @@ from press_deploy.demo import assets, packages
 from press_deploy.demo.places import SITE, TEST_SITE, Places
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.demo.releases import clone, make_origin
-from press_deploy.engine.allowances import BOOT_CHECK, CONFIG_KEYS, CONSOLE_TESTS, COPY_SOURCES
+from press_deploy.engine.allowances import BOOT_CHECK, CONFIG_KEYS, CONSOLE_TESTS, COPY_SOURCES, SITES
 from press_deploy.engine.errors import InputError
 
 SCHEMA = """
@@ -49,6 +49,7 @@ ALLOWED = {
 	BOOT_CHECK: True,
 	COPY_SOURCES: ["/"],
 	CONFIG_KEYS: ["server_script_enabled"],
+	SITES: [SITE, TEST_SITE],
 }
 
 

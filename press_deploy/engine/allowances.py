@@ -1,4 +1,5 @@
-"""What a plan from Desk may hold only where the shell user of the bench allows it: whatever runs code as that user.
+"""What a plan from Desk may hold only where the shell user of the bench allows it: whatever runs code as that user,
+or reaches another site than the one whose Desk it comes from.
 
 Invariant: the keys below are read in `common_site_config.json` and nowhere else. A site's own configuration, which
 Frappe puts over the common one, switches nothing on, and no plan may change them. A value that is not exactly what
@@ -23,6 +24,7 @@ CONSOLE_TESTS = "press_deploy_allow_console_tests"
 BOOT_CHECK = "press_deploy_allow_boot_check"
 COPY_SOURCES = "press_deploy_copy_sources"
 CONFIG_KEYS = "press_deploy_config_keys"
+SITES = "press_deploy_sites"
 
 # Frappe reads pickles from Redis and runs its jobs, lets server scripts be written, writes code into apps.
 _LEADS_TO_CODE = re.compile(
@@ -40,6 +42,7 @@ def find_forbidden(bench: Bench, spec: PlanSpec) -> list[InputError]:
 		*_boot_check(common, spec),
 		*_config_keys(common, spec),
 		*_copies(bench, common, spec),
+		*_other_sites(common, spec),
 	]
 
 
@@ -96,6 +99,20 @@ def _copies(bench: Bench, common: dict[str, Any], spec: PlanSpec) -> Iterator[In
 		elif not _is_source_allowed(app, allowed):
 			why = "what is copied from there runs as the bench's user"
 			yield _forbid_entry(f"apps.{number}.source", source, why, COPY_SOURCES, allowed)
+
+
+def _other_sites(common: dict[str, Any], spec: PlanSpec) -> Iterator[InputError]:
+	"""Sites that the plan's own would close, configure, back up to places of its choice, or run tests on."""
+	allowed, own = _texts(common.get(SITES)), spec.control_site
+	if own is None:
+		return  # It is in no Desk.
+	named = [(f"sites.{number}.site", site.name) for number, site in enumerate(spec.sites)]
+	if spec.test_site:
+		named.append(("test_site", spec.test_site))
+	others = [(field, site) for field, site in named if site != own and not {own, site} <= set(allowed)]
+	for field, site in others:
+		why = f"the plan stands in Desk of {own}, and would reach another site"
+		yield _forbid_entry(field, site, why, SITES, allowed, [own, *(each for _field, each in others)])
 
 
 def _is_source_allowed(app: App, allowed: list[str]) -> bool:
@@ -157,9 +174,13 @@ def _forbid(field: str, value: object, why: str, key: str, found: Any) -> InputE
 	)
 
 
-def _forbid_entry(field: str, entry: str, why: str, key: str, allowed: list[str]) -> InputError:
+def _forbid_entry(
+	field: str, entry: str, why: str, key: str, allowed: list[str], missing: list[str] | None = None
+) -> InputError:
+	"""`missing` are the entries that would allow it, where `entry` alone would not."""
+	wanted = dict.fromkeys([*allowed, *(missing or [entry])])
 	# No entry holds a character that means anything to a shell within double quotes, or the whole is quoted safely.
-	value, words = str([*allowed, entry]), ["bench", "set-config", "-g", "-p", key]
+	value, words = str(list(wanted)), ["bench", "set-config", "-g", "-p", key]
 	is_plain = re.fullmatch(r"[\w\[\]', ./:@+=-]*", value, re.ASCII)
 	command = f'{shlex.join(words)} "{value}"' if is_plain else shlex.join([*words, value])
 	return InputError(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 	from press_deploy.engine.plan import PlanSpec
 
 # A draft may name what waits for the shell user: the ready-made plan does.
-NAMED_ONLY = ("smoke_tests.", "config.")
+NAMED_ONLY = ("smoke_tests.", "config.", "sites.", "test_site")
 
 
 def refuse_forbidden(bench: Bench, spec: PlanSpec) -> None:

@@ -10,6 +10,7 @@ from press_deploy.engine.allowances import (
 	CONFIG_KEYS,
 	CONSOLE_TESTS,
 	COPY_SOURCES,
+	SITES,
 	find_forbidden,
 	is_own_file,
 )
@@ -264,3 +265,33 @@ def test_a_file_of_the_shell_user_is_told_from_those_of_desk(bench, tmp_path):
 		run / ".." / "r" / "plan.json",
 	):
 		assert not is_own_file(bench, foreign), foreign
+
+
+OTHER, THIRD = "other.example", "third.example"
+
+
+def spanning(own=SITE, sites=(SITE, OTHER), test_site=None):
+	tests = {"critical_tests": [{"module": "shop.tests"}], "test_site": test_site} if test_site else {}
+	return make_spec(control_site=own, sites=[{"name": name} for name in sites], **tests)
+
+
+def test_another_site_is_out_of_reach_until_both_are_named_together(bench, allow):
+	first, second = find_forbidden(bench, spanning(test_site=THIRD))
+	assert (first.field, second.field) == ("sites.1.site", "test_site")
+	command = f"bench set-config -g -p {SITES} \"['{SITE}', '{OTHER}', '{THIRD}']\""
+	assert command in first.remedy and command in second.remedy
+	for named in ([OTHER, THIRD], [SITE], [f"{SITE} {OTHER}", THIRD], OTHER, {SITE: OTHER}):
+		allow(**{SITES: named})
+		assert fields(bench, spanning(test_site=THIRD)) == ["sites.1.site", "test_site"]
+	allow(**{SITES: [SITE, OTHER]})
+	assert fields(bench, spanning(test_site=THIRD)) == ["test_site"]
+	allow(**{SITES: [SITE, OTHER, THIRD]})
+	assert fields(bench, spanning(test_site=THIRD)) == []
+	# Those two belong together, and this one not to them.
+	allow(**{SITES: [OTHER, THIRD]})
+	assert fields(bench, spanning(sites=(OTHER,))) == ["sites.0.site"]
+
+
+def test_a_plan_of_one_s_own_site_or_of_no_desk_reaches_what_it_names(bench):
+	assert fields(bench, spanning(sites=(SITE,))) == []
+	assert fields(bench, spanning(own=None)) == []
