@@ -38,8 +38,11 @@ class Runner:
 	def run(self) -> State:
 		"""Go on from wherever the journal says the run is; return the state it reached."""
 		facts = {"pid": os.getpid(), "resumed": bool(self.state.steps), "python": sys.version.split()[0]}
-		self.context.journal.append("runner-started", facts)
+		unwatched = self.context.services.watch_runner(self.context.run.name)
 		try:
+			self.context.journal.append("runner-started", facts)
+			if unwatched:
+				self.context.note(unwatched)
 			go_on = self._go_on
 			while True:
 				try:
@@ -52,6 +55,8 @@ class Runner:
 					return reached
 				go_on = self._go_on
 		finally:
+			# Also for an error or an interrupt by a person: what follows from that is not decided by a restart.
+			self.context.services.unwatch_runner(self.context.run.name)
 			self.context.close()
 
 	def _go_on(self) -> State:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from press_deploy.engine.bench import Bench
@@ -75,6 +76,29 @@ class Services:
 	def restart(self, role: str) -> None:
 		"""Begin a restart; `programs` shows how it goes."""
 		self._call("restarting", role, lambda port: port.restart(role))
+
+	def watch_runner(self, run: str) -> str | None:
+		"""Have the helper resume the run at once when this process dies; return why it won't, if it won't.
+
+		Nothing depends on it: a run whose runner died is resumed later anyway, by its lease or the scheduler.
+		"""
+		if not self.has_helper:
+			return None
+		later = "does not watch this runner; if it dies, the run is resumed later"
+		try:
+			if self._client.watch_runner(run)["watched"]:
+				return None
+			return f"The helper {later}: that takes Linux 5.3 or newer."
+		except HelperError as error:
+			update = f"sudo {self._bench.command_to_type('helper', 'install')}"
+			return f"The helper {later}: {error} If it is older than this app, update it: {update}"
+
+	def unwatch_runner(self, run: str) -> None:
+		"""This process ends in order, or by an interrupt: nobody need start another one."""
+		if self.has_helper:
+			with suppress(HelperError):
+				# Who is missed without reason is resumed, and finds nothing to do.
+				self._client.unwatch_runner(run)
 
 	def close(self) -> None:
 		"""End what this process does for the services; without a helper nobody else would start them again."""

@@ -64,6 +64,12 @@ class HelperClient:
 	def resume_runner(self, run: str) -> dict:
 		return self._call("resume_runner", run=run)
 
+	def watch_runner(self, run: str) -> dict:
+		return self._call("watch_runner", run=run)
+
+	def unwatch_runner(self, run: str) -> dict:
+		return self._call("unwatch_runner", run=run)
+
 	def _call(self, verb: str, **arguments: object) -> dict:
 		request = {
 			"version": protocol.VERSION,

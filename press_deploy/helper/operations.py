@@ -18,6 +18,7 @@ from .errors import NotFound
 from .leases import Clock, Leases, LeaseWatcher
 from .maintenance import Maintenance
 from .restarts import Restarts
+from .runner_watch import Resume, RunnerWatch
 from .runners import Runners
 from .services import Services, build_status, connect
 from .state import StateDirectory
@@ -34,18 +35,32 @@ class Operations:
 		clock: Clock | None = None,
 	):
 		self.bench = bench
+		self._state_directory = state_directory
+		clock = clock or Clock()
 		state = StateDirectory(state_directory)
 		bench_user = BenchUser(bench)
 		self._services = services or connect(bench.services, bench.uid)
-		self._leases = Leases(state, clock or Clock())
+		self._leases = Leases(state, clock)
 		self._maintenance = Maintenance(bench_user, self._leases)
 		self._restarts = Restarts(self._services, state, bench.services.all_names)
-		self._runners = Runners(bench_user)
+		self._watch = RunnerWatch(state, clock, bench.uid)
+		self._runners = Runners(bench_user, on_killed=self._watch.note_child_killed)
+
+	def configured_as(self, bench: Bench) -> Operations:
+		"""Return the operations on the same bench as it is configured by now.
+
+		Who runs, and who is watched, goes over to them. Of the former ones nothing is left at work.
+		"""
+		self._restarts.close()
+		successor = Operations(bench, self._state_directory)
+		successor._watch, successor._runners = self._watch, self._runners
+		self._runners.act_as(BenchUser(bench))
+		return successor
 
 	def status(self) -> dict:
-		"""Return `{"programs": […], "leases": […], "sites": [name]}`.
+		"""Return `{"programs": […], "leases": […], "sites": [name], "watched": [run]}`.
 
-		`sites` are those that the helper may act on; helpers of version 0.1.0 answer without that key.
+		`sites` are those that the helper may act on; helpers installed earlier answer without it and `watched`.
 		program: `{"name", "role", "state", "pid", "started_at", "description", "restart_pending"}`
 		lease: `{"run", "sites", "expires_at", "expired"}`
 		"""
@@ -60,6 +75,7 @@ class Operations:
 			"programs": programs,
 			"leases": [{**lease.describe(), "expired": not self._leases.is_live(lease)} for lease in leases],
 			"sites": list(self.bench.sites),
+			"watched": self._watch.watched(),
 		}
 
 	def maintenance_on(self, run: str, sites: list[str], lease_seconds: int) -> dict:
@@ -95,6 +111,18 @@ class Operations:
 		"""Start the runner of a run that stopped half-way; return `{"pid"}`."""
 		return self._runners.resume(run)
 
+	def watch_runner(self, run: str, pid: int) -> dict:
+		"""Resume the run at once when this process, its runner, dies; return `{"watched": bool}`."""
+		return self._watch.watch(run, pid)
+
+	def unwatch_runner(self, run: str, pid: int) -> dict:
+		"""Let this process, the runner of the run, end without being missed; return `{}`."""
+		return self._watch.unwatch(run, pid)
+
+	def start_watch(self, resume: Resume, give_up: Resume) -> None:
+		"""Begin to resume the runs of runners that die; see `RunnerWatch.start`."""
+		self._watch.start(resume, give_up)
+
 	def continue_restarts(self) -> list[str]:
 		"""Go on with restarts that an earlier process left unfinished; return the names."""
 		return self._restarts.resume()
@@ -110,6 +138,7 @@ class Operations:
 	def close(self) -> None:
 		"""Stop the background work. What is pending stays on disk."""
 		self._restarts.close()
+		self._watch.close()
 
 	def _find_names(self, role: str) -> tuple[str, ...]:
 		names = self.bench.services.in_role(role)

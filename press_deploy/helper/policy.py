@@ -34,10 +34,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Rule:
-	"""Who may use a verb (by kind of caller), and what it takes; every argument is mandatory."""
+	"""Who may use a verb (by kind of caller), and what it takes; every argument is mandatory.
+
+	`takes_caller`: the verb is about the calling process itself, whose number comes from the kernel.
+	"""
 
 	callers: frozenset[str]
 	arguments: dict[str, Validator]
+	takes_caller: bool = False
 
 
 def check_run(value: object, bench: Bench) -> str:
@@ -97,7 +101,8 @@ def check_previous_value(value: object) -> dict:
 	raise _refusal("previous", value, remedy)
 
 
-OWNER_OR_ROOT = frozenset({"bench_user", "root"})
+OWNER = frozenset({"bench_user"})
+OWNER_OR_ROOT = OWNER | {"root"}
 MAINTENANCE = {"run": check_run, "sites": check_sites}
 
 POLICY: dict[str, Rule] = {
@@ -109,6 +114,8 @@ POLICY: dict[str, Rule] = {
 	"restart": Rule(OWNER_OR_ROOT, {"role": check_role}),
 	"start_runner": Rule(OWNER_OR_ROOT, {"run": check_run}),
 	"resume_runner": Rule(OWNER_OR_ROOT, {"run": check_run}),
+	"watch_runner": Rule(OWNER, {"run": check_run}, takes_caller=True),
+	"unwatch_runner": Rule(OWNER, {"run": check_run}, takes_caller=True),
 }
 
 
@@ -133,7 +140,11 @@ def _check_envelope(message: dict) -> None:
 	if message.keys() != {"version", "verb", "bench", "arguments"}:
 		raise BadRequest("A request has exactly the keys version, verb, bench and arguments.")
 	if type(message["version"]) is not int or message["version"] != VERSION:
-		raise _refusal("version", message["version"], f"speak version {VERSION}, or update the helper")
+		remedy = (
+			f"this helper speaks version {VERSION}. Bring helper and app to the same release: in the bench's "
+			"directory, sudo env/bin/press-deploy helper install"
+		)
+		raise _refusal("version", message["version"], remedy)
 	for field, kind in (("verb", str), ("bench", str), ("arguments", dict)):
 		if not isinstance(message[field], kind):
 			raise _refusal(field, message[field], f"give a {'text' if kind is str else 'JSON object'}")
@@ -149,7 +160,7 @@ def _check_arguments(message: dict, rule: Rule, bench: Bench) -> dict:
 
 def _check_site(field: str, value: object, bench: Bench) -> None:
 	if not isinstance(value, str) or value not in bench.sites:
-		remedy = "name a site that the helper knows; after adding a site, install the helper again"
+		remedy = "name a site that the helper knows; after adding a site: sudo press-deploy-helper refresh"
 		raise _refusal(field, value, remedy)
 
 

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import subprocess
 import threading
+from collections.abc import Callable
 
 from .bench_user import BenchUser
 
 
 class Runners:
-	"""The runners that this process has started."""
+	"""The runners that this process has started. `on_killed(run, pid)` is told of those that a signal ended."""
 
-	def __init__(self, bench_user: BenchUser):
+	def __init__(self, bench_user: BenchUser, on_killed: Callable[[str, int], None] = lambda run, pid: None):
 		self._bench_user = bench_user
+		self._on_killed = on_killed
 		self._children: dict[str, subprocess.Popen] = {}
 		self._lock = threading.Lock()
+
+	def act_as(self, bench_user: BenchUser) -> None:
+		"""Start those to come as the configuration says by now."""
+		with self._lock:
+			self._bench_user = bench_user
 
 	def resume(self, run: str) -> dict:
 		"""Start the runner of a run, unless ours is still alive; return `{"pid"}`. Raises HelperError."""
@@ -35,3 +42,6 @@ class Runners:
 		with self._lock:
 			if self._children.get(run) is child:
 				del self._children[run]
+		if child.returncode < 0:
+			# One that ends by itself has said why, and would say the same again.
+			self._on_killed(run, child.pid)

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from .configuration import ServicesConfiguration
 from .errors import NotFound, OperationFailed
+from .processes import find_start_ticks
 from .supervisor import SupervisorConnection
 
 STATES = ("RUNNING", "STARTING", "STOPPING", "STOPPED", "FAILED", "UNKNOWN")
@@ -175,11 +176,8 @@ def find_start_time(pid: int) -> float | None:
 
 	Asked of the kernel, because supervisor knows it only to the whole second.
 	"""
-	try:
-		with open(f"/proc/{pid}/stat", "rb") as file:
-			# The second field is a name in parentheses that may itself contain anything.
-			fields = file.read().rpartition(b")")[2].split()
-	except OSError:
+	ticks = find_start_ticks(pid)
+	if ticks is None:
 		return None
-	started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+	started = ticks / os.sysconf("SC_CLK_TCK")
 	return time.time() - (time.clock_gettime(time.CLOCK_BOOTTIME) - started)

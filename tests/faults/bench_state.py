@@ -118,12 +118,24 @@ def create_run(bench: PracticeBench, spec: PlanSpec) -> RunDirectory:
 
 
 def kill_runner_at(
-	bench: PracticeBench, run: RunDirectory, event: str, step: str = "", lease_seconds: int = 30
+	bench: PracticeBench,
+	run: RunDirectory,
+	event: str,
+	step: str = "",
+	lease_seconds: int = 30,
+	watched: bool = False,
 ) -> None:
-	"""Execute a run in a process that dies at this point; fail when it didn't die there."""
+	"""Execute a run in a process that dies at this point; fail when it didn't die there.
+
+	`watched`: the helper was asked to resume the run when that happens.
+	"""
 	command = [sys.executable, "-m", "tests.faults.killed_runner", str(bench.path), run.name, event, step]
 	ended = subprocess.run(
-		[*command, str(lease_seconds)], cwd=ROOT, timeout=HANG_SECONDS, capture_output=True, text=True
+		[*command, str(lease_seconds), *(["watched"] if watched else [])],
+		cwd=ROOT,
+		timeout=HANG_SECONDS,
+		capture_output=True,
+		text=True,
 	)
 	assert ended.returncode == -signal.SIGKILL, f"the fault never fired at {event} of {step}: {ended.stderr}"
 

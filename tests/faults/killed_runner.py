@@ -1,11 +1,14 @@
 """Executes a run and kills itself with SIGKILL at one point of one step.
 
-    python -m tests.faults.killed_runner BENCH RUN EVENT [STEP] [LEASE_SECONDS]
+    python -m tests.faults.killed_runner BENCH RUN EVENT [STEP] [LEASE_SECONDS] [watched]
 
 EVENT is an event of the journal, right after whose record on the disk the runner dies, or `effect`: after
 a step was applied, before that is observed and recorded; or `call`: instead of calling the function that
 STEP then is, as `module:function`; or `refused`: right after the record that the step failed, because what it
 asks for is refused.
+
+Without `watched` it does not ask the helper to watch it, so that it stays dead until the test resumes the run,
+or its lease is over.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from press_deploy.engine.errors import ServiceError
 from press_deploy.engine.execution import execute
 from press_deploy.engine.journal import Record
 from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.services import Services
 from press_deploy.engine.state import RunState
 from press_deploy.engine.steps import Step
 
@@ -51,8 +55,12 @@ def _refuse(*_: Any) -> None:
 	raise ServiceError("Asking", "the helper", "it refuses", "ask again")
 
 
-def main(bench: str, run: str, event: str, step: str = "", lease_seconds: str = "30") -> None:
+def main(
+	bench: str, run: str, event: str, step: str = "", lease_seconds: str = "30", watched: str = ""
+) -> None:
 	maintenance.LEASE_SECONDS = context.LEASE_SECONDS = int(lease_seconds)
+	if not watched:
+		Services.watch_runner = lambda self, run: None
 	opened, killer = Bench.open(bench), Killer(event, step)
 	if event == "call":
 		module, _, function = step.partition(":")

@@ -205,6 +205,11 @@ class ServicesAway:
 	def maintenance_renew(self, run: str, lease_seconds: int) -> None:
 		"""Without a helper nobody asks for it."""
 
+	def watch_runner(self, run: str) -> None:
+		"""Nobody is there to watch it."""
+
+	unwatch_runner = watch_runner
+
 	def reload(self, role: str) -> None:
 		"""`WebAway` reads the configuration each time."""
 

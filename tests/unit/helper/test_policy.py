@@ -1,5 +1,6 @@
 import inspect
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,8 @@ GOOD = {
 	"restart": {"role": "workers"},
 	"start_runner": {"run": "r1"},
 	"resume_runner": {"run": "r1"},
+	"watch_runner": {"run": "r1"},
+	"unwatch_runner": {"run": "r1"},
 }
 
 HOSTILE_TEXT = [
@@ -96,17 +99,28 @@ def request(verb="status", arguments=None, **changes):
 
 def test_the_table_the_operations_and_the_client_agree():
 	for verb, rule in POLICY.items():
-		for kind in (Operations, HelperClient):
+		# Whose process it is about, no caller says: the server asks the kernel.
+		about_caller = ["pid"] if rule.takes_caller else []
+		for kind, more in ((Operations, about_caller), (HelperClient, [])):
 			parameters = list(inspect.signature(getattr(kind, verb)).parameters)
-			assert parameters == ["self", *rule.arguments], (kind, verb)
+			assert parameters == ["self", *rule.arguments, *more], (kind, verb)
 	assert set(GOOD) == set(POLICY)
 
 
 @pytest.mark.parametrize("verb", GOOD)
-@pytest.mark.parametrize("uid", [OWNER, 0])
-def test_owner_and_root_may(benches, verb, uid):
-	accepted = authorise(request(verb), uid, benches)
+def test_the_owner_may(benches, verb):
+	accepted = authorise(request(verb), OWNER, benches)
 	assert (accepted.verb, accepted.bench.name, accepted.arguments) == (verb, "shop", GOOD[verb])
+
+
+@pytest.mark.parametrize("verb", GOOD)
+def test_root_may_but_is_no_runner(benches, verb):
+	foreign = {"shop": replace(benches["shop"], uid=12345)}
+	if POLICY[verb].takes_caller:
+		with pytest.raises(Denied):
+			authorise(request(verb), 0, foreign)
+	else:
+		assert authorise(request(verb), 0, foreign).verb == verb
 
 
 @pytest.mark.parametrize("verb", [*GOOD, "unknown"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import press_deploy.helper
+from press_deploy.helper import served_benches
 from press_deploy.helper import server as server_module
 from press_deploy.helper.client import HelperClient, find_bench_name, find_socket
 from press_deploy.helper.configuration import dump
@@ -232,7 +233,7 @@ def test_an_answer_that_is_too_long_is_an_error(client, monkeypatch):
 
 
 def test_an_expired_lease_resumes_the_run(bench, data, directory, monkeypatch):
-	monkeypatch.setattr(server_module, "WATCH_SECONDS", 0.05)
+	monkeypatch.setattr(served_benches, "WATCH_SECONDS", 0.05)
 	monkeypatch.setattr("press_deploy.helper.leases.Leases.is_live", lambda self, lease: False)
 	try:
 		with running_server(data):
