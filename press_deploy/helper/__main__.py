@@ -24,9 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
 		require_own_code_trusted()
 		# What is created from here on must not be writable by others, whatever the caller's umask.
 		os.umask(0o022)
-		loaded = configuration.load(options.config)
+		file = configuration.ConfigurationFile(options.config)
+		loaded = file.read()
 		prepare_places(loaded)
-		server = Server(loaded)
+		server = Server(loaded, file=file)
+		# Whoever is used to say so may; it is read again by itself.
+		signal.signal(signal.SIGHUP, lambda *_: None)
 		for signal_number in (signal.SIGTERM, signal.SIGINT):
 			signal.signal(signal_number, lambda *_: server.stop())
 		server.serve()

@@ -82,6 +82,45 @@ class Configuration:
 	benches: dict[str, Bench]
 
 
+class ConfigurationFile:
+	"""The file, read again whenever it is another one than before."""
+
+	def __init__(self, path: str):
+		self._path = path
+		self._seen: tuple | None = None
+		self._first: Configuration | None = None
+
+	def read(self) -> Configuration:
+		"""Read it for the first time. Raises ConfigurationRefused."""
+		self._seen = self._look()
+		self._first = load(self._path)
+		return self._first
+
+	def read_if_changed(self) -> Configuration | None:
+		"""Return what it says by now; None while nobody has changed it, or after it was refused as it is.
+
+		Raises ConfigurationRefused, also for what counts from the start on only: socket, state and audit log.
+		"""
+		seen = self._look()
+		if seen == self._seen:
+			return None
+		self._seen = seen
+		loaded = load(self._path)
+		for field in ("socket", "state", "audit_log"):
+			if getattr(loaded, field) != getattr(self._first, field):
+				raise ConfigurationRefused(
+					f"{self._path} names another {field} than when the helper was started. Restart the helper."
+				)
+		return loaded
+
+	def _look(self) -> tuple | None:
+		try:
+			status = os.stat(self._path)
+		except OSError:
+			return None
+		return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_uid)
+
+
 def load(path: str) -> Configuration:
 	"""Read the configuration file; as root, only one that root alone can write.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import os
 import socket
 import sys
 import threading
@@ -16,7 +17,7 @@ import traceback
 
 from . import policy, protocol
 from .audit import AuditLog, Caller
-from .configuration import Configuration
+from .configuration import Configuration, ConfigurationFile
 from .errors import BadRequest, Busy, Denied, HelperError, OperationFailed
 from .listener import open_listener
 from .protocol import read_credentials
@@ -29,15 +30,17 @@ ACCEPT_POLL_SECONDS = 0.3
 
 
 class Server:
-	"""Serves the benches of a configuration until `stop` is called;"""
+	"""Serves the benches of a configuration until `stop` is called; of a file, whatever it says by then."""
 
 	def __init__(
 		self,
 		configuration: Configuration,
 		request_seconds: float = REQUEST_SECONDS,
+		file: ConfigurationFile | None = None,
 	):
 		self._socket, self._state = configuration.socket, configuration.state
 		self._request_seconds = request_seconds
+		self._file = file
 		self._audit = AuditLog(configuration.audit_log)
 		self._benches = ServedBenches(configuration, self._audit)
 		self._connections: collections.Counter[int] = collections.Counter()
@@ -52,6 +55,8 @@ class Server:
 			self._benches.start()
 			while not self._stopping.is_set():
 				connection = self._accept(listener)
+				# Whoever has changed the file and then asks is answered by what it says now.
+				self._heed_configuration()
 				if connection:
 					self._admit(connection)
 				else:
@@ -72,6 +77,18 @@ class Server:
 	def stop(self) -> None:
 		"""Make `serve` return soon. May be called from a signal handler or another thread."""
 		self._stopping.set()
+
+	def _heed_configuration(self) -> None:
+		"""Take over what the file says by now. One that is wrong changes nothing, and is said to be."""
+		ourselves = Caller(os.geteuid(), os.getpid())
+		try:
+			configuration = self._file.read_if_changed() if self._file else None
+			if configuration:
+				changed = self._benches.apply(configuration)
+				self._audit.note(ourselves, "configuration", ok=True, changed=changed)
+		except HelperError as error:
+			self._audit.note(ourselves, "configuration", ok=False, error=error.to_wire())
+			print(f"still served as before: {error}", file=sys.stderr, flush=True)
 
 	def _finish(self) -> None:
 		with self._lock:

@@ -161,7 +161,13 @@ def running_server(data: dict, **options):
 	"""Serve a configuration from a thread of this process."""
 	for place in (data["state"], os.path.dirname(data["socket"])):
 		os.makedirs(place, exist_ok=True)
-	server = Server(parse(data), **options)
+	with serving(Server(parse(data), **options), data) as server:
+		yield server
+
+
+@contextlib.contextmanager
+def serving(server: Server, data: dict):
+	"""Let a server serve from a thread of this process."""
 	thread = threading.Thread(target=server.serve)
 	thread.start()
 	try:
