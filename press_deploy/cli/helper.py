@@ -13,12 +13,15 @@ import click
 
 from press_deploy.cli.guard import bench_option
 from press_deploy.helper import __main__ as daemon
+from press_deploy.helper.administration import confirm
 from press_deploy.helper.client import HelperClient, find_bench_name, find_socket
+from press_deploy.helper.configuration import ROLES
 from press_deploy.helper.discovery import discover
 from press_deploy.helper.errors import HelperError
 from press_deploy.helper.install import install as install_helper
 from press_deploy.helper.install import uninstall as uninstall_helper
 from press_deploy.helper.practice import write_practice_configuration
+from press_deploy.helper.registration import Wishes
 
 
 def translate_errors(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,17 +45,48 @@ def helper() -> None:
 
 @helper.command()
 @bench_option
+@click.option("--name", help="What the helper calls the bench, where another one of that name is installed.")
 @click.option("--supervisor-socket", help="Where supervisord listens, if not in a usual place.")
 @click.option("--username", help="For supervisord, if it asks for one.")
 @click.option("--ask-password", is_flag=True, help="Ask for supervisord's password.")
+@click.option(
+	"--program",
+	"programs",
+	multiple=True,
+	metavar="ROLE=NAME",
+	callback=lambda context, option, value: sort_programs(value),
+	help="A service, where none is found: web=, realtime= or workers=, then the name that supervisorctl status or "
+	"systemctl shows. Repeat it for each; then nothing else is looked for.",
+)
+@click.option("--yes", is_flag=True, help="Services that are not called as usual are right; ask nothing.")
 @translate_errors
-def install(bench_path: str, supervisor_socket: str | None, username: str | None, ask_password: bool) -> None:
+def install(
+	bench_path: str,
+	name: str | None,
+	supervisor_socket: str | None,
+	username: str | None,
+	ask_password: bool,
+	programs: dict[str, list[str]] | None,
+	yes: bool,
+) -> None:
 	"""Install the helper for a bench, or bring it up to date. Needs root; safe to repeat."""
 	password = click.prompt("supervisord's password", hide_input=True) if ask_password else None
-	lines = install_helper(
-		bench_path, supervisor_socket=supervisor_socket, username=username, password=password
-	)
+	wishes = Wishes(supervisor_socket, username, password, programs)
+	lines = install_helper(bench_path, name=name, wishes=wishes, confirm=lambda lines: yes or confirm(lines))
 	click.echo("\n".join(lines))
+
+
+def sort_programs(given: tuple[str, ...]) -> dict[str, list[str]] | None:
+	"""Return the names by role, None without any. Raises `click.BadParameter`."""
+	programs: dict[str, list[str]] = {}
+	for each in given:
+		role, _, program = each.partition("=")
+		if role not in ROLES or not program:
+			raise click.BadParameter(f"{each!r}: write ROLE=NAME, where ROLE is one of {', '.join(ROLES)}")
+		programs.setdefault(role, []).append(program)
+	if given and "web" not in programs:
+		raise click.BadParameter("name the web server, too: --program web=NAME")
+	return programs or None
 
 
 @helper.command()

@@ -63,6 +63,23 @@ def inspect_bench(path: str) -> dict:
 	return {"sites": names, "programs": _read_programs(path)}
 
 
+def write_bench_name(path: str, name: str) -> dict:
+	"""Let clients find what the helper calls this bench, where that is not its directory's name; return `{}`."""
+	descriptor = os.path.join(path, "config", "press_deploy.json")
+	wanted = {"present": False} if name == os.path.basename(path) else {"present": True, "value": name}
+	try:
+		if wanted["present"]:
+			with suppress(FileExistsError), open(descriptor, "x", encoding="utf-8") as file:
+				file.write("{}")
+		elif not os.path.lexists(descriptor):
+			return {}
+	except OSError as error:
+		raise OperationFailed(f"Creating {descriptor} failed: {error.strerror}.") from error
+	lock = os.path.join(path, "config", "press_deploy.lock")
+	site_config.set_values(descriptor, lock, {"helper_bench": wanted}, LOCK_SECONDS)
+	return {}
+
+
 def launch_runner(path: str, run: str, runner: list[str], connection: socket.socket) -> None:
 	"""Become the runner of a run. Answers on `connection` before it does, or raises."""
 	plan = os.path.join(path, "deployments", run, "plan.json")
@@ -98,6 +115,7 @@ TASKS = {
 	"read_maintenance": read_maintenance,
 	"write_maintenance": write_maintenance,
 	"inspect_bench": inspect_bench,
+	"write_bench_name": write_bench_name,
 }
 
 

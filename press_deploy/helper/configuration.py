@@ -19,15 +19,18 @@ from .errors import BadRequest, ConfigurationRefused
 VERSION = 1
 MAXIMUM_BYTES = 1024 * 1024
 ROLES = ("web", "realtime", "workers")
-KINDS = ("supervisor", "systemd", "none")
+KINDS = ("supervisor", "systemd", "systemd-user", "none")
 
 BENCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,139}")
 SERVICE_NAME = {
 	"supervisor": re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(:[A-Za-z0-9][A-Za-z0-9_.-]*)?"),
-	"systemd": re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]*\.service"),
+	"systemd": (UNIT_NAME := re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]*\.service")),
+	"systemd-user": UNIT_NAME,
 	"none": re.compile(r"(?!)"),
 }
+# For whoever installs again: what a person confirmed, and whether a person named all of it.
+REMEMBERED = ("chosen", "by_hand")
 REDIS = re.compile(r"redis-(cache|queue|socketio)")
 
 
@@ -193,7 +196,7 @@ def build_bench(name: str, entry: dict) -> Bench:
 
 
 def _build_services(entry: object, where: str) -> ServicesConfiguration:
-	_require_keys(entry, where, {"kind", *ROLES}, {"socket", "username", "password"})
+	_require_keys(entry, where, {"kind", *ROLES}, {"socket", "username", "password", *REMEMBERED})
 	kind = entry["kind"]
 	known = isinstance(kind, str) and kind in KINDS
 	_require(known, f"{where}.kind", kind, f"write one of {', '.join(KINDS)}")
@@ -205,6 +208,9 @@ def _build_services(entry: object, where: str) -> ServicesConfiguration:
 			_require(allowed, f"{where}.{role}", name, remedy)
 	names = [name for role in ROLES for name in entry[role]]
 	_require(len(set(names)) == len(names), where, names, "give each service one role")
+	_require_texts(entry.get("chosen", []), f"{where}.chosen")
+	by_hand = entry.get("by_hand", False)
+	_require(isinstance(by_hand, bool), f"{where}.by_hand", by_hand, "write true or false")
 	if kind == "supervisor":
 		_require_path(entry.get("socket"), f"{where}.socket")
 	for field in ("username", "password"):

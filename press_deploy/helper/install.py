@@ -11,11 +11,13 @@ import shutil
 import subprocess
 from contextlib import suppress
 
-from . import configuration, installed_files, service_files
-from .discovery import discover
-from .errors import Conflict, Denied, OperationFailed
+from . import configuration, installed_files, running, service_files
+from .bench_user import BenchUser
+from .discovery import Survey
+from .errors import Conflict, Denied, HelperError, OperationFailed
 from .leases import FILE as LEASES
 from .places import UNIT_NAME, Places
+from .registration import Confirm, Wishes, find_entry, find_name, refuse_shared
 from .state import StateDirectory
 
 SYSTEMCTL_SECONDS = 60
@@ -27,32 +29,36 @@ def install(
 	prefix: str = "/",
 	name: str | None = None,
 	entry: dict | None = None,
-	supervisor_socket: str | None = None,
-	username: str | None = None,
-	password: str | None = None,
+	wishes: Wishes | None = None,
+	confirm: Confirm = lambda lines: False,
 ) -> list[str]:
 	"""Install the helper for a bench, or bring it up to date; return lines for the admin to read.
 
-	`name` is what the helper calls the bench (the directory's name); `entry` stands in for what
-	`discover` would find. Raises HelperError, before anything is written.
+	`name` is what the helper calls the bench (else the directory's name); `entry` stands in for what would be
+	found. `confirm` shows a person lines, and says whether they are right. Raises HelperError, before anything
+	is written.
 	"""
 	places = _require_root(Places(prefix))
 	path = os.path.abspath(bench_path)
-	name = name or os.path.basename(path)
 	data = _read_or_begin(places)
-	other = data["benches"].get(name)
-	if other is not None and other.get("path") != path:
-		raise Conflict(f"The name {name} is taken by {other.get('path')}; give another name for {path}.")
-	login = _keep_login(other, supervisor_socket, username, password)
-	data["benches"][name] = entry or discover(path, **login)
-	configuration.parse(data)
+	name = find_name(data, path, name)
+	found = Survey(entry) if entry else find_entry(data, name, path, wishes or Wishes(), confirm)
+	refuse_shared(data, name, found.entry)
+	data["benches"][name] = found.entry
+	bench = configuration.parse(data).benches[name]
+	if name != os.path.basename(path):
+		BenchUser(bench).perform("write_bench_name", name=name)
 
-	changed = installed_files.copy_code(places.code)
+	code_changed = installed_files.copy_code(places.code)
 	for directory in (places.state, os.path.dirname(places.audit_log)):
 		installed_files.make_directory(directory)
-	changed |= installed_files.write(places.configuration, configuration.dump(data), 0o600)
-	lines = _describe(name, data["benches"][name], changed)
-	return lines + (_enable_unit(places, changed) if places.has_systemd else _explain_start(places))
+	script = service_files.SCRIPT.format(command=" ".join(places.command_of_code))
+	code_changed |= installed_files.write(places.script, script.encode(), 0o755)
+	changed = installed_files.write(places.configuration, configuration.dump(data), 0o600) or code_changed
+	lines = describe(name, found, "Installed" if changed else "Already installed, nothing changed")
+	if places.has_systemd:
+		return lines + _enable_unit(places, code_changed) + running.describe(places, name, list(bench.sites))
+	return lines + _take_over(places, bench, code_changed)
 
 
 def uninstall(bench_path: str, *, prefix: str = "/", force: bool = False) -> list[str]:
@@ -69,18 +75,20 @@ def uninstall(bench_path: str, *, prefix: str = "/", force: bool = False) -> lis
 	for name in names:
 		_require_unused(os.path.join(places.state, name), name, force)
 	for name in names:
-		del data["benches"][name]
+		_forget_name(name, data["benches"].pop(name))
 	if data["benches"]:
+		# The helper that runs sees that by itself.
 		installed_files.write(places.configuration, configuration.dump(data), 0o600)
-		if places.has_systemd:
-			_run_systemctl("restart", UNIT_NAME)
 	else:
 		_remove_all(places)
 	for name in names:
 		shutil.rmtree(os.path.join(places.state, name), ignore_errors=True)
 	lines = [f"Removed the bench {', '.join(names)}; the audit log {places.audit_log} is kept."]
-	if not places.has_systemd:
-		lines.append("Restart or stop the helper's process, if you started one.")
+	if not data["benches"] and not places.has_systemd:
+		lines.append(
+			f"End the helper's process: take {running.PROGRAM} out of supervisor's configuration, then: "
+			"supervisorctl update"
+		)
 	return lines
 
 
@@ -88,6 +96,15 @@ def _require_root(places: Places) -> Places:
 	if places.prefix == "/" and os.geteuid() != 0:
 		raise Denied("Installing the helper writes to the system. Run it with sudo.")
 	return places
+
+
+def _forget_name(name: str, entry: dict) -> None:
+	"""Let clients in the bench ask by its directory's name again; a bench that is gone asks no more."""
+	usual = os.path.basename(entry["path"])
+	if name != usual:
+		with suppress(HelperError):
+			bench = configuration.build_bench(name, entry)
+			BenchUser(bench).perform("write_bench_name", name=usual)
 
 
 def _read_or_begin(places: Places) -> dict:
@@ -104,16 +121,6 @@ def _read_or_begin(places: Places) -> dict:
 	}
 
 
-def _keep_login(other: dict | None, socket: str | None, username: str | None, password: str | None) -> dict:
-	"""Installing again must not forget how to log in to supervisor."""
-	known = other["services"] if other is not None and other["services"]["kind"] == "supervisor" else {}
-	return {
-		"supervisor_socket": socket or known.get("socket"),
-		"username": username if username is not None else known.get("username"),
-		"password": password if password is not None else known.get("password"),
-	}
-
-
 def _require_unused(state: str, name: str, force: bool) -> None:
 	runs = ", ".join(StateDirectory(state).read(LEASES)) if os.path.isdir(state) else ""
 	if runs and not force:
@@ -123,14 +130,31 @@ def _require_unused(state: str, name: str, force: bool) -> None:
 		)
 
 
-def _describe(name: str, entry: dict, changed: bool) -> list[str]:
-	services = entry["services"]
+def describe(name: str, found: Survey, done: str) -> list[str]:
+	"""Return lines that say what of a bench is in the configuration, and what was done."""
+	entry, services = found.entry, found.entry["services"]
 	lines = [
-		f"{'Installed' if changed else 'Already installed, nothing changed'}: {name}, {entry['path']}",
+		f"{done}: {name}, {entry['path']}",
 		f"  acts as user {entry['user']}; sites: {', '.join(entry['sites']) or 'none'}",
 	]
 	for role in configuration.ROLES:
 		lines.append(f"  {services['kind']}, {role}: {', '.join(services[role]) or 'none'}")
+	return lines + [f"  warning: {warning}" for warning in found.warnings]
+
+
+def _take_over(places: Places, bench: configuration.Bench, code_changed: bool) -> list[str]:
+	"""Where there is no systemd: let supervisor restart the helper if it has it, else say how to start it."""
+	login = {"username": bench.services.username, "password": bench.services.password}
+	if code_changed and running.restart_under_supervisor(places, login):
+		return [
+			"Supervisor has restarted the helper.",
+			*running.describe(places, bench.name, list(bench.sites)),
+		]
+	if not running.answers(places):
+		return _explain_start(places)
+	lines = running.describe(places, bench.name, list(bench.sites))
+	if code_changed:
+		lines.append(f"It runs what was installed before. Restart it: {running.START_AGAIN}.")
 	return lines
 
 
@@ -161,6 +185,8 @@ def _remove_all(places: Places) -> None:
 	shutil.rmtree(places.code, ignore_errors=True)
 	shutil.rmtree(places.state, ignore_errors=True)
 	os.unlink(places.configuration)
+	with suppress(FileNotFoundError):
+		os.unlink(places.script)
 	with suppress(OSError):
 		os.rmdir(os.path.dirname(places.configuration))
 

@@ -13,6 +13,15 @@ from . import service_files
 UNIT_NAME = "press-deploy-helper.service"
 
 
+CODE = "opt/press_deploy_helper"
+
+
+def find_own_places() -> Places | None:
+	"""Return the places of the installation that this very code is a part of; None for a bench's copy."""
+	code = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+	return Places(code.removesuffix(CODE)) if code.endswith(f"/{CODE}") else None
+
+
 @dataclass(frozen=True)
 class Places:
 	"""Where the parts go, below a prefix. Not /usr/local: on many Debians a group may write there."""
@@ -24,7 +33,7 @@ class Places:
 
 	@property
 	def code(self) -> str:
-		return self._below("opt/press_deploy_helper")
+		return self._below(CODE)
 
 	@property
 	def configuration(self) -> str:
@@ -47,8 +56,23 @@ class Places:
 		return self._below(f"etc/systemd/system/{UNIT_NAME}")
 
 	@property
+	def script(self) -> str:
+		"""Root's own command. In /usr/sbin, because in /usr/local a group may write, see above."""
+		return self._below("usr/sbin/press-deploy-helper")
+
+	@property
+	def supervisor_sockets(self) -> tuple[str, ...]:
+		"""Where a supervisord of the system listens."""
+		return tuple(self._below(path) for path in ("run/supervisor.sock", "run/supervisor/supervisor.sock"))
+
+	@property
 	def command(self) -> list[str]:
-		return service_files.build_command(self.code, self.configuration)
+		return [*self.command_of_code, "--config", self.configuration]
+
+	@property
+	def command_of_code(self) -> list[str]:
+		"""What runs the installed code, to which a person's words are added."""
+		return service_files.build_command(self.code)
 
 	@property
 	def has_systemd(self) -> bool:

@@ -58,7 +58,13 @@ killasgroup=false
 redirect_stderr=true
 """
 
+SCRIPT = """\
+#!/bin/sh
+# Written by `press-deploy helper install`. Runs root's own copy of the helper, and nothing of a bench's.
+exec {command} "$@"
+"""
 
-def build_command(code: str, configuration: str) -> list[str]:
-	"""Return the command that serves: isolated from user, environment and installed packages."""
-	return [PYTHON, *ISOLATION, code, "--config", configuration]
+
+def build_command(code: str) -> list[str]:
+	"""Return the command that runs the code: isolated from user, environment and installed packages."""
+	return [PYTHON, *ISOLATION, code]

@@ -12,6 +12,7 @@ Invariant: names come from the configuration, never from a caller, and are never
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import time
 from contextlib import suppress
@@ -41,7 +42,7 @@ SYSTEMD_STATES = {
 	"inactive": "STOPPED",
 	"failed": "FAILED",
 }
-SYSTEMD_PROPERTIES = "--property=LoadState,ActiveState,SubState,MainPID,Result"
+SYSTEMD_PROPERTIES = "LoadState,ActiveState,SubState,MainPID,Result"
 SYSTEMCTL = "/usr/bin/systemctl"
 SYSTEMCTL_SECONDS = 8.0
 DESCRIPTION_LENGTH = 200
@@ -67,6 +68,8 @@ def connect(configuration: ServicesConfiguration, bench_uid: int) -> Services:
 		)
 	if configuration.kind == "systemd":
 		return Systemd()
+	if configuration.kind == "systemd-user":
+		return Systemd(user_id=bench_uid)
 	return NoServices()
 
 
@@ -96,14 +99,25 @@ class Supervisor:
 
 
 class Systemd:
-	"""System units, by way of `systemctl`."""
+	"""Units, by way of `systemctl`: the system's, or with `user_id` those of that user's own systemd."""
 
-	def __init__(self, systemctl: str = SYSTEMCTL):
+	def __init__(self, systemctl: str = SYSTEMCTL, user_id: int | None = None):
 		self._systemctl = systemctl
+		self._user_id = user_id
+
+	def list_units(self) -> list[str]:
+		"""Return the names of all service units that are loaded. Raises OperationFailed."""
+		listed = self._run("list-units", "--all", "--plain", "--no-legend", "--type=service")
+		return sorted(line.split()[0] for line in listed.splitlines() if line.strip())
+
+	def show(self, names: list[str], properties: str) -> list[dict[str, str]]:
+		"""Return these properties of each of the units. Raises OperationFailed."""
+		shown = self._run("show", f"--property={properties}", "--", *names)
+		blocks = [block.splitlines() for block in shown.split("\n\n") if block.strip()]
+		return [dict(line.split("=", 1) for line in block if "=" in line) for block in blocks]
 
 	def status(self, name: str) -> dict:
-		lines = self._run("show", SYSTEMD_PROPERTIES, "--", name).splitlines()
-		shown = dict(line.split("=", 1) for line in lines if "=" in line)
+		shown = next(iter(self.show([name], SYSTEMD_PROPERTIES)), {})
 		if shown.get("LoadState") == "not-found":
 			raise NotFound(f"systemd has no unit {name}; correct the helper's configuration.")
 		pid = int(shown["MainPID"]) if shown.get("MainPID", "").isdigit() else 0
@@ -124,22 +138,35 @@ class Systemd:
 		self._run("start", "--no-block", "--", name)
 
 	def _run(self, *arguments: str) -> str:
+		scope = [] if self._user_id is None else ["--user"]
 		try:
 			completed = subprocess.run(
-				[self._systemctl, "--no-ask-password", "--no-pager", *arguments],
+				[self._systemctl, *scope, "--no-ask-password", "--no-pager", *arguments],
 				stdin=subprocess.DEVNULL,
 				capture_output=True,
 				text=True,
 				errors="replace",
 				timeout=SYSTEMCTL_SECONDS,
-				env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+				cwd="/",
+				**self._surrounding(),
 			)
-		except (OSError, subprocess.TimeoutExpired) as error:
+		except (OSError, subprocess.SubprocessError) as error:
 			raise OperationFailed(f"systemctl {' '.join(arguments)} could not be run: {error}") from error
 		if completed.returncode != 0:
 			reason = completed.stderr.strip()[:DESCRIPTION_LENGTH] or f"exit code {completed.returncode}"
 			raise OperationFailed(f"systemctl {' '.join(arguments)} failed: {reason}")
 		return completed.stdout
+
+	def _surrounding(self) -> dict:
+		"""As whom to run it, and where it finds a user's own systemd: with that user's rights, never as root."""
+		environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+		if self._user_id is None:
+			return {"env": environment}
+		environment["XDG_RUNTIME_DIR"] = f"/run/user/{self._user_id}"
+		if os.geteuid() == self._user_id:
+			return {"env": environment}
+		group = pwd.getpwuid(self._user_id).pw_gid
+		return {"env": environment, "user": self._user_id, "group": group, "extra_groups": []}
 
 
 class NoServices:

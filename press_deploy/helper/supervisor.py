@@ -59,6 +59,20 @@ class SupervisorConnection:
 		except BROKEN as error:
 			raise OperationFailed(f"{what} failed: {error}. Is supervisord running?") from None
 
+	def find_owner(self) -> int:
+		"""Return the user id that supervisord runs as, and its programs where they name none.
+
+		Raises OperationFailed.
+		"""
+		connection = _Connection(self._path, self._owners)
+		try:
+			connection.connect()
+			return read_credentials(connection.sock)[1]
+		except OSError as error:
+			raise OperationFailed(f"Asking whose supervisor ({self._path}) is failed: {error}.") from None
+		finally:
+			connection.close()
+
 
 class _Transport(xmlrpc.client.Transport):
 	"""XML-RPC's transport, led through a unix socket."""

@@ -4,11 +4,14 @@ import stat
 
 import pytest
 
-from press_deploy.helper import configuration, installed_files
+from press_deploy.helper import configuration, installed_files, registration, running
 from press_deploy.helper import install as install_module
+from press_deploy.helper.client import find_bench_name
+from press_deploy.helper.discovery import Survey
 from press_deploy.helper.errors import ConfigurationRefused, Conflict, Denied, NotFound, OperationFailed
 from press_deploy.helper.install import install, uninstall
 from press_deploy.helper.places import Places
+from press_deploy.helper.registration import Wishes
 from press_deploy.helper.service_files import SYSTEMD_UNIT
 
 from .support import RUN, make_bench, make_entry, write_json
@@ -42,8 +45,9 @@ def test_installing_is_complete_and_changes_nothing_twice(bench, prefix):
 	assert all(
 		mode == (0o755 if (prefix / path).is_dir() else 0o644)
 		for path, (_, mode) in first.items()
-		if path != "etc/press_deploy/helper.json"
+		if path not in ("etc/press_deploy/helper.json", "usr/sbin/press-deploy-helper")
 	)
+	assert first["usr/sbin/press-deploy-helper"][1] == 0o755
 	assert first["etc/press_deploy/helper.json"][1] == 0o600
 	assert install_one(bench, prefix)[0].startswith("Already installed, nothing changed")
 	assert snapshot(prefix) == first
@@ -107,17 +111,31 @@ def test_a_bench_in_maintenance_keeps_its_helper(bench, prefix):
 def test_a_name_belongs_to_one_path(bench, directory, prefix):
 	install_one(bench, prefix)
 	namesake = make_bench(directory / "elsewhere" / "shop")
-	with pytest.raises(Conflict, match="give another name"):
+	with pytest.raises(Conflict, match=r"give another name for .*: helper install --name NAME"):
 		install_one(namesake, prefix)
+	(namesake / "config" / "press_deploy.json").write_text('{"web_application": "x:y"}')
 	install_one(namesake, prefix, name="shop-2")
 	assert set(configuration.load(str(prefix / "etc/press_deploy/helper.json")).benches) == {"shop", "shop-2"}
+	# So that whoever works in that bench asks for it by this name.
+	assert (find_bench_name(str(bench)), find_bench_name(str(namesake))) == ("shop", "shop-2")
+	assert json.loads((namesake / "config" / "press_deploy.json").read_text())["web_application"] == "x:y"
+
+
+def test_a_name_once_given_is_kept(bench, prefix):
+	install_one(bench, prefix, name="main")
+	assert install_one(bench, prefix)[0].startswith("Already installed, nothing changed: main")
+	with pytest.raises(Conflict, match="installed as main"):
+		install_one(bench, prefix, name="other")
+	assert find_bench_name(str(bench)) == "main"
+	uninstall(str(bench), prefix=str(prefix))
+	assert find_bench_name(str(bench)) == "shop"
 
 
 def test_what_cannot_be_served_is_not_installed(bench, prefix):
 	with pytest.raises(ConfigurationRefused):
 		install(str(bench), prefix=str(prefix), entry={**make_entry(bench), "runner": []})
 	with pytest.raises(NotFound):
-		install(str(bench), prefix=str(prefix), supervisor_socket=str(bench / "none.sock"))
+		install(str(bench), prefix=str(prefix), wishes=Wishes(supervisor_socket=str(bench / "none.sock")))
 	assert not prefix.exists()
 
 
@@ -127,9 +145,14 @@ def test_installing_again_keeps_the_login(bench, prefix, monkeypatch):
 	entry = make_entry(bench, services=services)
 	install(str(bench), prefix=str(prefix), entry=entry)
 	asked = []
-	monkeypatch.setattr(install_module, "discover", lambda path, **login: asked.append(login) or entry)
+
+	def look(path, socket, login, **options):
+		asked.append((socket, login))
+		return Survey(make_entry(bench, services=services))
+
+	monkeypatch.setattr(registration, "survey", look)
 	lines = install(str(bench), prefix=str(prefix))
-	assert asked == [{"supervisor_socket": "/run/s.sock", "username": "u", "password": "p"}]
+	assert asked == [("/run/s.sock", {"username": "u", "password": "p"})]
 	assert "'p'" not in "".join(lines)
 
 
@@ -154,6 +177,7 @@ def test_a_unit_is_registered_where_there_is_systemd(bench, prefix, monkeypatch)
 	calls = []
 	monkeypatch.setattr(Places, "has_systemd", property(lambda self: True))
 	monkeypatch.setattr(install_module, "_run_systemctl", lambda *arguments: calls.append(arguments))
+	monkeypatch.setattr(running, "ANSWER_SECONDS", 0.1)
 	unit = "press-deploy-helper.service"
 	install_one(bench, prefix)
 	assert calls == [("daemon-reload",), ("enable", unit), ("restart", unit)]

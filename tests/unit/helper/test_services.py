@@ -370,6 +370,6 @@ def test_start_times_come_from_the_kernel():
 
 def test_services_out_of_reach_say_so(bench, directory):
 	operations = Operations(build_test_bench(bench), str(directory / "state"))
-	assert operations.status() == {"programs": [], "leases": [], "sites": list(SITES)}
+	assert operations.status() == {"programs": [], "leases": [], "sites": list(SITES), "watched": []}
 	with pytest.raises(NotFound, match="helper install"):
 		operations.restart("web")
