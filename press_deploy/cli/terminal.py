@@ -207,12 +207,13 @@ def what_now(summary: dict) -> list[str]:
 		return _who_decides(summary["waiting"], command, closed=summary["closed"])
 	if state is State.PENDING:
 		return [f"→ not begun; start it: {command('resume')}"]
-	# Without a lease nobody sees a runner die; the scheduler looks every four minutes (`hooks.py`).
-	resumed = (
-		"With a helper it is resumed when its lease expires, in 30 s at most."
+	# The helper sees a runner die, but not one leave; the scheduler looks every four minutes (`hooks.py`).
+	later = (
+		"when its lease expires, in 30 s at most."
 		if summary["closed"]
-		else "Where Frappe's scheduler is on, it resumes it within five minutes."
+		else "by Frappe's scheduler, where it is on, within five minutes."
 	)
+	resumed = f"With a helper it is resumed at once if its process was killed; else {later}"
 	return [
 		f"No runner is at work on this run. {resumed}",
 		f"→ {command('resume')}",
