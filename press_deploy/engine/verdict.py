@@ -12,6 +12,8 @@ from enum import Enum
 from statistics import median, quantiles
 from typing import Any
 
+from press_deploy.engine.log_classes import Weight
+from press_deploy.engine.logs import count_against, describe_excused, weighing
 from press_deploy.engine.plan import PlanSpec, Thresholds, Triggers
 from press_deploy.engine.prober import GOOD, Probe
 from press_deploy.engine.sampling import Sample
@@ -138,12 +140,17 @@ def judge_triggers(
 
 
 def judge_log_errors(findings: list[dict[str, Any]], limits: Thresholds) -> Condition:
-	count = sum(finding["count"] for finding in findings)
-	worst = "; ".join(f"{each['count']} × {each['example'][:160]}" for each in findings[:3])
+	"""Errors of the release against the limit; below it, what could not be read leaves the figure unknown."""
+	count, unread = count_against(findings), weighing(findings, Weight.UNKNOWN)
+	shown = [*weighing(findings, Weight.AGAINST)[:3], *unread[:3]]
+	worst = "; ".join(f"{each['count']} × {each['example'][:160]}" for each in shown)
+	if excused := describe_excused(findings):
+		worst += f"{'; ' if worst else ''}not held against the release: {excused}"
+	holds = count <= limits.new_log_errors
 	return Condition(
 		"New errors in logs",
-		count <= limits.new_log_errors,
-		str(count),
+		None if holds and unread else holds,
+		"unknown" if holds and unread else str(count),
 		f"≤ {limits.new_log_errors}",
 		worst,
 		"log_errors",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.decision import decide, describe
 from press_deploy.engine.interrupts import RollbackNeeded
+from press_deploy.engine.logs import count_against
 from press_deploy.engine.maintenance import OPEN
 from press_deploy.engine.prober import WINDOW_INTERVAL_SECONDS, Probe, read_probes
 from press_deploy.engine.sampling import Sample, Sampler, read_samples
@@ -89,8 +90,7 @@ class Monitor(Step):
 			time.sleep(monitor.interval_seconds)
 			context.stop_if_asked()
 			findings, unread = find_new_errors(context)
-			count = None if unread else sum(finding["count"] for finding in findings)
-			sampler.sample(context.prober.take(), count)
+			sampler.sample(context.prober.take(), None if unread else count_against(findings))
 			self._evaluate_triggers(context, findings)
 			watched += monitor.interval_seconds
 		context.prober.ensure_started(WINDOW_INTERVAL_SECONDS)

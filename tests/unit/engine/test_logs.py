@@ -7,6 +7,8 @@ import shutil
 import pytest
 
 from press_deploy.engine import logs
+from press_deploy.engine.log_classes import Weight
+from press_deploy.engine.log_entries import LINE_LIMIT
 
 OLD = "ERROR old trouble\n" * 3
 NEW = "ERROR new trouble\n"
@@ -19,8 +21,9 @@ def file(tmp_path):
 	return path
 
 
-def found(marks, *files):
-	return {finding.example: finding.count for finding in logs.errors_since(marks, list(files))}
+def found(marks, *files, weight=Weight.AGAINST, settled=None):
+	findings = logs.errors_since(marks, list(files), settled)
+	return {each.example: each.count for each in findings if each.log_class.weight is weight}
 
 
 def append(path, text):
@@ -112,14 +115,16 @@ def test_a_rotation_that_is_packed_a_second_time_counts_once(file):
 	assert found(marks, file) == {"ERROR new trouble": 1}
 
 
-def test_a_rotation_that_cannot_be_read_is_an_error(file):
+def test_a_rotation_that_cannot_be_read_is_unknown_and_no_error(file):
 	marks = logs.mark([file])
 	append(file, NEW)
 	pack(file)
 	rotated = file.parent / "web.log.1.gz"
 	rotated.write_bytes(rotated.read_bytes()[:-9])
 	file.write_text("")
-	assert any("can't be read" in example for example in found(marks, file))
+	assert found(marks, file) == {}
+	(example,) = found(marks, file, weight=Weight.UNKNOWN)
+	assert str(rotated) in example
 
 
 def test_a_truncated_log_is_read_from_its_beginning(file):
@@ -206,7 +211,7 @@ def test_the_same_line_in_two_logs_counts_once(file, tmp_path):
 def test_a_huge_line_is_shortened_and_read_in_time(file):
 	marks = logs.mark([file])
 	append(file, "ERROR " + "x" * 5_000_000 + "\n" + NEW)
-	assert all(len(example) <= logs.LINE_LIMIT for example in found(marks, file))
+	assert all(len(example) <= LINE_LIMIT for example in found(marks, file))
 	assert sum(found(marks, file).values()) == 2
 
 
@@ -215,3 +220,83 @@ def test_only_current_logs_of_others_are_watched(tmp_path):
 		(tmp_path / name).write_text("")
 	(tmp_path / "directory.log").mkdir()
 	assert [file.name for file in logs.log_files([tmp_path, tmp_path / "none"])] == ["web.log"]
+
+
+RESTARTING = "[x] [7] [ERROR] Connection in use: ('127.0.0.1', 8000)\n"
+
+
+def test_what_restarts_provoke_is_excused_until_services_had_settled(file):
+	marks = logs.mark([file])
+	append(file, RESTARTING)
+	settled = logs.mark([file])
+	assert found(marks, file, settled=settled) == {}
+	assert found(marks, file) == {RESTARTING.strip(): 1}
+	append(file, RESTARTING + NEW)
+	assert found(marks, file, settled=settled) == {RESTARTING.strip(): 1, "ERROR new trouble": 1}
+	assert found(logs.mark([file]), file, settled=settled) == {}
+
+
+@pytest.mark.parametrize("when", ["before it settled", "after it settled"])
+def test_restarts_are_excused_across_a_rotation(file, when):
+	marks = logs.mark([file])
+	append(file, RESTARTING)
+	if when == "before it settled":
+		rename(file)
+		file.write_text(RESTARTING)
+	settled = logs.mark([file])
+	assert found(marks, file, settled=settled) == {}
+	append(file, RESTARTING)
+	if when == "after it settled":
+		rename(file)
+		file.write_text(RESTARTING)
+	later = 2 if when == "after it settled" else 1
+	assert found(marks, file, settled=settled) == {RESTARTING.strip(): later}
+
+
+def test_where_a_rotation_hides_until_when_nothing_is_excused(file):
+	marks = logs.mark([file])
+	append(file, RESTARTING)
+	settled = logs.mark([file])
+	pack(file)
+	file.write_text("")
+	assert found(marks, file, settled=settled) == {RESTARTING.strip(): 1}
+
+
+def test_a_traceback_that_the_mark_cuts_is_still_known_for_what_it_is(file):
+	frames = '  File "/usr/lib/python3.11/logging/handlers.py", line 7, in emit\n    rename()\n'
+	append(file, f"--- Logging error ---\nTraceback (most recent call last):\n{frames}")
+	marks = logs.mark([file])
+	append(file, "FileNotFoundError: 'frappe.log.2'\nCall stack:\nMessage: 'ERROR'\nArguments: ()\n")
+	assert found(marks, file) == {}
+	assert found(marks, file, weight=Weight.NOTHING) == {"FileNotFoundError: 'frappe.log.2'": 1}
+
+
+@pytest.mark.parametrize(
+	"length", [1, 100, logs.LEAD_IN_BYTES - 1, logs.LEAD_IN_BYTES, logs.LEAD_IN_BYTES + 1]
+)
+def test_nothing_from_before_the_mark_counts_wherever_reading_begins(file, length):
+	file.write_text("ERROR old trouble\n" + "x" * length + "\n" + OLD)
+	marks = logs.mark([file])
+	assert found(marks, file) == {}
+	append(file, NEW)
+	assert found(marks, file) == {"ERROR new trouble": 1}
+
+
+def test_a_log_that_may_not_be_read_is_unknown_and_no_error(file, monkeypatch):
+	def refuse(path, *_arguments):
+		raise PermissionError(13, "Permission denied", str(path))
+
+	marks = logs.mark([file])
+	append(file, NEW)
+	monkeypatch.setattr(type(file), "open", refuse)
+	assert found(marks, file) == {}
+	assert found(marks, file, weight=Weight.UNKNOWN) == {f"{file}: Permission denied": 1}
+
+
+def test_more_than_is_read_is_unknown(file, monkeypatch):
+	monkeypatch.setattr(logs, "READ_LIMIT_BYTES", 100)
+	monkeypatch.setattr(logs, "CHUNK_BYTES", 10)
+	marks = logs.mark([])
+	file.write_text(NEW + "x" * 200)
+	assert found(marks, file) == {"ERROR new trouble": 1}
+	assert any("by hand" in example for example in found(marks, file, weight=Weight.UNKNOWN))
