@@ -13,6 +13,7 @@ from press_deploy.engine.preflight.machine import (
 	check_other_runs,
 	check_recent_log_errors,
 	check_services,
+	check_watched_logs,
 )
 from press_deploy.engine.preflight.plan import check_allowances, check_approval, check_checklist, check_window
 from press_deploy.engine.preflight.sites import (
@@ -47,6 +48,7 @@ CHECKS = [
 	check_repositories,
 	check_copy_sources,
 	check_test_targets,
+	check_watched_logs,
 	check_recent_log_errors,
 ]
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import getpass
 import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from press_deploy.engine import logs
+from press_deploy.engine import journald, logs
 from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import DeployError
+from press_deploy.engine.log_classes import Weight
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.services import ROLES, WEB, WORKERS
 from press_deploy.engine.state import unfinished_runs
+from press_deploy.engine.watched_logs import watched_files, watched_units
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
@@ -118,14 +121,13 @@ def check_services(context: Context) -> Iterator[Check]:
 
 
 def check_recent_log_errors(context: Context) -> Iterator[Check]:
-	files = logs.log_files(
-		[context.bench.logs, *(context.bench.site(site) / "logs" for site in context.spec.site_names)]
-	)
+	files = watched_files(context)
 	marks = {
 		place: {**where, "size": max(0, where["size"] - RECENT_BYTES)}
 		for place, where in logs.mark(files).items()
 	}
-	findings = logs.errors_since(marks, files)
+	found = logs.errors_since(marks, files)
+	findings = [each for each in found if each.log_class.weight is Weight.AGAINST]
 	if findings:
 		count = sum(finding.count for finding in findings)
 		yield warn(
@@ -135,6 +137,26 @@ def check_recent_log_errors(context: Context) -> Iterator[Check]:
 		)
 	else:
 		yield ok("Recent log errors", f"none in the newest lines of {len(files)} files")
+
+
+def check_watched_logs(context: Context) -> Iterator[Check]:
+	name, files, units = "Logs watched", watched_files(context), watched_units(context)
+	found = f"{len(files)} files in {context.bench.logs} and the sites' logs"
+	if not files and not units:
+		yield warn(
+			name,
+			f"none: no *.log in {context.bench.logs}, and no unit of systemd; no verdict will be GO",
+			"let the services log into that directory, as `bench setup supervisor` has it, or run them as systemd units",
+		)
+	elif units and (hindrance := journald.find_hindrance(units)):
+		user = getpass.getuser()
+		yield warn(
+			name,
+			f"{found}; the journal of {', '.join(units)} can't be read: {hindrance}",
+			f"sudo usermod --append --groups {journald.GROUP} {user}, then log in again and restart the helper",
+		)
+	else:
+		yield ok(name, f"{found}; the journal of {', '.join(units)}" if units else found)
 
 
 def size_of(context: Context, site: str) -> int:

@@ -7,7 +7,7 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import durable, logs, maintenance
+from press_deploy.engine import durable, maintenance
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.draining import describe_jobs
 from press_deploy.engine.errors import StepFailed
@@ -15,11 +15,10 @@ from press_deploy.engine.file_copy import FileCopy
 from press_deploy.engine.plan import ConfigChange, canonical_json
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.watched_logs import mark_watched
 from press_deploy.helper.site_config import common_config_paths, get_value, set_values, site_config_paths
 
 if TYPE_CHECKING:
-	from pathlib import Path
-
 	from press_deploy.engine.context import Context
 
 JOBS_SECONDS = 60
@@ -136,7 +135,9 @@ class MarkLogs(Step):
 	name, title, phase = "mark-logs", "Mark the logs", Phase.DEPLOY
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		return {**mark_logs(context), "found": f"{len(watched_logs(context))} files"}
+		marks = mark_logs(context)
+		journal = f", the journal of {len(marks['journal']['units'])} units" if marks["journal"] else ""
+		return {**marks, "found": f"{len(marks['marks'])} files{journal}"}
 
 
 class SwitchCode(Step):
@@ -313,7 +314,7 @@ def _show(value: Any) -> str:
 
 
 def mark_logs(context: Context) -> dict[str, Any]:
-	"""Where the logs end now: {"marks": of the files, "error_log": {site: newest row, None when unknown}}."""
+	"""Where the logs end now: as `mark_watched`, and "error_log": {site: newest row, None when unknown}."""
 	newest: dict[str, str | None] = {}
 	for site in context.spec.site_names:
 		try:
@@ -321,12 +322,4 @@ def mark_logs(context: Context) -> dict[str, Any]:
 		except DatabaseUnavailable as error:
 			context.note(f"The Error Log of {site} can't be read: {error}")
 			newest[site] = None
-	return {"marks": logs.mark(watched_logs(context)), "error_log": newest}
-
-
-def watched_logs(context: Context) -> list[Path]:
-	directories = [
-		context.bench.logs,
-		*(context.bench.site(site) / "logs" for site in context.spec.site_names),
-	]
-	return logs.log_files(directories)
+	return {**mark_watched(context), "error_log": newest}

@@ -18,6 +18,7 @@ from press_deploy.engine.program_watch import ProgramWatch
 from press_deploy.engine.services import REALTIME, ROLES, WEB, WORKERS
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.watched_logs import mark_watched
 from press_deploy.engine.web import GOOD, MAINTENANCE
 
 if TYPE_CHECKING:
@@ -328,7 +329,8 @@ class Stabilise(Step):
 				break
 			time.sleep(min(PROBE_SECONDS, wanted.seconds / 10))
 		found = f"healthy after {now - begun:.1f} s ({healthy} healthy probes in a row)"
-		return {"found": found, "processes": watch.processes}
+		# What stopping and starting made services say ends here; the log check excuses none of it behind this.
+		return {"found": found, "processes": watch.processes, "settled": mark_watched(context)}
 
 	def _down(self, watch: ProgramWatch) -> str:
 		restarted, down = watch.look()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.decision import decide, describe
 from press_deploy.engine.interrupts import RollbackNeeded
-from press_deploy.engine.logs import count_against
+from press_deploy.engine.log_classes import Weight
+from press_deploy.engine.logs import count_against, weighing
 from press_deploy.engine.maintenance import OPEN
 from press_deploy.engine.prober import WINDOW_INTERVAL_SECONDS, Probe, read_probes
 from press_deploy.engine.sampling import Sample, Sampler, read_samples
@@ -90,7 +91,8 @@ class Monitor(Step):
 			time.sleep(monitor.interval_seconds)
 			context.stop_if_asked()
 			findings, unread = find_new_errors(context)
-			sampler.sample(context.prober.take(), None if unread else count_against(findings))
+			is_known = not unread and not weighing(findings, Weight.UNKNOWN)
+			sampler.sample(context.prober.take(), count_against(findings) if is_known else None)
 			self._evaluate_triggers(context, findings)
 			watched += monitor.interval_seconds
 		context.prober.ensure_started(WINDOW_INTERVAL_SECONDS)

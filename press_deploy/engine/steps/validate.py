@@ -15,10 +15,11 @@ from press_deploy.engine.preview import PREVIEW, open_preview
 from press_deploy.engine.program_watch import ProgramWatch
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Step
-from press_deploy.engine.steps.deploy import mark_logs, watched_logs
+from press_deploy.engine.steps.deploy import mark_logs
 from press_deploy.engine.steps.install import Restart, Stabilise
 from press_deploy.engine.steps.removals import Removals
 from press_deploy.engine.verdict import Condition, judge_log_errors, judge_unread
+from press_deploy.engine.watched_logs import read_watched
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
@@ -212,7 +213,8 @@ def find_new_errors(context: Context) -> tuple[list[dict[str, Any]], dict[str, s
 	And {site: why} for those whose Error Log can't be read. That is no error: what stands there is unknown.
 	"""
 	tests, marks = context.state.result(CriticalTests.name), _marks(context)
-	findings = [finding.as_data() for finding in logs.errors_since(marks["marks"], watched_logs(context))]
+	settled = context.state.result(Stabilise.name).get("settled", {})
+	findings = [finding.as_data() for finding in read_watched(context, marks, settled)]
 	unread = dict(tests.get("unread", {}))
 	for site, newest in marks["error_log"].items():
 		try:

@@ -1,10 +1,12 @@
 """Services count as up when the sites answered several times in a row and no program died over it; nobody stands
 before closed doors for longer, and who dies later is still seen."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import ServiceError, StepFailed
 from press_deploy.engine.program_watch import ProgramWatch
 from press_deploy.engine.steps import install
@@ -44,6 +46,7 @@ class Restarted:
 		self, clock, programs=(UP,), kinds=(MAINTENANCE,), results=None, answer_seconds=0.0, **stabilise
 	):
 		self.clock, self.seconds = clock, answer_seconds
+		self.bench = Bench(Path("/no/bench"))
 		self.looks, self.kinds, self.asked = list(programs), list(kinds), 0
 		self.spec = make_spec(stabilise=stabilise)
 		self.state = SimpleNamespace(result=lambda step: (results or {}).get(step, {}))

@@ -11,9 +11,9 @@ import pytest
 from press_deploy.engine import logs
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.database import DatabaseUnavailable
-from press_deploy.engine.steps.deploy import watched_logs
 from press_deploy.engine.steps.validate import CriticalTests, LogCheck, find_new_errors
 from press_deploy.engine.verdict import Condition, Verdict, conclude, judge_triggers
+from press_deploy.engine.watched_logs import watched_files
 
 from .support import SITE, make_bench, make_spec
 
@@ -44,7 +44,7 @@ def context(tmp_path: Path) -> Any:
 	)
 	(context.bench.logs / "web.error.log").write_text("")
 	context.results["mark-logs"] = {
-		"marks": logs.mark(watched_logs(context)),
+		"marks": logs.mark(watched_files(context)),
 		"error_log": {SITE: "2030-01-01"},
 	}
 	return context
