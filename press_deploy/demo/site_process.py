@@ -22,6 +22,7 @@ from press_deploy.demo.tasks import (
 	busy_jobs,
 	check_imports,
 	clear_cache,
+	clear_maintenance_errors,
 	describe,
 	migrate,
 	notify,
@@ -34,7 +35,8 @@ from press_deploy.engine.errors import DeployError
 
 _FUNCTIONS = (
 	*(describe, backup, restore, busy_jobs, check_imports, migrate, build, clear_cache),
-	*(check_tests, run_tests, repair_tests, console, project, project_all, notify),
+	*(clear_maintenance_errors, check_tests, run_tests, repair_tests, console),
+	*(project, project_all, notify),
 )
 # Every task takes the site and the arguments that the one of the same name takes inside Frappe.
 TASKS = {function.__name__: function for function in _FUNCTIONS}

@@ -6,11 +6,13 @@ import json
 import sqlite3
 import time
 import traceback
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from press_deploy.demo import assets, framework
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.maintenance_errors import Times, says_only_maintenance, was_written_within
 
 APP = "shop"
 POLL_SECONDS = 0.1
@@ -85,6 +87,20 @@ def build(site: str, apps: list[str]) -> dict[str, Any]:
 def clear_cache(site: str) -> dict[str, Any]:
 	"""There is no cache outside the processes."""
 	return {}
+
+
+def clear_maintenance_errors(site: str, times: Times) -> dict[str, Any]:
+	"""Remove the rows of the Error Log that only say that maintenance was on and were written within `times`."""
+	query = "SELECT name, creation, method, error FROM `tabError Log`"
+	with framework.connect(site) as database, database:
+		names = [
+			(name,)
+			for name, creation, method, error in database.execute(query).fetchall()
+			if says_only_maintenance(method, error)
+			and was_written_within(times, datetime.fromisoformat(creation), None)
+		]
+		database.executemany("DELETE FROM `tabError Log` WHERE name = ?", names)
+	return {"removed": len(names)}
 
 
 def repair_tests(site: str, **_arguments: Any) -> dict[str, Any]:

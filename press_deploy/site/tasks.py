@@ -21,6 +21,7 @@ TASKS = {
 	"migrate": "schema.migrate",
 	"build": "assets.build",
 	"clear_cache": "caches.clear_cache",
+	"clear_maintenance_errors": "error_log.clear_maintenance_errors",
 	"check_tests": "critical_test_targets.check_tests",
 	"run_tests": "critical_tests.run_tests",
 	"repair_tests": "critical_test_settings.repair_tests",

@@ -19,6 +19,7 @@ from press_deploy.engine.steps.deploy import (
 	PauseJobs,
 	SwitchCode,
 )
+from press_deploy.engine.steps.error_log import ClearErrorLog, RollbackClearErrorLog
 from press_deploy.engine.steps.foreign_statements import ForeignStatements
 from press_deploy.engine.steps.imports import PresentImports, ReleaseImports
 from press_deploy.engine.steps.install import Build, Requirements, Restart, Stabilise
@@ -83,6 +84,7 @@ FORWARD: list[Step] = [
 	Verdict(),
 	# open
 	Open(),
+	ClearErrorLog(),
 	PublicSmokeTests(),
 	# monitor
 	Monitor(),
@@ -106,12 +108,13 @@ ROLLBACK: list[Step] = [
 	RollbackRestart(),
 	HealthCheck(),
 	RollbackOpen(),
+	RollbackClearErrorLog(),
 	ExportLosses(),
 	AnnounceRollback(),
 ]
 
 # A rollback that nobody approved: nothing was undone yet, so the sites are only opened again.
-ABANDONED_ROLLBACK: list[Step] = [RollbackOpen()]
+ABANDONED_ROLLBACK: list[Step] = [RollbackOpen(), RollbackClearErrorLog()]
 
 # Before this one is announced there is nothing to roll back.
 FIRST_CHANGE = Maintenance.name

@@ -1,0 +1,49 @@
+"""After opening: the Error Log without the rows that the run's own maintenance left there.
+
+Invariant: nothing that goes wrong here changes how the run ends; what could not be removed stays, and is noted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from press_deploy.engine.errors import DeployError
+from press_deploy.engine.maintenance_errors import closed_times
+from press_deploy.engine.state import Phase
+from press_deploy.engine.steps.base import Step
+
+if TYPE_CHECKING:
+	from press_deploy.engine.context import Context
+
+CLEAR_SECONDS = 120
+
+
+class ClearErrorLog(Step):
+	"""Right after opening: what waits in Redis is inserted with a later time, and then looks like anybody's."""
+
+	name, title, phase = "clear-error-log", "Clear the Error Log of maintenance", Phase.OPEN
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		times, removed, left = closed_times(context.journal.records), {}, []
+		for site in context.spec.site_names:
+			try:
+				answer = context.site_processes.call(
+					"clear_maintenance_errors", site, timeout=CLEAR_SECONDS, times=times
+				)
+				removed[site] = int(answer["removed"])
+			except Exception as error:
+				context.log_exception()
+				why = error.why if isinstance(error, DeployError) else f"{type(error).__name__}: {error}"
+				left.append(site)
+				context.note(
+					f"Rows of {site} that only say that maintenance was on stay in its Error Log: {why}"
+				)
+		found = f"{sum(removed.values())} row(s) that only said that maintenance was on were removed"
+		return {"removed": removed, "found": f"{found}; not those of {', '.join(left)}" if left else found}
+
+
+class RollbackClearErrorLog(ClearErrorLog):
+	name, phase = "rollback-clear-error-log", Phase.ROLLBACK
+
+	def skip_reason(self, context: Context) -> str | None:
+		return None if context.state.was_announced("maintenance") else "the run had closed nothing"
