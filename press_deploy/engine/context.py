@@ -19,6 +19,7 @@ from press_deploy.engine.errors import DeployError, StepFailed, Stopped
 from press_deploy.engine.git import Repository
 from press_deploy.engine.interrupts import RollbackNeeded
 from press_deploy.engine.journal import Journal
+from press_deploy.engine.lifecycle import CLOSING
 from press_deploy.engine.losses import Reader
 from press_deploy.engine.maintenance import LEASE_SECONDS, Lease, MaintenanceObserver
 from press_deploy.engine.plan import App, PlanSpec
@@ -33,7 +34,7 @@ from press_deploy.engine.services import Services
 from press_deploy.engine.site_processes import SiteProcesses
 from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.finding import find_standbys
-from press_deploy.engine.state import CLOSING, RunState
+from press_deploy.engine.state import RunState
 from press_deploy.engine.step_log import StepLog
 from press_deploy.engine.steps import FIRST_CHANGE
 from press_deploy.engine.web import GOOD, Web

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from press_deploy.engine import durable
+from press_deploy.engine.canonical import canonical_json
 from press_deploy.engine.errors import JournalDamaged, JournalError, encodable
-from press_deploy.engine.plan import canonical_json
 
 SCHEMA_VERSION = 1
 FIRST_PREVIOUS = "0" * 64

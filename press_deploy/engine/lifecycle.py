@@ -50,6 +50,11 @@ EXIT_CODES = {
 }
 
 
+# The steps that close the sites, and those after which they are as before.
+CLOSING = ("maintenance", "rollback-maintenance")
+OPENING = ("open", "rollback-open")
+
+
 @dataclass
 class StepState:
 	name: str

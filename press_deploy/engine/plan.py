@@ -8,7 +8,6 @@ fields that came later count only where they are not left at their default.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from press_deploy.engine import inputs
+from press_deploy.engine.canonical import canonical_json
 from press_deploy.engine.errors import InputError, show
 from press_deploy.engine.plan_backup import Backup
 from press_deploy.engine.plan_fields import (
@@ -321,11 +321,6 @@ def _names_in(value: Any) -> Iterator[str]:
 		yield from value
 	for child in children:
 		yield from _names_in(child)
-
-
-def canonical_json(data: Any) -> str:
-	"""One text for equal data: sorted keys, no spaces, no NaN."""
-	return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def read_plan(data: object) -> PlanSpec:

@@ -11,7 +11,16 @@ from typing import Any
 
 from press_deploy.engine.folding import fold
 from press_deploy.engine.journal import Record, read_journal
-from press_deploy.engine.lifecycle import EXIT_CODES, UNCHANGED, UNFINISHED, Phase, State, StepState
+from press_deploy.engine.lifecycle import (
+	CLOSING,
+	EXIT_CODES,
+	OPENING,
+	UNCHANGED,
+	UNFINISHED,
+	Phase,
+	State,
+	StepState,
+)
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 
 __all__ = [
@@ -25,10 +34,6 @@ __all__ = [
 	"load_state",
 	"unfinished_runs",
 ]
-
-# The steps that close the sites, and those after which they are as before.
-CLOSING = ("maintenance", "rollback-maintenance")
-OPENING = ("open", "rollback-open")
 
 
 @dataclass

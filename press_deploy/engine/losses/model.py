@@ -10,8 +10,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from press_deploy.engine.canonical import canonical_json
 from press_deploy.engine.errors import InputError, show
-from press_deploy.engine.plan import canonical_json
 
 SCHEMA_VERSION = 2
 NAMES_KEPT = 50

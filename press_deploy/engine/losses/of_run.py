@@ -16,9 +16,9 @@ from typing import Any
 from press_deploy.engine.backup.dump_file import unpack
 from press_deploy.engine.backup.manifest import database_file
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.canonical import canonical_json
 from press_deploy.engine.errors import Refused
 from press_deploy.engine.losses import Losses, Reader, find_losses, open_snapshot
-from press_deploy.engine.plan import canonical_json
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.finding import find_standby

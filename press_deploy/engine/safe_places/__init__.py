@@ -12,7 +12,6 @@ from press_deploy.engine.programs import Programs
 from press_deploy.engine.safe_places.base import SafePlace, StoredFile
 from press_deploy.engine.safe_places.directory import DirectorySafePlace
 from press_deploy.engine.safe_places.model import DirectoryPlace, S3Place, SafePlaceSpec, SshPlace
-from press_deploy.engine.safe_places.object_store import ObjectStore
 from press_deploy.engine.safe_places.ssh import SshSafePlace
 
 __all__ = [
@@ -26,9 +25,18 @@ __all__ = [
 ]
 
 _Credentials = Mapping[str, str] | None
+
+
+def _open_store(spec: S3Place, bench_path: Path, programs: Programs, credentials: _Credentials) -> SafePlace:
+	# Its library takes long to import, and few plans name one.
+	from press_deploy.engine.safe_places.object_store import ObjectStore
+
+	return ObjectStore(spec, credentials)
+
+
 _OPENERS: dict[str, Callable[..., SafePlace]] = {
 	"directory": lambda spec, bench_path, programs, credentials: DirectorySafePlace(spec, bench_path),
-	"s3": lambda spec, bench_path, programs, credentials: ObjectStore(spec, credentials),
+	"s3": _open_store,
 	"ssh": lambda spec, bench_path, programs, credentials: SshSafePlace(spec, programs),
 }
 

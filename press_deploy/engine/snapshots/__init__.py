@@ -7,23 +7,18 @@ or from Deployment Settings, as the plan says, never from the plan.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
 
 from press_deploy.engine.errors import InputError
-from press_deploy.engine.snapshots.aws import Aws
 from press_deploy.engine.snapshots.base import Provider, ProviderTrouble, SnapshotStatus
-from press_deploy.engine.snapshots.digitalocean import DigitalOcean
-from press_deploy.engine.snapshots.gcp import Gcp
 from press_deploy.engine.snapshots.model import Snapshot
 from press_deploy.engine.snapshots.taking import take_snapshot
 
 __all__ = ["Provider", "ProviderTrouble", "Snapshot", "SnapshotStatus", "open_provider", "take_snapshot"]
 
-PROVIDERS: dict[str, type[Aws] | type[Gcp] | type[DigitalOcean]] = {
-	"aws": Aws,
-	"gcp": Gcp,
-	"digitalocean": DigitalOcean,
-}
+# Module and class of each. They bring libraries that take long to import, and few plans name one.
+PROVIDERS = {"aws": ("aws", "Aws"), "gcp": ("gcp", "Gcp"), "digitalocean": ("digitalocean", "DigitalOcean")}
 # What Deployment Settings has to hold for each.
 CREDENTIALS = {
 	"aws": ("access_key_id", "secret_access_key"),
@@ -39,7 +34,7 @@ def open_provider(spec: Snapshot, credentials: Mapping[str, str] | None = None) 
 	too); they are used only where the plan says "settings". Raises `InputError` when one is missing.
 	"""
 	if spec.credentials == "default":
-		return PROVIDERS[spec.provider](spec, None)
+		return _load(spec.provider)(spec, None)
 	given = credentials or {}
 	for name in CREDENTIALS[spec.provider]:
 		value = given.get(name)
@@ -52,4 +47,9 @@ def open_provider(spec: Snapshot, credentials: Mapping[str, str] | None = None) 
 		if name != "service_account_key" and not re.fullmatch(r"[\x21-\x7e]{1,1000}", value):
 			why = f"the {name} in Deployment Settings holds what none holds"
 			raise InputError("credentials", spec.credentials, why, "enter it there again")
-	return PROVIDERS[spec.provider](spec, dict(given))
+	return _load(spec.provider)(spec, dict(given))
+
+
+def _load(provider: str) -> Callable[[Snapshot, dict[str, str] | None], Provider]:
+	module, name = PROVIDERS[provider]
+	return getattr(import_module(f"{__name__}.{module}"), name)

@@ -8,11 +8,12 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine import durable, maintenance
+from press_deploy.engine.canonical import canonical_json
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.draining import describe_jobs
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.file_copy import FileCopy
-from press_deploy.engine.plan import ConfigChange, canonical_json
+from press_deploy.engine.plan import ConfigChange
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
 from press_deploy.engine.watched_logs import mark_watched

@@ -6,8 +6,9 @@ import os
 import pytest
 
 from press_deploy.engine import inputs
+from press_deploy.engine.canonical import canonical_json
 from press_deploy.engine.errors import InputError, JournalDamaged
-from press_deploy.engine.plan import PLAN_SIZE_LIMIT, canonical_json
+from press_deploy.engine.plan import PLAN_SIZE_LIMIT
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 
 from .support import HOSTILE_TEXT, SITE, make_bench, make_spec
