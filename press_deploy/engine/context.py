@@ -35,7 +35,6 @@ from press_deploy.engine.site_processes import SiteProcesses
 from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.finding import find_standbys
 from press_deploy.engine.state import RunState
-from press_deploy.engine.step_log import StepLog
 from press_deploy.engine.steps import FIRST_CHANGE
 from press_deploy.engine.web import GOOD, Web
 from press_deploy.helper.site_config import get_value
@@ -223,7 +222,8 @@ class Context:
 				"Watching",
 				leaks[0].site,
 				f"{len(leaks)} visitor(s) were served while the site was meant to be in maintenance mode",
-				"see whether another web server or a cache answers for this site",
+				"see whether another web server or a cache answers for this site besides the bench's own: "
+				f"curl -sI -H 'Host: {leaks[0].site}' {self.bench.web_address}",
 			)
 
 	# --- people --------------------------------------------------------------------------------
@@ -282,12 +282,8 @@ class Context:
 	@contextmanager
 	def log_of(self, step: str) -> Iterator[None]:
 		"""Everything that is said within goes to the log of this step."""
-		outer, self.programs.log = self.programs.log, StepLog(self.run.step_log(step))
-		try:
+		with self.programs.logging_to(self.run.step_log(step)):
 			yield
-		finally:
-			self.programs.log.close()
-			self.programs.log = outer
 
 	# --- the end -------------------------------------------------------------------------------
 

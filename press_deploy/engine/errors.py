@@ -39,9 +39,14 @@ class DeployError(Exception):
 		sentence = f"{self.doing} {self.what}: {self.why}".strip()
 		return f"{sentence}\n  → {self.remedy}" if self.remedy else sentence
 
+	@property
+	def told(self) -> str:
+		"""What failed, and why: for a sentence that has no room for more."""
+		return self.why if self.what in self.why else f"{self.what}: {self.why}"
+
 	def name_log(self, path: str) -> None:
 		"""Say by its path where the log is, once it is known which step's log “the step's log” was."""
-		self.remedy = self.remedy.replace(STEP_LOG, path)
+		self.why, self.remedy = (text.replace(STEP_LOG, path) for text in (self.why, self.remedy))
 
 	def as_data(self) -> dict[str, str]:
 		"""The error as plain data, for the journal and the report."""
@@ -100,6 +105,11 @@ class StepFailed(DeployError):
 
 class Stopped(DeployError):
 	"""A person asked the run to stop."""
+
+	@property
+	def told(self) -> str:
+		"""Who asked, and why: it is the run itself that says so."""
+		return self.why
 
 
 def show(value: object) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from press_deploy.engine.errors import CommandFailed, CommandTimedOut
+from press_deploy.engine.errors import CommandFailed, CommandTimedOut, DeployError
 from press_deploy.engine.step_log import StepLog
 
 RUN_VARIABLE = "PRESS_DEPLOY_RUN"
@@ -47,6 +49,19 @@ class Programs:
 		self._run = run
 		self.log = StepLog()
 
+	@contextmanager
+	def logging_to(self, path: Path) -> Iterator[None]:
+		"""All that is said within goes to this log, and errors that leave it name it."""
+		outer, self.log = self.log, StepLog(path)
+		try:
+			yield
+		except DeployError as error:
+			error.name_log(str(path))
+			raise
+		finally:
+			self.log.close()
+			self.log = outer
+
 	def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
 		own = {RUN_VARIABLE: self._run} if self._run else {}
 		inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
@@ -78,7 +93,7 @@ class Programs:
 				doing,
 				arguments[0],
 				f"it was not finished after {timeout:g} s and was ended",
-				"see the step's log",
+				self._say_where(arguments, cwd),
 			) from None
 		except BaseException:
 			end_group(process)
@@ -87,8 +102,15 @@ class Programs:
 		if process.returncode:
 			reason = redact(errors.strip() or output.strip()).splitlines()[-3:]
 			why = f"exit status {process.returncode}" + (f": {' | '.join(reason)}" if reason else "")
-			raise CommandFailed(doing, Path(arguments[0]).name, why, "see the step's log")
+			raise CommandFailed(doing, Path(arguments[0]).name, why, self._say_where(arguments, cwd))
 		return output
+
+	def _say_where(self, arguments: Sequence[str], cwd: Path | None) -> str:
+		"""Where all that a program said can be read; where nobody kept it, how to have it said again."""
+		if self.log.path:
+			return f"see {self.log.name}"
+		directory = f"cd {shlex.quote(str(cwd))} && " if cwd else ""
+		return f"see all that it says: {directory}{redact(shlex.join(arguments))}"
 
 	def _start(self, arguments, cwd, reads: bool, environment) -> subprocess.Popen:
 		try:
@@ -103,7 +125,10 @@ class Programs:
 			)
 		except OSError as error:
 			raise CommandFailed(
-				"Starting", arguments[0], error.strerror or str(error), "install it"
+				"Starting",
+				arguments[0],
+				error.strerror or str(error),
+				f"install it, or see its rights: command -v {shlex.quote(arguments[0])}",
 			) from None
 
 	def _write(self, text: str) -> None:

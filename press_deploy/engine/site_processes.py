@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import CommandFailed, CommandTimedOut, SiteProcessFailed
+from press_deploy.engine.errors import STEP_LOG, CommandFailed, CommandTimedOut, SiteProcessFailed
 from press_deploy.engine.programs import Programs
 
 
@@ -57,7 +57,7 @@ class SiteProcesses:
 			return json.loads(answer.read_text())["value"]
 		except (OSError, ValueError, KeyError) as error:
 			raise SiteProcessFailed(
-				doing, site, f"it ended without a result ({error})", "see the step's log"
+				doing, site, f"it ended without a result ({error})", f"see {self._programs.log.name}"
 			) from None
 		finally:
 			answer.unlink(missing_ok=True)
@@ -69,4 +69,6 @@ class SiteProcesses:
 			return SiteProcessFailed(doing, site, error.why, error.remedy)
 		finally:
 			answer.unlink(missing_ok=True)
-		return SiteProcessFailed(doing, site, said, "see the step's log for the traceback")
+		failed = SiteProcessFailed(doing, site, said, f"see {STEP_LOG} for the traceback")
+		failed.name_log(self._programs.log.name)
+		return failed

@@ -8,16 +8,23 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from press_deploy.engine.errors import STEP_LOG
+
 
 class StepLog:
 	"""Appends to a file, from any thread; without a path it keeps nothing."""
 
 	def __init__(self, path: Path | None = None):
-		self._lock = threading.Lock()
+		self.path, self._lock = path, threading.Lock()
 		try:
 			self._file = path.open("a", encoding="utf-8", errors="replace", buffering=1) if path else None
 		except OSError:
 			self._file = None
+
+	@property
+	def name(self) -> str:
+		"""How an error calls it; without a path whoever knows one puts it there (`DeployError.name_log`)."""
+		return str(self.path or STEP_LOG)
 
 	def write(self, text: str) -> None:
 		with self._lock:

@@ -49,7 +49,8 @@ def _perform_all(request: dict[str, Any]) -> Any:
 			values[site] = perform(task, site, arguments)
 		except Exception as error:
 			doing = f"Doing {task} on"
-			raise SiteProcessFailed(doing, site, explain(error), "see the step's log") from error
+			# Where the log is, whoever started this process adds.
+			raise SiteProcessFailed(doing, site, explain(error)) from error
 	return values
 
 

@@ -63,20 +63,26 @@ def find_backups(bench: Bench, site: str | None = None) -> list[BackupEntry]:
 def back_up_site(
 	bench: Bench, site: str, settings: Backup | None = None, say: Say = lambda line: None
 ) -> BackupEntry:
-	"""Back one site up, outside of any run, and see that it is whole. Raises `Refused`, `StepFailed`."""
+	"""Back one site up, outside of any run, and see that it is whole. Raises `Refused`, `StepFailed`.
+
+	What its programs say is kept beside the site's backups until the next one is made; errors name that file.
+	"""
 	stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
 	directory = bench.deployments / BACKUPS / site / f"{stamp}-{secrets.token_hex(2)}"
 	directory.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
 	settings = settings or Backup()
+	programs, log = Programs(), bench.deployments / BACKUPS / f"{site}.log"
+	log.unlink(missing_ok=True)
 	maker = Maker(
 		bench,
-		SiteProcesses(bench, directory.parent, Programs()),
+		SiteProcesses(bench, directory.parent, programs),
 		settings,
 		lambda what: ProgressMeter(lambda line: say(f"{what}: {line}")),
 	)
-	method = maker.make(site, directory, with_files=settings.with_files)
-	say(f"{site}: made by method {method.name} ({method.reason})")
-	maker.verify(site, directory, find_previous_size(bench, site, directory))
+	with programs.logging_to(log):
+		method = maker.make(site, directory, with_files=settings.with_files)
+		say(f"{site}: made by method {method.name} ({method.reason})")
+		maker.verify(site, directory, find_previous_size(bench, site, directory))
 	say(f"{site}: whole, in {directory}")
 	return _read(directory, None)
 

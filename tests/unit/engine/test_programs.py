@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from press_deploy.engine import programs as engine_programs
-from press_deploy.engine.errors import CommandFailed, CommandTimedOut
+from press_deploy.engine.errors import STEP_LOG, CommandFailed, CommandTimedOut, StepFailed
 from press_deploy.engine.programs import RUN_VARIABLE, Programs
 from press_deploy.engine.step_log import StepLog
 
@@ -76,6 +76,31 @@ def test_a_failure_says_why(script, said):
 		execute("sh", "-c", script)
 	assert not isinstance(caught.value, CommandTimedOut)
 	assert caught.value.why == said and caught.value.doing == "Trying" and caught.value.remedy
+
+
+def test_a_failure_says_where_all_of_it_can_be_read(tmp_path):
+	programs, log = Programs(), tmp_path / "step.log"
+	with programs.logging_to(log), pytest.raises(CommandFailed) as caught:
+		execute("sh", "-c", "exit 7", programs=programs)
+	assert caught.value.remedy == f"see {log}" and "exit 7" in log.read_text()
+
+
+def test_where_nobody_kept_what_it_said_it_can_be_typed_again(tmp_path):
+	with pytest.raises(CommandFailed) as caught:
+		execute("sh", "-c", "echo ssh://tok3n@git.example/x; exit 7", cwd=tmp_path)
+	typed = f"cd {tmp_path} && sh -c 'echo ssh://***@git.example/x; exit 7'"
+	assert caught.value.remedy == f"see all that it says: {typed}"
+	with pytest.raises(CommandTimedOut) as caught:
+		execute("sleep", "600", timeout=0.1)
+	assert caught.value.remedy == "see all that it says: sleep 600"
+
+
+def test_whatever_leaves_a_log_names_it(tmp_path):
+	programs, log = Programs(), tmp_path / "step.log"
+	outer = programs.log
+	with pytest.raises(StepFailed) as caught, programs.logging_to(log):
+		raise StepFailed("Storing", "s3://x", "the store is silent", f"see {STEP_LOG}")
+	assert caught.value.remedy == f"see {log}" and programs.log is outer
 
 
 @pytest.mark.parametrize("program", ["press-deploy-no-such-program", "/etc/passwd", "/"])

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from press_deploy.engine.backup import catalogue
-from press_deploy.engine.backup.catalogue import find_backups, prove_latest
+from press_deploy.engine.backup.catalogue import back_up_site, find_backups, prove_latest
 from press_deploy.engine.backup.manifest import MADE, is_verified, verify
 from press_deploy.engine.backup.rungs import MANIFEST, Proof, Rung
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import Refused, StepFailed
+from press_deploy.engine.errors import STEP_LOG, Refused, SiteProcessFailed, StepFailed
 from press_deploy.engine.journal import Journal
 from press_deploy.engine.run_directory import RunDirectory
 from tests.unit.engine.support import SITE, make_spec
@@ -116,3 +116,32 @@ def test_what_is_recorded_during_a_proof_stays(bench: Bench, monkeypatch: pytest
 
 	monkeypatch.setattr(catalogue, "prove_restorable", prove_slowly)
 	assert prove_latest(bench, SITE).reached is Rung.RESTORABLE
+
+
+def test_a_backup_by_itself_keeps_what_its_programs_said_and_its_error_names_that(
+	bench: Bench,
+) -> None:
+	"""Outside of a run there is no step; what fails is a real process that can't import what it is to do."""
+	(bench.path / "config" / "press_deploy.json").write_text('{"site_process": "no_such_module"}')
+	(bench.site(SITE) / "db").mkdir()
+	(bench.site(SITE) / "db" / "shop.db").touch()
+	log = bench.deployments / "backups" / f"{SITE}.log"
+	for _attempt in range(2):
+		with pytest.raises(SiteProcessFailed) as caught:
+			back_up_site(bench, SITE)
+		assert caught.value.what == SITE and "No module named" in caught.value.why
+		assert str(log) in caught.value.remedy and "the step's log" not in str(caught.value)
+		assert log.read_text().count("No module named") == 1, "the one before is of no interest any more"
+	assert find_backups(bench) == []
+
+
+def test_what_can_t_be_in_a_program_s_log_is_named_all_the_same(
+	bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	def make(self: Any, site: str, directory: Path, **_options: Any) -> None:
+		raise StepFailed("Backing up", site, "it is not complete", f"see {STEP_LOG}")
+
+	monkeypatch.setattr(catalogue.Maker, "make", make)
+	with pytest.raises(StepFailed) as caught:
+		back_up_site(bench, SITE)
+	assert caught.value.remedy == f"see {bench.deployments / 'backups' / SITE}.log"
