@@ -153,6 +153,9 @@ def show_summary(console: Console, summary: dict) -> None:
 	console.print(f"started: {summary['started'] or '–'}   ended: {summary['ended'] or '–'}")
 	if summary["reason"]:
 		console.print(f"reason: {escape(summary['reason'])}")
+	# A refusal names each of its checks with what to do about it.
+	if state is not State.REFUSED and (remedy := (summary["error"] or {}).get("remedy")):
+		console.print(f"  → {escape(remedy)}")
 	if state is State.REFUSED:
 		for check in summary["checks"]:
 			if check["outcome"] == "failed":

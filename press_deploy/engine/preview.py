@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.errors import STEP_LOG, StepFailed
 from press_deploy.engine.programs import Programs, end_group, redact
 from press_deploy.engine.unix_socket import address_of
 from press_deploy.engine.web import Web
@@ -137,7 +137,10 @@ def _wait_until_up(process: subprocess.Popen, web: Web, site: str, address: str,
 		time.sleep(0.1)
 	last = " | ".join(read_lines(log)[-3:])
 	raise StepFailed(
-		"Starting", "the preview instance", last or "it did not answer", "see whether the code imports"
+		"Starting",
+		f"the preview instance of {site}",
+		last or f"it did not answer for {START_SECONDS} s",
+		f"see {STEP_LOG} for all that it said; most often the code can't be imported",
 	)
 
 

@@ -171,14 +171,14 @@ class Runner:
 		if step.phase is Phase.CLOSE:
 			self.context.note(f"{step.title} failed: {error}")
 			return self._end(
-				State.SUCCEEDED, f"the release is live, but {step.title.lower()} failed: {error.why}", error
+				State.SUCCEEDED, f"the release is live, but {step.title.lower()} failed: {error.told}", error
 			)
 		if self.context.may_have_changed_something():
-			return self._start_rollback(RollbackNeeded(f"{step.title}: {error.why}", error=error))
+			return self._start_rollback(RollbackNeeded(_tell(step, error), error=error))
 		self.context.release_lease()
 		if isinstance(error, Refused):
 			return self._end(State.REFUSED, error.why, error)
-		return self._end(State.ABORTED, f"{step.title}: {error.why}. Nothing was changed.", error)
+		return self._end(State.ABORTED, f"{_tell(step, error)}. Nothing was changed.", error)
 
 	def _start_rollback(self, cause: RollbackNeeded) -> State:
 		if self._would_lose_data(cause):
@@ -216,12 +216,12 @@ class Runner:
 		except DeployError as error:
 			if isinstance(step, steps.LostDocuments) and self.state.may_stay_as_it_is:
 				# Nobody can say what would be lost, so the rollback is given up, and the sites are opened again.
-				self.context.journal.append("rollback-abandoned", {"reason": f"{step.title}: {error.why}"})
+				self.context.journal.append("rollback-abandoned", {"reason": _tell(step, error)})
 				return self._roll_back()
 			what_now = self._what_now()
 			self.context.leave_maintenance_to_a_person()
 			return self._end(
-				State.FATAL, f"the rollback stopped at “{step.title}”: {error.why}. {what_now}", error
+				State.FATAL, f"the rollback stopped at “{_tell(step, error, '”: ')}. {what_now}", error
 			)
 		if abandoned:
 			return self._keep_release(abandoned)
@@ -264,3 +264,9 @@ class Runner:
 	def _journal(self, event: str, step: Step, **data: object) -> None:
 		facts = {"step": step.name, "phase": step.phase.value, "title": step.title}
 		self.context.journal.append(event, {**facts, **data})
+
+
+def _tell(step: Step, error: DeployError, colon: str = ": ") -> str:
+	"""Which step failed over what, and why, in one sentence."""
+	why = error.why if error.what == step.title else error.told
+	return f"{step.title}{colon}{why}"

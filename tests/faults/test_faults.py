@@ -20,6 +20,7 @@ from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import JournalDamaged, LockHeld, Refused
 from press_deploy.engine.execution import execute, roll_back
 from press_deploy.engine.maintenance import MaintenanceObserver
+from press_deploy.engine.program_watch import ProgramWatch
 from press_deploy.engine.state import State, load_state
 from press_deploy.engine.steps import deploy, install
 from tests.faults.bench_state import (
@@ -181,6 +182,30 @@ def test_helper_gone_in_the_window_is_done_without(
 	assert_in_order(bench, run)
 
 
+def test_the_reason_names_the_program_that_died_and_its_log(
+	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	looks, look = [], ProgramWatch.look
+
+	def kill_before_the_second(self: ProgramWatch) -> tuple[list[str], list[str]]:
+		looks.append(self)
+		if len(looks) == 2:
+			kill_worker(bench)
+		return look(self)
+
+	monkeypatch.setattr(ProgramWatch, "look", kill_before_the_second)
+	run = create_run(bench, quick_plan(bench, "good", stabilise={"seconds": 60.0, "healthy_probes": 2}))
+	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
+
+	state = assert_in_order(bench, run)
+	(worker,) = [program["name"] for program in programs(bench, WORKERS)]
+	log = f"{bench.path}/logs/worker.error.log"
+	assert len(looks) >= 2 and state.rollback["cause"] == (
+		f"Stabilise: {worker}: died and was started again (log: {log})"
+	)
+	assert state.rollback["error"]["remedy"] == f"see why it died: tail -n 100 {log}"
+
+
 @pytest.mark.parametrize(("event", "step"), [("step-observed", "stabilise"), ("step-observed", "open")])
 def test_a_program_that_dies_when_the_services_had_settled_is_rolled_back(
 	bench: PracticeBench, event: str, step: str
@@ -194,6 +219,7 @@ def test_a_program_that_dies_when_the_services_had_settled_is_rolled_back(
 
 	state = assert_in_order(bench, run)
 	assert "Programs is 1 died" in state.reason and "short-worker (started again)" in state.reason
+	assert f"{bench.path}/logs/worker.error.log" in state.reason
 	assert state.was_announced("open") == (step == "open")
 	assert take_picture(bench) == before
 

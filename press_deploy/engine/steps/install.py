@@ -12,8 +12,8 @@ import psutil
 
 from press_deploy.engine import assets, distributions
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.plan import Stabilise as StabilisePlan
 from press_deploy.engine.processes import started_at
+from press_deploy.engine.program_logs import list_logs, read_logs
 from press_deploy.engine.program_watch import ProgramWatch
 from press_deploy.engine.services import REALTIME, ROLES, WEB, WORKERS
 from press_deploy.engine.state import Phase
@@ -206,9 +206,9 @@ class Restart(Step):
 		if not context.services.programs(WEB):
 			raise StepFailed(
 				"Restarting",
-				"the web server",
+				f"the web server of {context.bench.path}",
 				"no program of it is known, so nothing can be restarted",
-				f"sudo {context.bench.command_to_type('helper', 'install')}",
+				f"let the helper look for it: sudo {context.bench.command_to_type('helper', 'install')}",
 			)
 		roles = [role for role in ROLES if self._old(context, role, since)]
 		for role in roles:
@@ -252,12 +252,7 @@ class Restart(Step):
 		deadline = time.monotonic() + seconds
 		while old := [name for role in roles for name in self._old(context, role, since)]:
 			if time.monotonic() > deadline:
-				raise StepFailed(
-					"Restarting",
-					", ".join(old),
-					f"not running again after {seconds:g} s",
-					"see the program's log in the bench's logs directory",
-				)
+				raise _not_running(context, old, seconds)
 			time.sleep(POLL_SECONDS)
 
 	def _wait_for_answers(self, context: Context) -> None:
@@ -266,11 +261,13 @@ class Restart(Step):
 		for site in context.spec.site_names:
 			while (answer := context.web.ask(site)).status is None:
 				if time.monotonic() > deadline:
+					web = [program["name"] for program in context.services.programs(WEB)]
+					log = list_logs(context.bench, web)
 					raise StepFailed(
 						"Restarting",
-						"the web server",
-						f"{site} answers {answer.kind}",
-						"see logs/web.error.log",
+						f"the web server of {site}",
+						f"it does not answer {RESTART_SECONDS:g} s after its restart ({answer.kind}; log: {log})",
+						f"see why it does not serve: {read_logs(context.bench, web)}",
 					)
 				time.sleep(POLL_SECONDS)
 
@@ -287,12 +284,7 @@ class Restart(Step):
 					if program.get("restart_pending")
 				}
 				if waits or not set(old) <= stopping:
-					raise StepFailed(
-						"Restarting",
-						", ".join(old),
-						f"not running again after {limit:g} s",
-						"see the worker's log",
-					)
+					raise _not_running(context, old, limit)
 				context.note(f"Went on although these workers are still at an old job: {', '.join(old)}")
 				return old
 			time.sleep(WORKERS_POLL_SECONDS)
@@ -315,7 +307,7 @@ class Stabilise(Step):
 		steady = min(STEADY_SECONDS, wanted.seconds / 10)
 		while True:
 			asked = time.monotonic()
-			if unhealthy := self._down(watch) or self._unhealthy(context):
+			if unhealthy := self._down(context, watch) or self._unhealthy(context):
 				healthy, was_unhealthy = 0, True
 			else:
 				healthy, since = healthy + 1, since if healthy else asked
@@ -325,30 +317,32 @@ class Stabilise(Step):
 			if now - begun >= wanted.seconds:
 				# A slow machine, or a plan that asks for more than fits, is no sick one.
 				if unhealthy or (was_unhealthy and wanted.healthy_probes):
-					raise self._failure(wanted, unhealthy or f"only {healthy} healthy answer(s) in a row")
+					raise self._failure(context, unhealthy or f"only {healthy} healthy answer(s) in a row")
 				break
 			time.sleep(min(PROBE_SECONDS, wanted.seconds / 10))
 		found = f"healthy after {now - begun:.1f} s ({healthy} healthy probes in a row)"
 		# What stopping and starting made services say ends here; the log check excuses none of it behind this.
 		return {"found": found, "processes": watch.processes, "settled": mark_watched(context)}
 
-	def _down(self, watch: ProgramWatch) -> str:
+	def _down(self, context: Context, watch: ProgramWatch) -> str:
 		restarted, down = watch.look()
 		if restarted:
 			raise StepFailed(
 				"Stabilising",
 				", ".join(restarted),
-				"it died and was started again",
-				"see its log in the bench's logs directory",
+				f"died and was started again (log: {list_logs(context.bench, restarted)})",
+				f"see why it died: {read_logs(context.bench, restarted)}",
 			)
 		return f"not running: {', '.join(down)}" if down else ""
 
-	def _failure(self, wanted: StabilisePlan, why: str) -> StepFailed:
+	def _failure(self, context: Context, why: str) -> StepFailed:
+		programs = context.services.programs()
+		sick = [each["name"] for each in programs if each["state"] != "RUNNING" or each["role"] == WEB]
 		return StepFailed(
 			"Stabilising",
-			"the services",
-			f"{why} after {wanted.seconds:g} s",
-			"see logs/web.error.log, and the log of each program named, in the bench's directory",
+			f"the services of {context.bench.path}",
+			f"{why} after {context.spec.stabilise.seconds:g} s (log: {list_logs(context.bench, sick)})",
+			f"see why: {read_logs(context.bench, sick)}; what runs: {context.bench.command_to_type('helper', 'status')}",
 		)
 
 	def _unhealthy(self, context: Context) -> str:
@@ -363,6 +357,15 @@ def _started(program: dict[str, Any]) -> float | None:
 	"""When a program started: from its process, because supervisor only knows whole seconds."""
 	pid = program.get("pid")
 	return (started_at(pid) if pid and psutil.pid_exists(pid) else None) or program.get("started_at")
+
+
+def _not_running(context: Context, programs: list[str], seconds: float) -> StepFailed:
+	return StepFailed(
+		"Restarting",
+		", ".join(programs),
+		f"not running again after {seconds:g} s (log: {list_logs(context.bench, programs)})",
+		f"see why: {read_logs(context.bench, programs)}",
+	)
 
 
 def why_not_needed(context: Context, what: str) -> str | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.errors import DeployError, StepFailed
+from press_deploy.engine.errors import STEP_LOG, DeployError, StepFailed
 from press_deploy.engine.maintenance import CLOSED_OR_BROKEN
 from press_deploy.engine.preview import PREVIEW, open_preview
+from press_deploy.engine.program_logs import read_web_log
 from press_deploy.engine.services import WEB
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
@@ -131,7 +132,8 @@ class HealthCheck(Stabilise):
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		if unhealthy := self._unhealthy(context):
-			raise StepFailed("Checking", "the web server", unhealthy, "see logs/web.error.log")
+			remedy = f"see why: {read_web_log(context.bench)}"
+			raise StepFailed("Checking", f"the web server of {context.bench.path}", unhealthy, remedy)
 		sites = context.spec.site_names
 		directory = context.run.path / PREVIEW
 		with open_preview(context.bench, sites, directory, context.programs, context.web) as address:
@@ -141,8 +143,9 @@ class HealthCheck(Stabilise):
 					raise StepFailed(
 						"Checking",
 						site,
-						f"it answers {answer.status or answer.kind} after the rollback",
-						"see its logs",
+						f"{context.spec.monitor.path} answers {answer.status or answer.kind} after the rollback",
+						f"see {STEP_LOG}, where the preview instance says why, and: "
+						f"ls -t {context.bench.site(site) / 'logs'}",
 					)
 		return {"found": f"{len(sites)} site(s) healthy on the former release"}
 

@@ -12,6 +12,7 @@ from press_deploy.engine.decision import decide
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.plan import ConsoleCheck, CriticalTest, HttpCheck
 from press_deploy.engine.preview import PREVIEW, open_preview
+from press_deploy.engine.program_logs import list_logs
 from press_deploy.engine.program_watch import ProgramWatch
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Step
@@ -71,7 +72,8 @@ class CriticalTests(Step):
 		except DeployError as error:
 			# Tests that hang or can't run have not passed.
 			context.log(str(error))
-			return Condition(name, False, "not run to the end", wanted, error.why, "critical_tests")
+			why = f"{error.told} (log: {context.run.step_log(self.name)})"
+			return Condition(name, False, "not run to the end", wanted, why, "critical_tests")
 		self._report_leftovers(context, test, outcome)
 		return _judge_tests(name, test, outcome, context.spec.tests_run_on_production)
 
@@ -123,7 +125,8 @@ class SmokeTests(Step):
 				timeout_seconds=test.timeout_seconds,
 			)
 		except DeployError as error:
-			return Condition(name, False, "not run to the end", wanted, error.why, "critical_tests")
+			why = f"{error.told} (log: {context.run.step_log(self.name)})"
+			return Condition(name, False, "not run to the end", wanted, why, "critical_tests")
 		context.log(outcome["output"])
 		value = "passed" if outcome["passed"] else "failed"
 		return Condition(
@@ -204,7 +207,9 @@ def judge_programs(context: Context) -> list[Condition]:
 		return [Condition(name, None, "unknown", wanted, error.why)]
 	died = [*(f"{each} (started again)" for each in restarted), *down]
 	value = f"{len(died)} died" if died else f"{len(processes)} up"
-	return [Condition(name, not died, value, wanted, ", ".join(died), "error_rate")]
+	logs_of = list_logs(context.bench, [each.split(" ")[0] for each in died])
+	evidence = f"{', '.join(died)} (log: {logs_of})" if died else ""
+	return [Condition(name, not died, value, wanted, evidence, "error_rate")]
 
 
 def find_new_errors(context: Context) -> tuple[list[dict[str, Any]], dict[str, str]]:

@@ -279,6 +279,19 @@ def test_status_of_a_refused_run_names_every_failed_check_and_its_remedy(call, m
 	assert "Check 1" not in said
 
 
+def test_status_says_what_to_do_about_the_reason(call, make_run):
+	error = {
+		"kind": "StepFailed",
+		"doing": "Doing",
+		"what": "web",
+		"why": "it died",
+		"remedy": "tail /srv/[web].log",
+	}
+	cause = ("rollback-started", {"cause": "Stabilise: web: it died", "by": None, "error": error})
+	run = make_run(CREATED, cause, ended("Rolled Back"))
+	assert "reason: [so] it is\n  → tail /srv/[web].log\n" in call("status", run.name).output
+
+
 LONG_PATH = "/srv/bench/deployments/" + "a-long-name-" * 12 + "end"
 
 

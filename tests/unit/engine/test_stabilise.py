@@ -48,7 +48,7 @@ class Restarted:
 		self.clock, self.seconds = clock, answer_seconds
 		self.bench = Bench(Path("/no/bench"))
 		self.looks, self.kinds, self.asked = list(programs), list(kinds), 0
-		self.spec = make_spec(stabilise=stabilise)
+		self.spec, self.bench = make_spec(stabilise=stabilise), Bench(Path("/srv/bench"))
 		self.state = SimpleNamespace(result=lambda step: (results or {}).get(step, {}))
 		self.services, self.web = SimpleNamespace(programs=self._programs), SimpleNamespace(ask=self._ask)
 
@@ -56,7 +56,9 @@ class Restarted:
 		look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
 		if isinstance(look, Exception):
 			raise look
-		return [{"name": name, "state": state, "pid": pid} for name, (state, pid) in look.items()]
+		return [
+			{"name": name, "state": state, "pid": pid, "role": name} for name, (state, pid) in look.items()
+		]
 
 	def _ask(self, site):
 		self.asked += 1
@@ -100,7 +102,7 @@ def test_one_bad_answer_and_they_are_counted_anew(clock, kind):
 @pytest.mark.parametrize("kind", [SERVER_ERROR, REFUSED, TIMEOUT, BROKEN])
 def test_the_plan_s_seconds_are_the_limit(clock, kind):
 	begun = clock.now
-	with pytest.raises(StepFailed, match=f"{kind} after 30 s"):
+	with pytest.raises(StepFailed, match=f"{kind} after 30 s .log: /srv/bench/logs"):
 		Stabilise().apply(Restarted(clock, kinds=[kind]), {})
 	assert 30 <= clock.now - begun < 31
 
@@ -128,8 +130,13 @@ def test_a_plan_of_before_still_waits_the_whole_time(clock):
 	"looks", [[UP, RESTARTED], [UP, BACKOFF, STARTING, RESTARTED], [UP, FAILED, RESTARTED]]
 )
 def test_a_program_that_died_is_seen_whatever_it_does_now(clock, looks):
-	with pytest.raises(StepFailed, match=r"worker.*died and was started again"):
+	with pytest.raises(
+		StepFailed, match=r"worker.*died and was started again \(log: /srv/bench/logs\)"
+	) as caught:
 		stabilise(Restarted(clock, looks))
+	assert caught.value.told.startswith("worker: died") and caught.value.remedy.endswith(
+		"ls -t /srv/bench/logs"
+	)
 
 
 @pytest.mark.parametrize("look", [STARTING, BACKOFF, FAILED])
@@ -163,7 +170,12 @@ def judge(*looks, **results):
 @pytest.mark.parametrize("look", [RESTARTED, BACKOFF, STARTING, FAILED, GONE])
 def test_who_dies_after_that_makes_the_verdict_no_go(look):
 	(condition,) = judge(look)
-	assert condition.holds is False and "worker" in condition.evidence and condition.trigger == "error_rate"
+	assert (
+		condition.holds is False
+		and "worker (" in condition.evidence
+		and "/srv" in condition.evidence
+		and condition.trigger == "error_rate"
+	)
 
 
 def test_who_stays_up_holds_and_who_can_t_be_asked_is_unknown():
