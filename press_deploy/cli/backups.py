@@ -121,14 +121,19 @@ def _drop(bench: Bench, run: RunDirectory, although_fatal: bool) -> None:
 	doing = "Removing the standby of"
 	with _at_rest(bench, run, doing) as state:
 		if state.is_unfinished:
-			raise Refused(doing, f"run {run.name}", "it is not over", "wait until it is")
+			raise Refused(
+				doing,
+				f"run {run.name}",
+				f"it is not over ({state.state.value})",
+				f"see what it needs: {bench.command_to_type('status', run.name)}",
+			)
 		if state.state is State.FATAL and not although_fatal:
 			raise Refused(
 				doing,
 				f"run {run.name}",
 				"it ended Fatal: what users wrote may be in its quarantine alone, and its rollback still needs both",
 				f"complete it: {bench.command_to_type('rollback', run.name)}; if the site was mended by hand "
-				"instead, and nobody needs what is in them: --although-fatal",
+				f"instead, and nobody needs what is in them: {bench.command_to_type('standby', '--drop', run.name, '--although-fatal')}",
 			)
 		standbys = _find_all(bench, run)
 		# All are asked before the first one goes.
@@ -152,7 +157,12 @@ def _load(bench: Bench, run: RunDirectory) -> None:
 	with _at_rest(bench, run, doing) as state:
 		for site, each in _find_all(bench, run).items():
 			if not had_standby(run, state, site):
-				raise Refused(doing, f"{site}, run {run.name}", "it had none", "restore its backup by hand")
+				raise Refused(
+					doing,
+					f"{site}, run {run.name}",
+					"it had none",
+					f"restore its backup by hand: {bench.command_to_type('backup', site, '--list')}",
+				)
 			if each.is_swap_begun():
 				click.echo(f"{site}: swapped already, so there is nothing to load")
 				continue
@@ -165,7 +175,8 @@ def _at_rest(bench: Bench, run: RunDirectory, doing: str) -> Iterator[RunState]:
 	"""The state of a run, while nobody is at work on the bench and no run starts. Raises `Refused` when one is."""
 	with keep_idle(bench.deployments) as is_idle:
 		if not is_idle:
-			raise Refused(doing, f"run {run.name}", "a run is at work on this bench", "wait until it is over")
+			why, newest = f"a run is at work on {bench.path}", f"ls -t {bench.deployments}"
+			raise Refused(doing, f"run {run.name}", why, f"wait until it is over; its name: {newest}")
 		yield load_state(run)
 
 
@@ -177,7 +188,7 @@ def _find_all(bench: Bench, run: RunDirectory) -> dict[str, StandbyDatabase]:
 			"Looking for standby databases of",
 			f"run {run.name}",
 			"the database's administrator is not known, or its kind can't have one",
-			"set root_login and root_password in common_site_config.json, or write the credentials file",
+			f"name the administrator: {WHERE_NAMED}",
 		)
 	return {site: each for site, each in found.items() if each}
 

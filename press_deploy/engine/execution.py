@@ -89,7 +89,10 @@ def roll_back(
 	with _hold(bench, run, f"rollback by {by}", listeners) as (context, told):
 		if context.state.started is None:
 			raise Refused(
-				"Rolling back", f"run {run.name}", "it has not begun, so there is nothing to undo", ""
+				"Rolling back",
+				f"run {run.name}",
+				"it has not begun, so there is nothing to undo",
+				f"see: {bench.command_to_type('status', run.name)}",
 			)
 		if context.state.is_unfinished:
 			ask_to_roll_back(bench, run, by, reason, database=database, approves=approves)
@@ -191,7 +194,10 @@ def _refuse_pointless_rollback(bench: Bench, state: RunState, database: bool) ->
 	may_follow = database and state.database_may_follow
 	if state.state not in (State.SUCCEEDED, State.FATAL) and not may_follow:
 		raise Refused(
-			"Rolling back", f"run {state.run}", f"it is {state.state.value}, so there is nothing to undo", ""
+			"Rolling back",
+			f"run {state.run}",
+			f"it is {state.state.value}, so there is nothing to undo",
+			f"see: {bench.command_to_type('status', state.run)}",
 		)
 	newer = [run.name for run in list_runs(bench.path) if run.name > state.run]
 	states = [load_state(RunDirectory.open(bench.path, name)) for name in newer]

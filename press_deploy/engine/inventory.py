@@ -175,5 +175,5 @@ def _unreadable(site: str, error: Exception) -> StepFailed:
 		"Listing what is on",
 		site,
 		f"its database could not be asked: {error}",
-		"see that it answers, then try again",
+		f"see that it answers (bench --site {site} mariadb), then start the plan again",
 	)

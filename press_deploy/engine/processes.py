@@ -33,7 +33,7 @@ def end_processes_of(run: str) -> list[int]:
 				"Ending",
 				f"processes {[process.pid for process in alive or victims]} that a dead runner left",
 				f"they are still there after {LIMIT_SECONDS} s",
-				"end them by hand, then resume the run",
+				f"end them (sudo kill -9 {' '.join(str(process.pid) for process in alive or victims)}), then resume the run {run}",
 			)
 		ended += [process.pid for process in victims]
 	return ended

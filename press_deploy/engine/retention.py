@@ -24,6 +24,7 @@ from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import DeployError, Refused
 from press_deploy.engine.lock import keep_idle
+from press_deploy.engine.mariadb.administrator import WHERE_NAMED
 from press_deploy.engine.plan_backup import Backup
 from press_deploy.engine.run_directory import RunDirectory, list_runs
 from press_deploy.engine.standby.base import StandbyDatabase
@@ -228,9 +229,9 @@ def _drop_databases(bench: Bench, run: RunDirectory, say: Say) -> Iterator[str]:
 			if standby is None:
 				raise Refused(
 					"Removing",
-					"them",
+					f"the standby and quarantine databases of {site}, run {run.name}",
 					"the database's administrator is not known",
-					"name it, as for a new run",
+					f"name it: {WHERE_NAMED}",
 				)
 			_require_exported(run, standby)
 			standby.drop_standby()

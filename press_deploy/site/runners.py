@@ -50,7 +50,9 @@ def open_run(name: str) -> RunDirectory:
 		raise InputError("run", name, why, remedy) from None
 	run = RunDirectory(open_bench().path / DEPLOYMENTS / name)
 	if not belongs_here(run):
-		raise InputError("run", name, "this site has no such run", "see the list of Deployment Runs")
+		raise InputError(
+			"run", name, "this site has no such run", "see the list of Deployment Runs: /app/deployment-run"
+		)
 	return run
 
 
@@ -89,7 +91,9 @@ def _refuse_second(bench: Bench, spec: PlanSpec, under_way: RunState) -> Refused
 	if not belongs_here(RunDirectory(bench.deployments / under_way.run)):
 		return Refused(doing, what, BUSY, WAIT)
 	found = f"run {under_way.run} is not finished ({under_way.state.value})"
-	return Refused(doing, what, found, "wait for it, resume it or roll it back")
+	command = bench.command_to_type
+	remedy = f"see what it needs: {command('status', under_way.run)}; then wait for it, resume it ({command('resume', under_way.run)}) or roll it back ({command('rollback', under_way.run)})"
+	return Refused(doing, what, found, remedy)
 
 
 def start(run: RunDirectory, dry_run: bool = False) -> None:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb.administrator import find_administrator
+from press_deploy.engine.errors import STEP_LOG, StepFailed
+from press_deploy.engine.mariadb.administrator import WHERE_NAMED, find_administrator
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
 from press_deploy.engine.mariadb.throwaway_user import (
 	drop_leftovers,
@@ -40,7 +40,7 @@ def boot(context: Context, site: str) -> dict[str, Any]:
 			"Starting",
 			f"{site} on its standby database",
 			"it has none, because the database's administrator is not known",
-			"name the administrator, or require rung 4 only",
+			f"name the administrator ({WHERE_NAMED}), or require rung 4 only in the plan",
 		)
 	config = context.bench.read_config(site)
 	with (
@@ -69,7 +69,7 @@ def _ask(context: Context, site: str, path: str, address: str, log: Path) -> int
 			"Starting",
 			f"{site} on its standby database",
 			": ".join([f"{path} answers {answer.status or answer.kind}", *_find_error(log)]),
-			"see the step's log; the backup restores, but what it restores does not serve",
+			f"see {STEP_LOG}; the backup restores, but what it restores does not serve",
 		)
 	return answer.status
 
@@ -100,7 +100,7 @@ def _check_console(context: Context, site: str, sites: Path) -> str:
 			"Checking",
 			f"{site} on its standby database",
 			found["error"],
-			"see the plan's check and the step's log",
+			f"see the plan's boot check, and {STEP_LOG}",
 		)
 	return "passed"
 

@@ -19,6 +19,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from press_deploy.engine import durable
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.inputs import is_secret_name
+from press_deploy.engine.remedies import OTHER_BACKUP, see_disk
 
 Mode = Literal["leave_out", "encrypt", "plain"]
 ENCRYPTED_SUFFIX = ".encrypted"
@@ -70,7 +71,7 @@ def export_key(key_file: Path, target: Path) -> None:
 		file.flush()
 		os.fsync(file.fileno())
 	if _read_key(target) != key:
-		raise _refuse_key(target, "what was written differs when it is read back", "check that disk")
+		raise _refuse_key(target, "what was written differs when it is read back", see_disk(target))
 	durable.write_json(_exported(key_file), {"sha256": hashlib.sha256(key).hexdigest()})
 
 
@@ -99,7 +100,7 @@ def _encrypt(path: Path, encrypted: Path, key_file: Path) -> Path:
 	durable.write_text(encrypted, token.decode())
 	if _decrypt(encrypted.read_bytes(), encrypted, key_file) != content:
 		raise StepFailed(
-			"Encrypting", str(path), "what was written differs when it is read back", "check that disk"
+			"Encrypting", str(path), "what was written differs when it is read back", see_disk(path)
 		)
 	path.unlink()
 	durable.sync_directory(path.parent)
@@ -112,7 +113,7 @@ def _decrypt(token: bytes, path: Path, key_file: Path) -> bytes:
 	except InvalidToken:
 		raise StepFailed(
 			"Decrypting", str(path), f"it was changed, or encrypted with another key than the one in {key_file}",
-			"bring the key of the bench that made the backup",
+			f"put the key of the bench that made the backup into {key_file}",
 		) from None  # fmt: skip
 
 
@@ -139,7 +140,9 @@ def _read_key(key_file: Path) -> bytes:
 		descriptor = os.open(key_file, os.O_RDONLY | os.O_NOFOLLOW)
 	except OSError as error:
 		raise _refuse_key(
-			key_file, error.strerror or str(error), "bring the key of the bench that made the backup"
+			key_file,
+			error.strerror or str(error),
+			f"put the key of the bench that made the backup into {key_file}",
 		) from None
 	with os.fdopen(descriptor, "rb") as file:
 		if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
@@ -153,7 +156,7 @@ def _read_key(key_file: Path) -> bytes:
 		raise _refuse_key(
 			key_file,
 			"it holds no key",
-			"bring it back from a backup of the bench; without it nothing can be read",
+			f"bring {key_file} back from the copy that press-deploy backup-key made; without it nothing can be read",
 		) from None
 	return key
 
@@ -169,7 +172,7 @@ def _parse(content: bytes, path: Path) -> dict[str, Any]:
 		config = None
 	if not isinstance(config, dict):
 		# Not the parser's message: it may repeat a line.
-		raise StepFailed("Reading", str(path), "it holds no JSON object", "use another backup")
+		raise StepFailed("Reading", str(path), "it holds no JSON object", OTHER_BACKUP)
 	return config
 
 

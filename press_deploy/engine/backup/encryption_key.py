@@ -18,6 +18,7 @@ from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.mariadb.server_errors import number_of
+from press_deploy.engine.remedies import SERVER_RUNS, see_disk
 
 # A site that once changed its key has rows that nothing opens any more; one that opens shows the key.
 TRIED_ROWS = 50
@@ -40,7 +41,7 @@ def read_stored_passwords(server: Server | None, database: str) -> Stored:
 		return _read_server(server, database) if server else _read_file(Path(database))
 	except (pymysql.Error, sqlite3.Error, OSError) as error:
 		why = str(error.args[-1] if error.args else error)
-		remedy = "see whether MariaDB runs" if server else "see the file and its disk"
+		remedy = SERVER_RUNS if server else see_disk(database)
 		raise StepFailed("Reading stored passwords of", f"database {database}", why, remedy) from None
 
 
@@ -54,7 +55,7 @@ def check_backup_key(bench: Bench, directory: Path, stored: Stored) -> str:
 		config = read_config(file, bench.deployments / KEY_NAME) if file else {}
 	except OSError as error:
 		why = error.strerror or str(error)
-		raise StepFailed("Reading", str(file), why, "see the file and its disk") from None
+		raise StepFailed("Reading", str(file), why, see_disk(str(file))) from None
 	left_out = NAME in config.get(LEFT_OUT, [])
 	site = describe(directory)["site"]
 	# A site sees the keys of all sites, too, where it has none of its own.

@@ -23,7 +23,7 @@ from press_deploy.engine.backup.dumper import choose_dumper, require_frappes_dum
 from press_deploy.engine.backup.manifest import MADE, verify
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.database import Database, DatabaseUnavailable
-from press_deploy.engine.errors import Refused, StepFailed
+from press_deploy.engine.errors import STEP_LOG, Refused, StepFailed
 from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.administrator import find_administrator
 from press_deploy.engine.mariadb.dumping import dump_database
@@ -169,7 +169,12 @@ def _why_not_stream() -> str | None:
 
 def _refuse_unless(possible: bool, method: str, why: str) -> None:
 	if not possible:
-		raise Refused("Backing up by method", method, why, "set the method to auto, or mend that")
+		raise Refused(
+			"Backing up by method",
+			method,
+			why,
+			"set the method to auto, in the plan's backup or by --method auto, or mend that",
+		)
 
 
 def _check_parts(site: str, files: list[dict[str, str]], made: dict[str, Any], with_files: bool) -> None:
@@ -178,4 +183,4 @@ def _check_parts(site: str, files: list[dict[str, str]], made: dict[str, Any], w
 	if made.get("partial") or not wanted <= kinds:
 		has = ", ".join(sorted(kinds)) or "nothing"
 		why = f"the backup is not complete: it has {has}"
-		raise StepFailed("Backing up", site, why, "see the step's log")
+		raise StepFailed("Backing up", site, why, f"see {STEP_LOG}")

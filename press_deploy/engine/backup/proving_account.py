@@ -87,7 +87,12 @@ def _prepare(cursor: Any, user: str, objects: Mapping[str, Collection[str]]) -> 
 	_drop_leftovers(cursor)
 	cursor.execute("SELECT GET_LOCK(%s, 0)", (user,))
 	if cursor.fetchone()[0] != 1:
-		raise StepFailed("Proving", f"as {user}", "its lock can't be had", "try again")
+		raise StepFailed(
+			"Proving",
+			f"as {user}",
+			"another proof holds the lock of this user's name",
+			"try again when it is over; SHOW FULL PROCESSLIST names its connection",
+		)
 	cursor.execute("SELECT CURRENT_USER(), @@log_bin, @@log_bin_trust_function_creators")
 	ourselves, logs, trusts = cursor.fetchone()
 	logged = [kind for kind in _LOGGED if objects.get(kind)]

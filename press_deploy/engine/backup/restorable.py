@@ -35,6 +35,7 @@ from press_deploy.engine.mariadb.scratch_server import find_server_program, run_
 from press_deploy.engine.mariadb.server import Server, quote
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
 from press_deploy.engine.progress import Progress
+from press_deploy.engine.remedies import NEW_BACKUP, see_disk
 from press_deploy.engine.standby.sqlite_content import read_content, translate_sqlite_errors
 
 if TYPE_CHECKING:
@@ -199,4 +200,4 @@ def _check_hash(file: Path) -> None:
 
 
 def _refuse(file: Path, why: str) -> StepFailed:
-	return StepFailed(DOING, str(file), why, "make a new backup; look at the disk")
+	return StepFailed(DOING, str(file), why, f"{NEW_BACKUP}; the disk: {see_disk(file)}")

@@ -113,7 +113,12 @@ def scratch_database(server: Server) -> Iterator[tuple[Any, str]]:
 		_drop_leftovers(cursor)
 		cursor.execute("SELECT GET_LOCK(%s, 0)", (database,))
 		if cursor.fetchone()[0] != 1:
-			raise StepFailed(DOING, f"in {database}", "its lock can't be had", "try again")
+			raise StepFailed(
+				DOING,
+				f"in {database}",
+				"another proof holds the lock of this name",
+				"try again when it is over; SHOW FULL PROCESSLIST names its connection",
+			)
 		cursor.execute(f"CREATE DATABASE {quote(database)} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
 		try:
 			yield cursor, database

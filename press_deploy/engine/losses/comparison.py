@@ -193,7 +193,10 @@ def _read_tables(reader: Reader, database: str) -> dict[str, Table]:
 	if not tables:
 		# Against nothing, everything would look as if it had been created since.
 		raise StepFailed(
-			"Comparing", database, "it holds no tables, or there is no such database", "check its name"
+			"Comparing",
+			database,
+			"it holds no tables, or there is no such database",
+			"see which databases there are: press-deploy standby, and SHOW DATABASES",
 		)
 	return tables
 

@@ -26,6 +26,7 @@ from press_deploy.engine.losses.model import Losses
 from press_deploy.engine.losses.other_rows import read_filled_columns, read_other_rows
 from press_deploy.engine.losses.reader import Reader
 from press_deploy.engine.losses.rows import Document, Rows
+from press_deploy.engine.remedies import see_disk
 
 EXPORT_SCHEMA_VERSION = 1
 JSON_NAME, SINGLES_NAME = "losses.json", "settings.csv"
@@ -188,7 +189,7 @@ def _translated(directory: Path) -> Iterator[None]:
 	try:
 		yield
 	except OSError as error:
-		remedy = "see whether this user may write there, then export again"
+		remedy = f"{see_disk(directory)}, then export again"
 		if error.errno in (errno.ENOSPC, errno.EDQUOT):
 			remedy = "free space there, then export again: the quarantined database still has everything"
 		raise StepFailed(

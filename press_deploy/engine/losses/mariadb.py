@@ -18,6 +18,7 @@ from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.losses.reader import Column, Reader, Table
 from press_deploy.engine.mariadb.server import Server, quote
 from press_deploy.engine.mariadb.server_errors import is_lost
+from press_deploy.engine.remedies import SERVER_LOG
 
 # No limit that the server sets for its web requests may end a comparison; `sql_mode` decides how text is
 # compared and escaped; a table that somebody alters is waited for, but not for ever.
@@ -193,7 +194,7 @@ def _as_bytes(value: str, column: Column) -> str:
 def _translate(error: Exception) -> StepFailed:
 	code = error.args[0] if error.args else None
 	words = str(error.args[-1] if error.args else error)
-	why, remedy = words, "see the server's log, then ask again"
+	why, remedy = words, f"see {SERVER_LOG}, then ask again: press-deploy losses RUN"
 	if code == TABLE_CHANGED:
 		why, remedy = f"a table was altered meanwhile ({words})", "ask again when nobody alters tables"
 	elif is_lost(error):

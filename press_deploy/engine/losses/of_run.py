@@ -93,14 +93,14 @@ def _find(site: str, standby: StandbyDatabase | None) -> Losses:
 			"Listing what would be lost on",
 			site,
 			"its database was swapped with the standby already, or a swap is under way",
-			"what was lost is in the run's losses/; a rollback that stopped is completed by: press-deploy rollback",
+			"what was lost is in the run's directory, in losses/; a rollback that stopped is completed by: press-deploy rollback RUN",
 		)
 	if standby is None or not standby.is_loaded():
 		raise Refused(
 			"Listing what would be lost on",
 			site,
 			"there is no standby database of this run to compare with",
-			"plans that require rung 4 keep one until the follow-up closes; restore a backup by hand",
+			"make it again: press-deploy standby --load RUN; without one, restore a backup by hand (press-deploy backup --list)",
 		)
 	server = standby.server if isinstance(standby, MariaDBStandby) else None
 	with open_snapshot(server, *(() if server else (standby.name, standby.live))) as reader:

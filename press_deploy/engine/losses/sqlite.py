@@ -162,5 +162,8 @@ def _digest(*values: object) -> bytes:
 
 def _fail(what: str, error: Exception) -> StepFailed:
 	return StepFailed(
-		"Comparing", what, str(error), "see whether the file is there and whole, then ask again"
+		"Comparing",
+		what,
+		str(error),
+		"see whether the run's standby is there (press-deploy standby), and the site's db directory, then ask again",
 	)

@@ -10,6 +10,7 @@ import re
 from typing import IO
 
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.remedies import SERVER_LOG, SERVER_RUNS
 
 SHOWN_LINES = 3
 # Error number → what it means, and what to do. The numbers are MariaDB's own (server 1xxx, client 2xxx).
@@ -21,22 +22,34 @@ _MEANINGS = {
 	# Rows that were sorted for a table that was empty, and can't be written in the end.
 	("1180",): (
 		"the server could not keep what it was sent, as when its disk is full",
-		"see the server's error log, and the space on its data disk and in its tmpdir",
+		f"see {SERVER_LOG}, and the space on its data disk and in its tmpdir (SELECT @@datadir, @@tmpdir)",
 	),
 	("2006", "2013", "1927"): (
 		"the server has gone away",
-		"see whether MariaDB runs and why it stopped: its error log, its disk, and the kernel's log for out of memory",
+		f"{SERVER_RUNS} and why it stopped: {SERVER_LOG}, its disk, and the kernel's log for out of memory (sudo dmesg)",
 	),
-	("2002", "2003"): ("the server can't be reached", "see whether MariaDB runs and listens there"),
-	("1045", "1698"): ("user name or password is refused", "correct user name and password"),
+	("2002", "2003"): (
+		"the server can't be reached",
+		f"{SERVER_RUNS} and listens there (db_host, db_port and db_socket in site_config.json)",
+	),
+	("1045", "1698"): (
+		"user name or password is refused",
+		"correct user name and password: db_user and db_password in site_config.json, or the administrator's",
+	),
 	("1044", "1142", "1227", "1370"): (
 		"the user lacks rights",
 		"give the user the rights it names, or use the database's administrator",
 	),
-	("1049",): ("the database does not exist", "correct its name"),
+	("1049",): (
+		"the database does not exist",
+		"correct db_name in site_config.json; SHOW DATABASES names those there are",
+	),
 	("1146",): ("a table does not exist", "see whether it was renamed or dropped meanwhile"),
 	("1153",): ("a row is larger than the server takes", "raise max_allowed_packet on the server"),
-	("1205",): ("a lock was not released in time", "see which transaction holds it: SHOW PROCESSLIST"),
+	("1205",): (
+		"a lock was not released in time",
+		"see which transaction holds it: mariadb -e 'SHOW FULL PROCESSLIST'",
+	),
 	("1273", "1193", "1064"): (
 		"the server does not know something in the dump; it was made by another kind or version of server",
 		"use a server of the same kind, at least as new as the one that made the dump",
@@ -60,9 +73,7 @@ def translate_client_error(doing: str, what: str, program: str, status: int, wor
 		if numbers & set(known):
 			return StepFailed(doing, what, f"{meaning} ({program}: {said})", remedy)
 	ended = f"was ended by signal {-status}" if status < 0 else f"ended with exit status {status}"
-	return StepFailed(
-		doing, what, f"{program} {ended}: {said}", "see what it says and the server's error log"
-	)
+	return StepFailed(doing, what, f"{program} {ended}: {said}", f"see {SERVER_LOG}")
 
 
 def read_words(errors: IO[bytes]) -> str:

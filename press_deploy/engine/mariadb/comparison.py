@@ -83,7 +83,10 @@ def _ask_checksum(cursor: Any, database: str, table: str) -> int:
 	checksum = cursor.fetchone()[1]
 	if checksum is None:
 		raise StepFailed(
-			"Reading", f"table {table} of {database}", "it has no checksum", "see CHECK TABLE on it"
+			"Reading",
+			f"table {table} of {database}",
+			"it has no checksum",
+			f"see what is wrong with it: CHECK TABLE `{database}`.`{table}`",
 		)
 	return int(checksum)
 

@@ -22,6 +22,7 @@ from press_deploy.engine.mariadb.client_process import end_client, start_client
 from press_deploy.engine.mariadb.part_file import translate_write_error, write_whole
 from press_deploy.engine.mariadb.server import Server, client_command
 from press_deploy.engine.progress import Progress
+from press_deploy.engine.remedies import SERVER_LOG, WAITS_FOR
 
 DOING = "Dumping"
 # Without one byte for so long, the program waits for a lock that nobody releases.
@@ -111,7 +112,7 @@ def _read(process: subprocess.Popen, database: str) -> bytes:
 			DOING,
 			f"database {database}",
 			f"mariadb-dump wrote nothing for {STALL_SECONDS} s and was ended",
-			"see what it waits for: SHOW FULL PROCESSLIST",
+			WAITS_FOR,
 		)
 	return os.read(process.stdout.fileno(), CHUNK_BYTES)
 
@@ -126,7 +127,10 @@ def _check_end(process: subprocess.Popen, errors: IO[bytes], tail: bytes, databa
 		raise translate_client_error(DOING, f"database {database}", "mariadb-dump", status, words)
 	if CLOSING_LINE not in tail.rsplit(b"\n", 2)[-2]:
 		raise StepFailed(
-			DOING, f"database {database}", "mariadb-dump ended with 0 before its closing line", "try again"
+			DOING,
+			f"database {database}",
+			"mariadb-dump ended with 0 before its closing line",
+			f"try again; if it ends so again, see {SERVER_LOG}",
 		)
 
 

@@ -21,6 +21,7 @@ from press_deploy.engine.mariadb.disk_watch import DiskWatch
 from press_deploy.engine.mariadb.server import Server, client_command
 from press_deploy.engine.mariadb.sleeping_events import lay_asleep_in
 from press_deploy.engine.progress import Progress
+from press_deploy.engine.remedies import OTHER_BACKUP, WAITS_FOR, see_disk
 
 DOING = "Loading"
 # As they are for a dump's own statements. A stricter server refuses tables that it once took.
@@ -69,10 +70,10 @@ def load_dump(
 			status = _wait(process, what)
 		except OSError as error:
 			raise StepFailed(
-				DOING, what, f"{path} can't be read: {error.strerror or error}", "see the disk"
+				DOING, what, f"{path} can't be read: {error.strerror or error}", see_disk(path)
 			) from error
 		except DamagedFile as error:
-			raise StepFailed(DOING, what, str(error), "use another backup; this one is not whole") from error
+			raise StepFailed(DOING, what, str(error), f"{OTHER_BACKUP}; this one is not whole") from error
 		finally:
 			end_client(process)
 		if status:
@@ -115,5 +116,5 @@ def _stalled(what: str) -> StepFailed:
 		DOING,
 		what,
 		f"the server took nothing for {STALL_SECONDS} s; the client was ended",
-		"see what it waits for: SHOW FULL PROCESSLIST",
+		WAITS_FOR,
 	)

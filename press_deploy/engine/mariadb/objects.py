@@ -16,6 +16,7 @@ from typing import Any
 import pymysql
 
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.mariadb.administrator import WHERE_NAMED
 from press_deploy.engine.mariadb.server import quote
 from press_deploy.engine.mariadb.server_errors import is_refusal, number_of
 from press_deploy.engine.mariadb.trigger_text import free_statement, names_database
@@ -52,7 +53,7 @@ def list_objects(cursor: Any, database: str) -> list[tuple[str, str]]:
 			"Reading",
 			f"database {database}",
 			f"it has {', '.join(unknown)}, which can't be moved",
-			"drop them",
+			"drop them in the site's database (bench --site SITE mariadb), then back up again",
 		)
 	return sorted(found, key=lambda each: KINDS.index(each[0]))
 
@@ -174,7 +175,10 @@ def _read_object(cursor: Any, kind: str, name: str) -> StoredObject:
 	statement = row["SQL Original Statement" if kind == "TRIGGER" else f"Create {kind.capitalize()}"]
 	if not statement:
 		raise StepFailed(
-			"Reading", f"{kind.lower()} {name}", "its definition is not shown", "use an administrator"
+			"Reading",
+			f"{kind.lower()} {name}",
+			"its definition is not shown to this account",
+			f"name the database's administrator ({WHERE_NAMED})",
 		)
 	create, encoding = _decode(statement)
 	found = {

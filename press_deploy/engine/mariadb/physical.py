@@ -26,6 +26,7 @@ from press_deploy.engine.mariadb.physical_stream import DamagedStream, list_tabl
 from press_deploy.engine.mariadb.server import Server, client_command
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
 from press_deploy.engine.progress import Progress
+from press_deploy.engine.remedies import AS_SQL, OTHER_BACKUP, see_disk
 
 __all__ = ["SUFFIX", "back_up", "check_whole", "load", "why_not"]
 
@@ -85,11 +86,9 @@ def check_whole(path: Path, progress: Progress | None = None) -> dict[str, Any]:
 	try:
 		content = read_stream(path, progress=progress)
 	except DamagedStream as error:
-		raise StepFailed("Checking", str(path), str(error), "use another backup") from error
+		raise StepFailed("Checking", str(path), str(error), OTHER_BACKUP) from error
 	except OSError as error:
-		raise StepFailed(
-			"Checking", str(path), error.strerror or str(error), "see the file and its disk"
-		) from error
+		raise StepFailed("Checking", str(path), error.strerror or str(error), see_disk(path)) from error
 	label = content.label
 	return {
 		"database": label["database"],
@@ -155,7 +154,7 @@ def _check_tables(found: set[str], before: dict[str, Any], after: dict[str, Any]
 	missing = sorted((before["tables"] & after["tables"]) - found)
 	if missing or not found:
 		why = f"{PROGRAM} left out {len(missing)} tables, such as {', '.join(missing[:3]) or 'all'}"
-		raise StepFailed(DOING, what, why, "use the logical method")
+		raise StepFailed(DOING, what, why, AS_SQL)
 
 
 def _estimate(server: Server, database: str) -> int | None:

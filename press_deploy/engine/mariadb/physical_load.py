@@ -33,6 +33,7 @@ from press_deploy.engine.mariadb.server import Server, quote
 from press_deploy.engine.mariadb.server_errors import translate, translate_server_errors
 from press_deploy.engine.mariadb.sleeping_events import lay_asleep
 from press_deploy.engine.progress import Progress
+from press_deploy.engine.remedies import AS_SQL, OTHER_BACKUP, see_disk
 
 DOING = "Loading"
 MEMORY = "256M"
@@ -83,7 +84,7 @@ def load(
 			_drop_tables(server, standby, what)
 			refused |= failed
 		else:
-			raise StepFailed(DOING, what, _tell(refused), "use the logical method")
+			raise StepFailed(DOING, what, _tell(refused), AS_SQL)
 		left_out = _make_objects(server, standby, label, what)
 	finally:
 		shutil.rmtree(copy, ignore_errors=True)
@@ -96,13 +97,13 @@ def _unpack(path: Path, copy: Path, database: str, what: str, progress: Progress
 		copy.mkdir(mode=0o700, parents=True)
 		label = read_stream(path, copy, progress).label
 	except DamagedStream as error:
-		raise StepFailed(DOING, what, str(error), "use another backup; this one is not whole") from error
+		raise StepFailed(DOING, what, str(error), f"{OTHER_BACKUP}; this one is not whole") from error
 	except OSError as error:
 		why = f"{path} can't be unpacked into {copy}: {error.strerror or error}"
-		raise StepFailed(DOING, what, why, "free space there, or see its rights and its disk") from error
+		raise StepFailed(DOING, what, why, f"free space there, or {see_disk(copy.parent)}") from error
 	if label["database"] != database:
 		why = f"it is a backup of database {label['database']}, not of {database}"
-		raise StepFailed(DOING, what, why, "use a backup of this site")
+		raise StepFailed(DOING, what, why, f"use a backup of this site; {OTHER_BACKUP}")
 	return label
 
 
@@ -195,7 +196,7 @@ def _fill(
 		raise translate(error, DOING, what) from error
 	except OSError as error:
 		why = f"the files can't be put in place: {error.strerror or error} ({error.filename})"
-		raise StepFailed(DOING, what, why, "see the disks and rights of both places") from error
+		raise StepFailed(DOING, what, why, see_disk(error.filename or standby)) from error
 	return tables, failed
 
 
@@ -218,7 +219,7 @@ def _make_objects(server: Server, standby: str, label: dict[str, Any], what: str
 		f"{each['kind'].lower()} {each['name']}: {each['why']}" for each in failed if each["kind"] != "VIEW"
 	]
 	if others:
-		raise StepFailed(DOING, what, f"it can't be made: {'; '.join(others[:3])}", "use the logical method")
+		raise StepFailed(DOING, what, f"it can't be made: {'; '.join(others[:3])}", AS_SQL)
 	return [f"view {each['name']}: {each['why']}" for each in failed]
 
 

@@ -21,6 +21,7 @@ from press_deploy.engine.mariadb.client_errors import translate_client_error
 from press_deploy.engine.mariadb.client_process import end_client, start_client
 from press_deploy.engine.mariadb.physical_stream import DamagedStream
 from press_deploy.engine.programs import Programs, end_group
+from press_deploy.engine.remedies import AS_SQL, WAITS_FOR
 
 PROGRAM = "mariadb-backup"
 READ_BYTES = 1 << 20
@@ -69,9 +70,7 @@ def execute_backup(
 		except DamagedStream as error:
 			_check_end(_wait(process), errors, doing, what)
 			why = f"{PROGRAM} wrote no whole stream: {error}"
-			raise StepFailed(
-				doing, what, why, "try again; use the logical method if it fails again"
-			) from error
+			raise StepFailed(doing, what, why, f"try again; if it fails again, {AS_SQL}") from error
 		else:
 			_check_end(_wait(process), errors, doing, what)
 		finally:
@@ -95,7 +94,7 @@ def _draw(process: subprocess.Popen, doing: str, what: str) -> Iterator[bytes]:
 				doing,
 				what,
 				f"{PROGRAM} wrote nothing for {STALL_SECONDS} s and was ended",
-				"see what it waits for: SHOW FULL PROCESSLIST",
+				WAITS_FOR,
 			)
 		data = os.read(process.stdout.fileno(), READ_BYTES)
 		if not data:
@@ -120,12 +119,17 @@ def _check_end(status: int, errors: IO[bytes], doing: str, what: str) -> None:
 	if status == 0 and lines and lines[-1].endswith(SUCCESS):
 		return
 	if _FULL.search(words):
-		raise StepFailed(doing, what, "the disk is full", "free space on it, then try again")
+		raise StepFailed(
+			doing,
+			what,
+			"a disk is full that the program writes to",
+			"free space in the run's directory, on the server's data disk or in its tmpdir (df -h), then try again",
+		)
 	# It says a lot; what went wrong is seldom in the last lines alone.
 	telling = [line for line in lines if _TELLING.search(line)][-2:] or lines[-2:]
 	if status == 0:
 		why = f"{PROGRAM} ended with 0 without “{SUCCESS}”: {' | '.join(telling)}"
-		raise StepFailed(doing, what, why, "try again; use the logical method if it fails again")
+		raise StepFailed(doing, what, why, f"try again; if it fails again, {AS_SQL}")
 	raise translate_client_error(doing, what, PROGRAM, status, "\n".join(telling))
 
 

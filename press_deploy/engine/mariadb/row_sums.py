@@ -49,7 +49,12 @@ def sum_rows(cursor: Any, database: str, tables: Iterable[str]) -> Iterator[tupl
 	for table in tables:
 		what = f"table {table} of {database}"
 		if table not in columns:
-			raise StepFailed("Reading", what, "the server names no column of it", "see CHECK TABLE on it")
+			raise StepFailed(
+				"Reading",
+				what,
+				"the server names no column of it",
+				"see what is wrong with it: bench --site SITE mariadb, then CHECK TABLE",
+			)
 		source = f"{quote(database)}.{quote(table)}" + (" FOR SYSTEM_TIME ALL" if table in histories else "")
 		yield table, _sum(cursor, source, [*columns[table], *histories.get(table, ())], what)
 

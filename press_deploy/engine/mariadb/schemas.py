@@ -17,6 +17,7 @@ import pymysql
 
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.server import quote
+from press_deploy.engine.remedies import drop_by_hand
 
 PREFIX = "press_deploy "
 STANDBY, QUARANTINE = "standby", "quarantine"
@@ -90,7 +91,10 @@ def drop_schema(cursor: Any, name: str, purpose: str, live: str, run: str) -> No
 		return
 	if not is_marked(schema, purpose, live, run):
 		raise StepFailed(
-			"Removing", f"database {name}", f"it is not the {purpose} of {live} and run {run}", "look into it"
+			"Removing",
+			f"database {name}",
+			f"it is not the {purpose} of {live} and run {run}",
+			drop_by_hand(name),
 		)
 	drop_database(cursor, name)
 

@@ -77,12 +77,20 @@ def start_scratch_server(
 	"""Start it and wait until it answers; started again on the same directory it goes on with its data."""
 	program = find_server_program()
 	if program is None:
-		raise StepFailed("Starting", "a private MariaDB", "mariadbd was not found", "install mariadb-server")
+		raise StepFailed(
+			"Starting",
+			"a private MariaDB",
+			"mariadbd was not found",
+			"install it: apt install mariadb-server",
+		)
 	data, log = directory / "data", directory / "server.log"
 	socket, temporary = directory / "s", directory / "tmp"
 	if len(str(socket)) > SOCKET_PATH_LIMIT:
 		raise StepFailed(
-			"Starting", "a private MariaDB", f"{socket} is too long for a socket", "use a shorter path"
+			"Starting",
+			"a private MariaDB",
+			f"{socket} is too long for a socket",
+			"use a bench with a shorter path, or a shorter TMPDIR",
 		)
 	temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
 	# Servers that share a directory for temporary tables remove those of each other.
@@ -120,7 +128,12 @@ def _install(data: Path, environment: dict[str, str] | None) -> None:
 	if done.returncode:
 		said = [line for line in (done.stderr + done.stdout).splitlines() if "ERROR" in line]
 		last = " | ".join(said[:3]) or f"exit status {done.returncode}"
-		raise StepFailed("Making", "a private MariaDB", last, "see whether mariadb-server is installed whole")
+		raise StepFailed(
+			"Making",
+			"a private MariaDB",
+			last,
+			"see whether mariadb-server is installed whole: mariadb-install-db --version",
+		)
 	part.replace(data)
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pymysql
 
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.remedies import SERVER_LOG, SERVER_RUNS
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
 # A connection that was open is not any more; 0 is the driver's word for one that it had noticed before.
@@ -58,17 +59,29 @@ def translate(error: BaseException, doing: str, what: str) -> StepFailed:
 	if number in _ENDED:
 		# What it held is gone with it, so that nobody may just connect again and go on.
 		why = "the connection to the server was lost, and with it its locks and its transaction"
-		remedy = "see whether MariaDB runs, and who ends connections there (KILL, limits of time); then do it again"
+		remedy = f"{SERVER_RUNS}, and who ends connections there (KILL, wait_timeout); then do it again"
 	elif number in _LOST:
-		why, remedy = "the server can't be reached", "see whether MariaDB runs, and why it stopped"
+		why, remedy = "the server can't be reached", f"{SERVER_RUNS}, and why it stopped: {SERVER_LOG}"
 	elif number in _LOGIN:
-		why, remedy = "user name or password is refused", "correct user name and password"
+		why, remedy = (
+			"user name or password is refused",
+			"correct user name and password: db_user and db_password in site_config.json, or the administrator's",
+		)
 	elif number in _RIGHTS:
-		why, remedy = "the account lacks rights", "use the database's administrator, or give it these rights"
+		why, remedy = (
+			"the account lacks rights",
+			"name the database's administrator (root_login and root_password in common_site_config.json), or GRANT it these rights",
+		)
 	elif number in _FULL:
-		why, remedy = "the server's disk is full", "free space on the server's data disk"
+		why, remedy = (
+			"the server's disk is full",
+			"free space on the server's data disk: SELECT @@datadir, then df -h there",
+		)
 	elif number == LOCK_WAIT_TIMEOUT:
-		why, remedy = "a lock was not released in time", "see who holds it: SHOW PROCESSLIST"
+		why, remedy = (
+			"a lock was not released in time",
+			"see who holds it: mariadb -e 'SHOW FULL PROCESSLIST'",
+		)
 	else:
-		return StepFailed(doing, what, f"MariaDB says: {words} ({number})", "see the server's error log")
+		return StepFailed(doing, what, f"MariaDB says: {words} ({number})", f"see {SERVER_LOG}")
 	return StepFailed(doing, what, f"{why}: {words or 'the connection is closed'} ({number})", remedy)

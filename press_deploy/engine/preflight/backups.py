@@ -13,6 +13,7 @@ from press_deploy.engine.errors import DeployError
 from press_deploy.engine.mariadb.administrator import WHERE_NAMED
 from press_deploy.engine.mariadb.scratch_server import find_server_program
 from press_deploy.engine.preflight.machine import size_of
+from press_deploy.engine.preflight.sites import reach_database
 from press_deploy.engine.preflight.stored_objects import check_objects
 from press_deploy.engine.safe_places import open_place
 from press_deploy.engine.snapshots import open_provider
@@ -28,7 +29,11 @@ TESTED_DATABASES = ("mariadb", "sqlite")
 def check_safe_places(context: Context) -> Iterator[Check]:
 	places = context.spec.backup.places
 	if not places:
-		yield warn("Safe place", "the plan names none: the backup stays on this disk", "name a safe place")
+		yield warn(
+			"Safe place",
+			"the plan names none: the backup stays on this disk",
+			"name a safe place in the plan",
+		)
 	size = sum(size_of(context, site) for site in context.spec.site_names if site in context.bench.sites())
 	for spec in places:
 		try:
@@ -88,9 +93,7 @@ def _check_site(context: Context, site: str, wants_standby: bool) -> Iterator[Ch
 	except DeployError as error:
 		yield fail(name, error.why, error.remedy)
 	except DatabaseUnavailable as error:
-		yield fail(
-			name, f"its database can't be reached: {error}", "start it, or mend the site's configuration"
-		)
+		yield fail(name, f"its database can't be reached: {error}", reach_database(context, site))
 		return
 	if wants_standby:
 		yield from _check_standby(context, site)

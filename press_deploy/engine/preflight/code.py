@@ -30,7 +30,9 @@ def check_repositories(context: Context) -> Iterator[Check]:
 			yield _check_tree(context, app)
 			yield _check_target(context, app)
 		except DeployError as error:
-			yield fail(name, error.why, "see whether git works in the app's directory")
+			yield fail(
+				name, error.why, f"see whether git works there: git -C {context.bench.app(app.name)} status"
+			)
 
 
 def check_copy_sources(context: Context) -> Iterator[Check]:
@@ -77,7 +79,9 @@ def _check_target(context: Context, app: App) -> Check:
 		commit, kind = repository.ask_remote(remote, app.ref)
 	except DeployError as error:
 		return fail(
-			name, f"remote {remote} does not answer: {error.why}", "see whether `git fetch` works there"
+			name,
+			f"remote {remote} does not answer: {error.why}",
+			f"see whether this works: git -C {repository.path} fetch {remote}",
 		)
 	if commit or is_full_commit(app.ref):
 		context.resolved[app.name] = commit or app.ref
@@ -85,13 +89,13 @@ def _check_target(context: Context, app: App) -> Check:
 		return warn(
 			name,
 			f"remote {remote} answers; whether it gives out commit {app.ref[:12]} shows when it is fetched",
-			"",
+			f"to know it now: git -C {repository.path} fetch {remote} {app.ref}",
 		)
 	if commit is None:
 		return fail(
 			name,
 			f"remote {remote} has no branch or tag {app.ref}",
-			"correct the ref; a commit is written in full",
+			f"correct the ref in the plan, a commit is written in full: git -C {repository.path} ls-remote {remote}",
 		)
 	if not matches_expected(commit, app.expected_commit):
 		return fail(
@@ -101,6 +105,8 @@ def _check_target(context: Context, app: App) -> Check:
 		)
 	if app.expected_commit is None:
 		return warn(
-			name, f"{kind} {app.ref} is at {commit[:12]}, the plan expects no commit", "set expected_commit"
+			name,
+			f"{kind} {app.ref} is at {commit[:12]}, the plan expects no commit",
+			f"set expected_commit in the plan to {commit}, if that is what is meant",
 		)
 	return ok(name, f"{kind} {app.ref} of remote {remote} is at {commit[:12]}, as expected")

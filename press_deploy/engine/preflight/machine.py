@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 import shutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.log_classes import Weight
+from press_deploy.engine.program_logs import read_logs
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.services import ROLES, WEB, WORKERS
 from press_deploy.engine.state import unfinished_runs
@@ -37,7 +39,9 @@ def check_other_runs(context: Context) -> Iterator[Check]:
 		)
 	elif others:
 		found = "the bench is busy with a run of another site"
-		yield fail("No other run", found, "wait until it is over; its name is in deployments/")
+		yield fail(
+			"No other run", found, f"wait until it is over; its name: ls -t {context.bench.deployments}"
+		)
 	else:
 		yield ok("No other run", "the bench is locked for this run")
 
@@ -59,13 +63,19 @@ def check_disk(context: Context) -> Iterator[Check]:
 	found = f"{percent:.0f} % free ({_gigabytes(usage.free)})"
 	if percent <= wanted:
 		yield fail(
-			"Disk space", f"{found}, more than {wanted:g} % is needed", "free space on the bench's disk"
+			"Disk space",
+			f"{found}, more than {wanted:g} % is needed",
+			f"free space there: df -h {context.bench.path}; du -sh {context.bench.path}/*",
 		)
 	else:
 		yield ok("Disk space", found)
 	needed = BACKUPS_THAT_MUST_FIT * sum(size_of(context, site) for site in context.spec.site_names)
 	if needed > usage.free:
-		yield fail("Room for the backup", f"{_gigabytes(needed)} may be needed, {found}", "free space first")
+		yield fail(
+			"Room for the backup",
+			f"{_gigabytes(needed)} may be needed, {found}",
+			f"free space first: df -h {context.bench.path}",
+		)
 	else:
 		yield ok("Room for the backup", f"at most {_gigabytes(needed)} of {_gigabytes(usage.free)}")
 
@@ -76,7 +86,7 @@ def check_helper(context: Context) -> Iterator[Check]:
 		yield warn(
 			"Helper",
 			"there is none: if this process dies, nobody resumes the run and the sites stay in maintenance",
-			install,
+			f"install it: {install}",
 		)
 		return
 	try:
@@ -108,7 +118,9 @@ def check_services(context: Context) -> Iterator[Check]:
 			yield fail(
 				f"Services: {role}",
 				f"not running: {', '.join(down)}",
-				"start them, and find out why they stopped",
+				_start_them(
+					context, [program["name"] for program in of_role if program["state"] != "RUNNING"]
+				),
 			)
 		elif of_role:
 			yield ok(f"Services: {role}", f"running: {', '.join(program['name'] for program in of_role)}")
@@ -118,6 +130,14 @@ def check_services(context: Context) -> Iterator[Check]:
 				"none that can be restarted is known",
 				f"bench setup supervisor, then: sudo {context.bench.command_to_type('helper', 'install')}",
 			)
+
+
+def _start_them(context: Context, names: list[str]) -> str:
+	units = [name for name in names if name.endswith(".service")]
+	programs = [name for name in names if name not in units]
+	start = [f"sudo systemctl start {shlex.join(units)}"] if units else []
+	start += [f"sudo supervisorctl start {shlex.join(programs)}"] if programs else []
+	return f"see why they stopped: {read_logs(context.bench, names)}; then start them: {'; '.join(start)}"
 
 
 def check_recent_log_errors(context: Context) -> Iterator[Check]:
@@ -133,7 +153,7 @@ def check_recent_log_errors(context: Context) -> Iterator[Check]:
 		yield warn(
 			"Recent log errors",
 			f"{count} in the newest lines, e.g. {findings[0].example[:120]}",
-			"look at them first",
+			f"look at them first: {', '.join(sorted(findings[0].files))} in {context.bench.logs} or a site's own logs directory",
 		)
 	else:
 		yield ok("Recent log errors", f"none in the newest lines of {len(files)} files")

@@ -23,7 +23,11 @@ def check_approval(context: Context) -> Iterator[Check]:
 			"Plan approved", "nobody has approved this plan", "submit the plan in Desk, or set approved_by"
 		)
 	elif spec.sha256 != context.state.plan_sha256:
-		yield fail("Plan approved", "the plan was changed after the run began", "start a new run")
+		yield fail(
+			"Plan approved",
+			"the plan was changed after the run began",
+			f"approve the plan as it is meant (submit it in Desk), then start it; what was changed: {context.run.plan}",
+		)
 	else:
 		yield ok("Plan approved", f"by {spec.approved_by}, unchanged (SHA-256 {spec.sha256[:12]})")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import DeployError
+from press_deploy.engine.program_logs import read_web_log
 from press_deploy.engine.site_files import require_real_roots
 from press_deploy.engine.web import GOOD
 from press_deploy.helper.errors import HelperError
@@ -20,7 +21,7 @@ LONG_SECONDS = 60
 CONNECTIONS_PERCENT = 80
 DESCRIBE_SECONDS = 60
 # The site that reads this may not be told which others the bench has.
-ITS_DIRECTORY = "write its name as its directory in sites/ is called"
+ITS_DIRECTORY = "write its name in the plan as its directory is called: ls {}"
 
 
 def check_sites(context: Context) -> Iterator[Check]:
@@ -28,14 +29,22 @@ def check_sites(context: Context) -> Iterator[Check]:
 	for site in context.spec.site_names:
 		name = f"Site {site}"
 		if site not in existing:
-			yield fail(name, "there is no such site on this bench", ITS_DIRECTORY)
+			yield fail(
+				name,
+				"there is no such site on this bench",
+				ITS_DIRECTORY.format(context.bench.sites_directory),
+			)
 			continue
 		try:
 			# Read as the run will change it: no link is followed, JSON must be an object.
 			read_config(str(context.bench.site_config(site)))
 			read_config(str(context.bench.common_config))
 		except HelperError as error:
-			yield fail(name, str(error), "mend the configuration file")
+			yield fail(
+				name,
+				str(error),
+				f"mend the file: {context.bench.site_config(site)} or {context.bench.common_config}",
+			)
 			continue
 		if context.bench.read_config(site).get("maintenance_mode"):
 			yield fail(
@@ -83,7 +92,7 @@ def check_web(context: Context) -> Iterator[Check]:
 			yield fail(
 				f"Web: {site}",
 				f"{context.spec.monitor.path} answers {answer.status or answer.kind}",
-				"mend the site first: a deployment could not be told from what is broken now",
+				f"mend the site first, a deployment could not be told from what is broken now: {read_web_log(context.bench)}",
 			)
 
 
@@ -95,14 +104,20 @@ def check_databases(context: Context) -> Iterator[Check]:
 			connections, maximum = database.connections(), database.maximum_connections()
 			statements = database.long_statements(LONG_SECONDS)
 		except DatabaseUnavailable as error:
-			yield fail(name, f"it can't be reached: {error}", "start it, or mend the site's configuration")
+			yield fail(name, f"it can't be reached: {error}", reach_database(context, site))
 			continue
 		if connections and maximum and connections > maximum * CONNECTIONS_PERCENT / 100:
 			yield warn(
-				name, f"{connections} of {maximum} connections in use", "see who holds them: SHOW PROCESSLIST"
+				name,
+				f"{connections} of {maximum} connections in use",
+				f"see who holds them: bench --site {site} mariadb, then SHOW FULL PROCESSLIST",
 			)
 		if statements:
-			yield warn(name, f"long at work: {'; '.join(statements[:3])}", "wait for them: a migration would")
+			yield warn(
+				name,
+				f"long at work: {'; '.join(statements[:3])}",
+				"wait for them, a migration would; or end them: KILL, with the number that SHOW FULL PROCESSLIST names",
+			)
 		elif connections is None:
 			yield ok(name, f"{database.kind}, reachable")
 		else:
@@ -115,11 +130,15 @@ def check_site_processes(context: Context) -> Iterator[Check]:
 		try:
 			about = context.site_processes.call("describe", site, timeout=DESCRIBE_SECONDS)
 		except DeployError as error:
-			yield fail(name, error.why, "see whether `bench --site SITE console` works")
+			yield fail(name, error.why, f"{error.remedy}; does this work: bench --site {site} console")
 			continue
 		missing = [app.name for app in context.spec.apps if app.name not in about["apps"]]
 		if missing:
-			yield warn(name, f"{', '.join(missing)} not installed on this site", "is it the right site?")
+			yield warn(
+				name,
+				f"{', '.join(missing)} not installed on this site",
+				f"correct the plan's sites and apps, or: bench --site {site} install-app {missing[0]}",
+			)
 		else:
 			yield ok(name, f"{about['framework']}; {', '.join(about['apps'])}")
 
@@ -133,7 +152,7 @@ def check_test_targets(context: Context) -> Iterator[Check]:
 		yield fail(
 			"Critical tests",
 			f"test site {site} is not on this bench",
-			ITS_DIRECTORY,
+			ITS_DIRECTORY.format(context.bench.sites_directory),
 		)
 		return
 	for test in tests:
@@ -152,13 +171,22 @@ def _check_test(context: Context, test, site: str) -> Check:
 			doctype=test.doctype,
 		)["problem"]
 	except DeployError as error:
-		return fail(name, error.why, "see whether `bench --site SITE console` works")
+		return fail(name, error.why, f"{error.remedy}; does this work: bench --site {site} console")
 	if problem is None:
 		return ok(name, f"found, to run on {site}")
 	deployed = {app.name for app in context.spec.apps}
 	if (test.module or test.app or "").split(".")[0] in deployed:
-		return warn(name, problem, "fine if the release brings it; else the critical tests will fail")
-	return fail(name, problem, "correct the test's app, module or DocType")
+		return warn(
+			name,
+			problem,
+			"fine if the release brings it; else correct the test's app, module or DocType in the plan: it will fail",
+		)
+	return fail(name, problem, "correct the test's app, module or DocType in the plan")
+
+
+def reach_database(context: Context, site: str) -> str:
+	"""What to do where a site's database can't be reached."""
+	return f"start it (systemctl status mariadb), or mend {context.bench.site_config(site)}"
 
 
 def _known_sites(context: Context) -> list[str]:

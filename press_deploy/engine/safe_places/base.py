@@ -106,7 +106,7 @@ def altered_source(file: StoredFile) -> StepFailed:
 		"Copying",
 		str(file.path),
 		"the file here is not the one of the manifest any more: its size or SHA-256 differs",
-		"find out who changed it, then make a new backup",
+		f"see who changed it (ls -l {file.path.parent}), then start the plan again, which makes a new backup",
 	)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from press_deploy.engine import durable
 from press_deploy.engine.checks import Check, fail, ok, warn
-from press_deploy.engine.errors import DeployError, StepFailed
+from press_deploy.engine.errors import STEP_LOG, DeployError, StepFailed
 from press_deploy.engine.file_copy import CHUNK_BYTES
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.progress import show_size
@@ -206,6 +206,6 @@ def _translated(doing: str, what: Path) -> Iterator[None]:
 	try:
 		yield
 	except OSError as error:
-		unknown = (error.strerror or str(error), "see the step's log")
+		unknown = (error.strerror or str(error), f"see {STEP_LOG}")
 		why, remedy = _REASONS.get(error.errno or 0, unknown)
 		raise StepFailed(doing, str(error.filename or what), why, remedy) from error

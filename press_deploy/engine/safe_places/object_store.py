@@ -132,7 +132,7 @@ class ObjectStore(SafePlace):
 				"Storing",
 				str(target),
 				f"the plan asks for encryption {wanted}, the store says {found or 'none'}",
-				"see whether the store supports it; delete the object if it must not be there",
+				"see whether the store supports it (server_side_encryption in the plan); delete the object if it must not be there",
 			)
 
 	def _problem_of(self, stored: StoreObject, file: StoredFile) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore import exceptions
 
-from press_deploy.engine.errors import InputError, StepFailed
+from press_deploy.engine.errors import STEP_LOG, InputError, StepFailed
 from press_deploy.engine.safe_places.model import S3Place
 
 CONNECT_SECONDS = 10
@@ -148,13 +148,19 @@ def translate(doing: str, what: str, error: Exception) -> StepFailed:
 	code = error_code(error)
 	if code:
 		message = error.response["Error"].get("Message", "")[:200] if code not in _CODES else ""
-		why, remedy = _CODES.get(code, (f"the store answers {code}: {message}", "see the store's own log"))
+		why, remedy = _CODES.get(
+			code,
+			(
+				f"the store answers {code}: {message}",
+				"look that code up in the store's own log or documentation",
+			),
+		)
 		return StepFailed(doing, what, f"{why} ({code})" if code in _CODES else why, remedy)
 	for kinds, (why, remedy) in _KINDS:
 		if isinstance(error, kinds):
 			return StepFailed(doing, what, why, remedy)
 	return StepFailed(
-		doing, what, f"the store could not be asked ({type(error).__name__})", "see the step's log"
+		doing, what, f"the store could not be asked ({type(error).__name__})", f"see {STEP_LOG}"
 	)
 
 

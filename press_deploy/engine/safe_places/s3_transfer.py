@@ -16,6 +16,7 @@ from typing import Any
 from botocore import exceptions
 
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.remedies import see_disk
 from press_deploy.engine.safe_places import s3_client
 from press_deploy.engine.safe_places.base import Progress, StoredFile, altered_source
 from press_deploy.engine.safe_places.s3_client import error_code, translate
@@ -111,7 +112,7 @@ def _parts(file: StoredFile) -> Iterator[bytes]:
 				yield part
 	except OSError as error:
 		raise StepFailed(
-			"Reading", str(file.path), error.strerror or str(error), "see whether the backup is still there"
+			"Reading", str(file.path), error.strerror or str(error), see_disk(file.path)
 		) from error
 
 

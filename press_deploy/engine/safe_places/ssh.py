@@ -17,6 +17,7 @@ from press_deploy.engine.file_copy import hash_file
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.programs import Programs
 from press_deploy.engine.progress import show_size
+from press_deploy.engine.remedies import see_disk
 from press_deploy.engine.safe_places.base import (
 	CHECK_NAME,
 	PROBE_TEXT,
@@ -145,7 +146,7 @@ class SshSafePlace(SafePlace):
 				"Reading",
 				str(file.path),
 				error.strerror or str(error),
-				"see whether the backup is still there",
+				see_disk(file.path),
 			) from error
 		if not is_unchanged:
 			raise altered_source(file)

@@ -5,7 +5,7 @@ Invariant: text of a program is looked up, never trusted to be a success.
 
 from __future__ import annotations
 
-from press_deploy.engine.errors import CommandFailed, StepFailed
+from press_deploy.engine.errors import STEP_LOG, CommandFailed, StepFailed
 
 _REACH = ("it can't be reached", "check host, firewall and network, then start the plan again")
 _SPACE = ("there is no space left there", "free space there, then start the plan again")
@@ -69,6 +69,4 @@ def translate(doing: str, what: str, error: CommandFailed) -> StepFailed:
 	for text, (why, remedy) in _REASONS:
 		if text.lower() in error.why.lower():
 			return StepFailed(doing, what, why, remedy)
-	return StepFailed(
-		doing, what, f"{error.what}: {error.why}", "see the step's log, then start the plan again"
-	)
+	return StepFailed(doing, what, f"{error.what}: {error.why}", f"see {STEP_LOG}, then start the plan again")

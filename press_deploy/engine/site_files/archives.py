@@ -50,7 +50,10 @@ class Archives:
 		member = self.members.get(path)
 		if member is None:
 			raise StepFailed(
-				"Reading", path, "the backup's archives don't hold it", "find it in an older backup by hand"
+				"Reading",
+				path,
+				"the backup's archives don't hold it",
+				"find it in an older backup by hand: press-deploy backup --list",
 			)
 		archive, left = self._paths[member.archive], member.size
 		try:

@@ -107,7 +107,7 @@ def read_inventory(site_directory: Path, keep: Path) -> Inventory:
 			"Reading",
 			str(keep / INVENTORY),
 			f"there is no list of the site's files ({error})",
-			"put them back by hand",
+			f"put them back by hand, from the copies in {keep}",
 		) from error
 
 

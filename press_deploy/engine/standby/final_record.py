@@ -17,6 +17,7 @@ from press_deploy.engine import durable
 from press_deploy.engine.backup.manifest import database_file
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.file_copy import hash_file
+from press_deploy.engine.remedies import OTHER_BACKUP
 
 FINAL = "final.json"
 SCHEMA = 1
@@ -61,7 +62,7 @@ def read_record(directory: Path, doing: str) -> FinalRecord:
 	path = directory / FINAL
 	if not path.is_file():
 		why = f"it has no {FINAL}: it was not completed, or by a version that kept none"
-		raise StepFailed(doing, f"from the final backup in {directory}", why, "use another backup")
+		raise StepFailed(doing, f"from the final backup in {directory}", why, OTHER_BACKUP)
 	data = read_json(path, doing)
 	try:
 		if data["schema"] != SCHEMA:

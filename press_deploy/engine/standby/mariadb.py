@@ -28,6 +28,7 @@ from press_deploy.engine.mariadb.swap import Databases
 from press_deploy.engine.mariadb.throwaway_user import drop_leftovers
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.progress import Progress
+from press_deploy.engine.remedies import LOAD_STANDBY, drop_by_hand
 from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.filling import Fill, fill_from_dump
 from press_deploy.engine.standby.mariadb_check import check_standby
@@ -103,7 +104,7 @@ class MariaDBStandby(StandbyDatabase):
 	def require_loaded(self, doing: str) -> dict[str, Any]:
 		"""The note of what is loaded. Raises `StepFailed` when nothing complete is."""
 		if not self.is_loaded():
-			raise StepFailed(doing, self.name, "no complete backup is loaded there", "load one first")
+			raise StepFailed(doing, self.name, "no complete backup is loaded there", LOAD_STANDBY)
 		return self.loaded_note.read()
 
 	def noted_events(self) -> list[dict[str, str]]:
@@ -225,7 +226,7 @@ class MariaDBStandby(StandbyDatabase):
 					doing,
 					what,
 					f"another process has been at work on the databases of {self.site} for {LOCK_SECONDS} s",
-					"wait for the other run, or end it",
+					"wait for it, or see which connection holds it: SELECT * FROM information_schema.PROCESSLIST",
 				)
 			yield cursor
 
@@ -237,7 +238,10 @@ class MariaDBStandby(StandbyDatabase):
 		live = find_schema(cursor, self.live)
 		if live is None:
 			raise StepFailed(
-				doing, self.live, "the live database does not exist", "create it with its user's rights"
+				doing,
+				self.live,
+				"the live database does not exist",
+				f"create it with its user's rights (db_name in {self.site}/site_config.json), or correct db_name",
 			)
 		return live
 
@@ -264,12 +268,17 @@ class MariaDBStandby(StandbyDatabase):
 				doing,
 				self.name,
 				"a database of this name exists, and this run did not make it",
-				"look into it; if nobody needs it, drop it by hand",
+				drop_by_hand(self.name),
 			)
 
 	def _require_free(self, name: str, doing: str) -> None:
 		if name in self.taken or name == self.live:
-			raise StepFailed(doing, name, "a site uses it", "nothing: it stays")
+			raise StepFailed(
+				doing,
+				name,
+				"a site uses it as its database",
+				"nothing is to be done: it stays; bench --site SITE show-config names it",
+			)
 
 	def _is_there(self, cursor: Any) -> bool:
 		return bool(list_tables(cursor, self.name))

@@ -20,6 +20,7 @@ from press_deploy.engine.mariadb.holders import find_holders, find_transactions
 from press_deploy.engine.mariadb.objects import tell_unmovable
 from press_deploy.engine.mariadb.rights import read_version, tell_missing_rights
 from press_deploy.engine.mariadb.schemas import find_schema, measure_schema
+from press_deploy.engine.remedies import drop_by_hand
 from press_deploy.engine.standby.base import hinder
 from press_deploy.engine.standby.import_check import find_foreign_keys, find_versioned
 
@@ -54,13 +55,15 @@ def _check(standby: MariaDBStandby, cursor: Any, name: str, size_bytes: int | No
 	cursor.execute("SELECT VERSION()")
 	version = str(cursor.fetchone()[0])
 	if "mariadb" not in version.lower():
-		yield fail(name, f"the server is {version}", "MariaDB 10.6 or newer is needed")
+		yield fail(name, f"the server is {version}", "update it: MariaDB 10.6 or newer is needed")
 		return
 	if read_version(version) < schemas.OLDEST_VERSION:
 		yield hinder(name, f"the server is {version}", "upgrade it to MariaDB 10.6 or newer")
 		return
 	if find_schema(cursor, standby.live) is None:
-		yield fail(name, f"the database {standby.live} does not exist", "see the site's configuration")
+		yield fail(
+			name, f"the database {standby.live} does not exist", "correct db_name in its site_config.json"
+		)
 		return
 	yield _check_names(standby, cursor, name)
 	yield from _check_tables(standby, cursor, name)
@@ -75,7 +78,7 @@ def _check_names(standby: MariaDBStandby, cursor: Any, name: str) -> Check:
 	):
 		if not standby.is_ours(cursor, database, purpose, note):
 			found = f"a database {database} exists, and this run did not make it"
-			return fail(name, found, "look into it; if nobody needs it, drop it by hand")
+			return fail(name, found, drop_by_hand(database))
 	return ok(name, f"{standby.name} and {standby.quarantine} can be made")
 
 
@@ -110,7 +113,7 @@ def _check_room(standby: MariaDBStandby, cursor: Any, size_bytes: int | None) ->
 	is_local = standby.server.socket or standby.server.host in LOCAL_HOSTS
 	if not is_local or host != socket.gethostname() or not os.path.isdir(directory):
 		found = f"the server is on {host}, its disk can't be seen from here; {needed >> 20} MB are needed"
-		return warn(name, found, "see there that this much is free")
+		return warn(name, found, f"see there that this much is free: df -h {directory}")
 	free = shutil.disk_usage(directory).free
 	found = f"{free >> 20} MB free for {directory}, {needed >> 20} MB needed"
 	return ok(name, found) if free >= needed else hinder(name, found, f"free space for {directory}")

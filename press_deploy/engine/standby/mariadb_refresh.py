@@ -19,6 +19,7 @@ from press_deploy.engine.mariadb.holders import end_holders, find_holders
 from press_deploy.engine.mariadb.objects import StoredObject, make_objects, put_asleep, read_objects
 from press_deploy.engine.mariadb.schemas import find_schema, list_tables
 from press_deploy.engine.progress import Progress
+from press_deploy.engine.remedies import LOAD_STANDBY
 from press_deploy.engine.standby.final_record import FINAL, begin_record, write_record
 from press_deploy.engine.standby.mariadb_final import (
 	CHANGED,
@@ -82,7 +83,7 @@ class Refresh:
 			return self._standby.require_loaded(DOING)
 		schema = find_schema(cursor, self._copy)
 		if schema is None or schema.mark is None or schema.mark.token != note["token"]:
-			raise StepFailed(DOING, self._copy, "it is not there any more", "load a backup again")
+			raise StepFailed(DOING, self._copy, "it is not there any more", LOAD_STANDBY)
 		# A client that a killed process left must not go on writing into it.
 		end_holders(cursor, find_holders(cursor, [self._copy], []))
 		return note

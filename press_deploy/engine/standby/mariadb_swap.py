@@ -27,6 +27,7 @@ from press_deploy.engine.mariadb.swap import (
 	rename_tables,
 )
 from press_deploy.engine.observation import Observation
+from press_deploy.engine.remedies import drop_by_hand
 from press_deploy.engine.standby.notes import SWAPPED, SWAPPING, UNDOING, UNDONE, Note
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Swap:
 					DOING,
 					databases.live,
 					f"the database {databases.quarantine}, which is to take the replaced data, is there and in use",
-					"look into it; if nobody needs it, drop it by hand",
+					drop_by_hand(databases.quarantine),
 				)
 		tables = {LIVE: databases.live, STANDBY: databases.standby}
 		return self._note.write(
@@ -176,7 +177,10 @@ class Swap:
 		"""The database that takes what is live, made if need be, and surely ours."""
 		if not self._standby.is_ours(cursor, name, purpose, self._note):
 			raise StepFailed(
-				DOING, name, "a database of this name exists, and this run did not make it", "look into it"
+				DOING,
+				name,
+				"a database of this name exists, and this run did not make it",
+				drop_by_hand(name),
 			)
 		schema = find_schema(cursor, name)
 		if schema and schema.mark is None:

@@ -71,7 +71,10 @@ def require_no_swap(note: Note, doing: str, what: str) -> None:
 	"""Raise `StepFailed` while a swap or its undoing is under way: both databases are needed for it."""
 	if note.state in UNDER_WAY:
 		raise StepFailed(
-			doing, what, "a swap is under way and needs it", "let the swap be completed or undone first"
+			doing,
+			what,
+			"a swap is under way and needs it",
+			"let the swap be completed or undone first: press-deploy rollback RUN --database",
 		)
 
 
@@ -81,7 +84,7 @@ def require_never_swapped(note: Note, doing: str, what: str) -> None:
 	if note.state == SWAPPED:
 		why, remedy = (
 			"this run's standby was swapped in already: what it held is live",
-			"begin another run for it",
+			"start the plan again; that makes a new run with a standby of its own",
 		)
 		raise StepFailed(doing, what, why, remedy)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import DeployError, StepFailed
+from press_deploy.engine.mariadb.administrator import WHERE_NAMED
 from press_deploy.engine.mariadb.schemas import QUARANTINE, STANDBY, list_marked, measure_schema
 from press_deploy.engine.mariadb.server import Server, name_database
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
@@ -30,19 +31,26 @@ def open_standby(
 	config = bench.read_config(site)
 	live, kind = config.get("db_name"), config.get("db_type") or "mariadb"
 	if not live:
-		raise StepFailed(DOING, site, "its configuration has no db_name", "mend site_config.json")
+		raise StepFailed(
+			DOING, site, "its configuration has no db_name", f"write db_name into {bench.site_config(site)}"
+		)
 	if kind == "sqlite":
 		places = bench.site(site) / "db"
 		name, quarantine = (places / f"{name_database(live, each, run)}.db" for each in PURPOSES)
 		return SQLiteStandby(site, run, places / f"{live}.db", name, quarantine, directory)
 	if kind != "mariadb":
-		raise StepFailed(DOING, site, f"databases of type {kind} can't be swapped", "roll back by a restore")
+		raise StepFailed(
+			DOING,
+			site,
+			f"databases of type {kind} can't be swapped",
+			f"restore a backup: bench --site {site} restore FILE",
+		)
 	if administrator is None:
 		raise StepFailed(
 			DOING,
 			site,
 			"the database's administrator is not known",
-			"set root_login and root_password in common_site_config.json, or write the credentials file",
+			f"name the administrator: {WHERE_NAMED}",
 		)
 	name, quarantine = (name_database(live, each, run) for each in PURPOSES)
 	databases = Databases(live, name, quarantine, config.get("db_user") or live)

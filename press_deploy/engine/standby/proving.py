@@ -14,6 +14,7 @@ from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.comparison import TableState, count_rows
 from press_deploy.engine.mariadb.dump_limits import require_carried
 from press_deploy.engine.mariadb.objects import read_objects, without_status
+from press_deploy.engine.remedies import NEW_BACKUP
 
 if TYPE_CHECKING:
 	from press_deploy.engine.standby.mariadb import MariaDBStandby
@@ -103,7 +104,7 @@ def _judge(
 		problems.append("not one table stayed as it was, so nothing could be compared")
 	if problems:
 		raise StepFailed(
-			doing, what, _say(problems), "make another backup: this one is not what the live database was"
+			doing, what, _say(problems), f"this one is not what the live database was; {NEW_BACKUP}"
 		)
 	return {
 		"tables": len(loaded),

@@ -21,6 +21,7 @@ from press_deploy.engine.checks import Check, fail, ok
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.progress import Progress
+from press_deploy.engine.remedies import LOAD_STANDBY, OTHER_BACKUP, see_disk
 from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.final_record import (
 	FINAL,
@@ -77,12 +78,21 @@ class SQLiteStandby(StandbyDatabase):
 		for path, note in ((self._standby, self._loaded), (self._quarantine, self.swap_note)):
 			if path.exists() and not note.read():
 				found = f"{path} exists, and this run did not make it"
-				checks.append(fail("Standby database", found, "look into it, then move it elsewhere"))
+				checks.append(
+					fail(
+						"Standby database",
+						found,
+						f"see whose it is, then move it elsewhere: mv {path} /var/tmp/",
+					)
+				)
 		try:
 			size = self._live.stat().st_size if size_bytes is None else size_bytes
 			free = shutil.disk_usage(self._live.parent).free
 		except OSError as error:
-			return [*checks, fail("Standby database", f"{self._live}: {error.strerror}", "see the site's db")]
+			return [
+				*checks,
+				fail("Standby database", f"{self._live}: {error.strerror}", see_disk(self._live)),
+			]
 		found = f"{free >> 20} MB free beside {self._live.name}, {int(size * ROOM_FACTOR) >> 20} MB needed"
 		name = "Room for the standby database"
 		if free < size * ROOM_FACTOR:
@@ -144,7 +154,7 @@ class SQLiteStandby(StandbyDatabase):
 					doing,
 					self.name,
 					f"somebody still writes to {', '.join(different) or 'the live database'}",
-					"see that the site is closed and its jobs have ended, then try again",
+					f"see that the site is closed, and who has it open: sudo fuser -v {self._live}; then try again",
 				)
 			check_integrity(self._part, doing)
 			begin_record(directory)
@@ -289,7 +299,7 @@ class SQLiteStandby(StandbyDatabase):
 					file.write(chunk)
 					size += len(chunk)
 		except DamagedFile as error:
-			raise StepFailed("Unpacking", str(dump), str(error), "use another backup") from error
+			raise StepFailed("Unpacking", str(dump), str(error), OTHER_BACKUP) from error
 		self._part.chmod(mode)
 		return size
 
@@ -308,7 +318,7 @@ class SQLiteStandby(StandbyDatabase):
 
 	def _require_loaded(self, doing: str) -> None:
 		if not self.is_loaded():
-			raise StepFailed(doing, self.name, "no complete backup is loaded there", "load one first")
+			raise StepFailed(doing, self.name, "no complete backup is loaded there", LOAD_STANDBY)
 
 	def _require_loadable(self, doing: str) -> None:
 		require_never_swapped(self.swap_note, doing, self.name)

@@ -17,6 +17,7 @@ import zstandard
 
 from press_deploy.engine import durable
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.remedies import OTHER_BACKUP
 
 BUSY_SECONDS = 30
 ROWS_AT_ONCE = 1000
@@ -65,9 +66,7 @@ def check_integrity(file: Path, doing: str) -> int:
 	with translate_sqlite_errors(doing, file), closing(_open_for_reading(file)) as connection:
 		verdict = connection.execute("PRAGMA integrity_check").fetchone()[0]
 		if verdict != "ok":
-			raise StepFailed(
-				doing, str(file), f"SQLite's integrity check says: {verdict}", "use another backup"
-			)
+			raise StepFailed(doing, str(file), f"SQLite's integrity check says: {verdict}", OTHER_BACKUP)
 		return connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0]
 
 

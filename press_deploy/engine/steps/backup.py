@@ -207,7 +207,7 @@ class CheckProof(Step):
 					f"the backup of {site}",
 					f"it reached rung {reached:d} ({reached.words}), the plan requires {wanted:d} "
 					f"({Rung(wanted).words}): {proof.why_not(Rung(wanted))}",
-					"mend that, then start a new run",
+					f"mend that, then start the plan again: {context.bench.command_to_type('run', str(context.run.plan))}",
 				)
 			found.append(f"{site}: rung {reached:d}, {reached.words}")
 		return {"found": "; ".join(found)}

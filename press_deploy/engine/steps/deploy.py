@@ -35,8 +35,9 @@ class Maintenance(Step):
 
 	def prepare(self, context: Context) -> dict[str, Any]:
 		if not context.spec.is_open_at(datetime.now(timezone.utc)):
-			remedy = "start a new run in the next window"
-			raise StepFailed("Closing", "the sites", "the maintenance window is not open any more", remedy)
+			sites, again = ", ".join(context.spec.site_names), context.bench.command_to_type
+			remedy = f"start the plan again in the next window: {again('run', str(context.run.plan))}"
+			raise StepFailed("Closing", sites, "the maintenance window is not open any more", remedy)
 		values = {
 			site: get_value(str(context.bench.site_config(site)), "maintenance_mode")
 			for site in context.spec.site_names
@@ -240,9 +241,9 @@ class SwitchCode(Step):
 	def _describe(self, context: Context, name: str) -> dict[str, Any]:
 		repository, branch = context.repository(name), self._targets(context)[name]["branch"]
 		if changes := repository.changes():
-			raise StepFailed(
-				"Switching", name, f"its work tree changed since preflight: {changes[0]}", "clean it"
-			)
+			why = f"its work tree changed since preflight: {changes[0]}"
+			remedy = f"commit, stash or remove what is not committed: git -C {repository.path} status"
+			raise StepFailed("Switching", name, why, remedy)
 		position = repository.position().as_data()
 		return {**position, "target_branch_commit": repository.branch_commit(branch) if branch else None}
 

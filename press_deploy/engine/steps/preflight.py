@@ -43,6 +43,9 @@ class Preflight(Step):
 			name = find.__name__.removeprefix("check_").replace("_", " ").capitalize()
 			return [
 				Check(
-					name, FAILED, f"the check itself failed: {type(error).__name__}: {error}", "report this"
+					name,
+					FAILED,
+					f"the check itself failed: {type(error).__name__}: {error}",
+					f"report this, with the traceback in {context.run.step_log(self.name)}",
 				)
 			]

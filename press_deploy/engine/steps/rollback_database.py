@@ -12,6 +12,7 @@ from press_deploy.engine import backup, durable
 from press_deploy.engine.backup.restorable import prove_in_scratch
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.errors import DeployError, StepFailed
+from press_deploy.engine.mariadb.administrator import WHERE_NAMED
 from press_deploy.engine.mariadb.scratch_server import find_server_program
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.approval import require_approval_again
@@ -142,7 +143,7 @@ class RollbackDatabase(Step):
 				f"the database of {site}",
 				f"{final} holds what changed since {context.backup_of(site)}, and the two come together only in a "
 				"standby database, for which the database's administrator is not known any more",
-				"name it: root_login and root_password, or /etc/press_deploy/database.cnf",
+				f"name it: {WHERE_NAMED}",
 			)
 		return backup.database_file(context.backup_of(site))
 

@@ -85,7 +85,7 @@ def test_what_cannot_be_ended_stops_the_resume(monkeypatch):
 			end_processes_of(f"{OWN}-run-e")
 		monkeypatch.undo()
 		child.kill()
-	assert "by hand" in caught.value.remedy
+	assert "sudo kill -9" in caught.value.remedy and "resume the run" in caught.value.remedy
 
 
 def test_a_process_knows_when_it_started():

@@ -62,7 +62,7 @@ def test_an_encrypted_configuration_needs_the_key_of_its_bench(path: Path, key_f
 	assert protect_config(path, "encrypt", key_file) == kept and not path.exists()
 	assert read_config(kept, key_file) == CONFIG and key_file.read_bytes() == key
 	key_file.unlink()
-	with pytest.raises(StepFailed, match="bring the key"):
+	with pytest.raises(StepFailed, match="put the key of the bench"):
 		read_config(kept, key_file)
 	assert not key_file.exists()
 	other = path.with_name("other.json")
