@@ -40,7 +40,9 @@ class Services:
 
 	def programs(self, role: str | None = None) -> list[dict[str, Any]]:
 		"""The programs of a role, or all: {name, role, state, pid, started_at, description, restart_pending}."""
-		programs = self._call("asking for the state of", "services", lambda port: port.status())["programs"]
+		programs = self._call(
+			"asking for the state of", f"the services of {self._bench.path}", lambda port: port.status()
+		)["programs"]
 		return [program for program in programs if role in (None, program["role"])]
 
 	def maintenance_on(self, run: str, sites: list[str], lease_seconds: int) -> None:
@@ -71,11 +73,11 @@ class Services:
 		return [] if known is None else [site for site in sites if site not in known]
 
 	def reload(self, role: str) -> None:
-		self._call("reloading", role, lambda port: port.reload(role))
+		self._call("reloading", f"{role} of {self._bench.path}", lambda port: port.reload(role))
 
 	def restart(self, role: str) -> None:
 		"""Begin a restart; `programs` shows how it goes."""
-		self._call("restarting", role, lambda port: port.restart(role))
+		self._call("restarting", f"{role} of {self._bench.path}", lambda port: port.restart(role))
 
 	def watch_runner(self, run: str) -> str | None:
 		"""Have the helper resume the run at once when this process dies; return why it won't, if it won't.

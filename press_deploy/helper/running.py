@@ -80,7 +80,7 @@ def _wait_for(supervisor: Supervisor, states: tuple[str, ...]) -> None:
 	while (status := supervisor.status(PROGRAM))["state"] not in states:
 		if time.monotonic() > deadline:
 			raise OperationFailed(
-				f"Restarting {PROGRAM} came no further than {status['description']}. See its log, and: "
-				f"supervisorctl status {PROGRAM}"
+				f"Restarting {PROGRAM} came no further than {status['description']}. See why: "
+				f"supervisorctl status {PROGRAM}; supervisorctl tail {PROGRAM} stderr"
 			)
 		time.sleep(POLL_SECONDS)
