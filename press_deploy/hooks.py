@@ -12,6 +12,7 @@ after_install = "press_deploy.site.install.after_install"
 after_sync = "press_deploy.site.install.after_sync"
 after_migrate = "press_deploy.site.install.after_migrate"
 before_uninstall = "press_deploy.site.install.before_uninstall"
+after_uninstall = "press_deploy.site.install.after_uninstall"
 
 doctype_js = {
 	"Deployment Run": [

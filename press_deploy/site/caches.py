@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import frappe
+from frappe.cache_manager import clear_defaults_cache, clear_global_cache, user_cache_keys
 from frappe.website.utils import clear_website_cache
 
 # Frappe's maps from modules to apps, and the lists of apps that they are made of.
@@ -23,12 +24,18 @@ def forget_modules() -> None:
 		# Frappe 16 keeps some of them in each process as well.
 		if hasattr(frappe, "client_cache"):
 			frappe.client_cache.delete_value(key)
+	# Which apps a site has is one of its defaults.
+	clear_defaults_cache()
 	frappe.setup_module_map()
 
 
 def clear_cache() -> dict:
 	"""Forget everything that was derived from the code: hooks, module map, meta, website, asset names."""
 	frappe.clear_cache()
+	# Once more by name: an app may count Frappe's own keys among those that outlive a clearing, as Press does with
+	# hooks, meta and defaults.
+	frappe.cache.delete_value(user_cache_keys)
+	clear_global_cache()
 	clear_website_cache()
 	# Asset names are shared by the sites of the bench, and Frappe deletes only the site's own key.
 	frappe.cache.delete_value("assets_json", shared=True)

@@ -93,6 +93,12 @@ def before_uninstall() -> None:
 	frappe.db.delete("__Auth", {"doctype": "Deployment Settings"})
 
 
+def after_uninstall() -> None:
+	"""Let nobody look for the app any more: some other app may keep the list of apps from being cleared."""
+	frappe.db.commit()
+	forget_modules()
+
+
 def add_roles() -> None:
 	for role in ROLES:
 		if not frappe.db.exists("Role", role):

@@ -101,7 +101,8 @@ frappe.db.delete("DocField", dict(parent=ITEM, fieldname="quantity"))
 frappe.db.sql_ddl("ALTER TABLE `tab{ITEM}` DROP COLUMN quantity")
 frappe.db.sql_ddl("CREATE TABLE `{ADDED}` (id INT PRIMARY KEY)")
 frappe.db.sql("INSERT INTO `{ADDED}` VALUES (1), (2)")
-frappe.clear_cache()
+from press_deploy.site.caches import clear_cache
+clear_cache()
 """
 
 AFTER_THE_OPENING = """
