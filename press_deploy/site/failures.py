@@ -5,6 +5,7 @@ Invariant: no more is said of an exception than its own message; values of varia
 
 from __future__ import annotations
 
+import os
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +55,11 @@ def locate(error: BaseException) -> Place | None:
 
 def place_of(file: str | Path, line: int | None = None) -> Place | None:
 	"""A file of the bench's apps as a place; None for any other."""
+	# A bench, too, may be known by a link that leads to it.
+	path = os.path.realpath(file)
 	for root, app in _app_directories().items():
-		if str(file).startswith(f"{root}/"):
-			return Place(app, f"apps/{app}/{str(file).removeprefix(f'{root}/')}", line)
+		if path.startswith(f"{root}/"):
+			return Place(app, f"apps/{app}/{path.removeprefix(f'{root}/')}", line)
 	return None
 
 
@@ -65,6 +68,5 @@ def apps_directory() -> Path:
 
 
 def _app_directories() -> dict[str, str]:
-	"""{directory: app}; what is linked to from `apps` is known by both of its paths."""
-	apps = [each for each in apps_directory().iterdir() if each.is_dir()]
-	return {str(path): each.name for each in apps for path in (each, each.resolve())}
+	"""{directory: app}, links followed."""
+	return {str(each.resolve()): each.name for each in apps_directory().iterdir() if each.is_dir()}

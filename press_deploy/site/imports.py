@@ -192,8 +192,10 @@ def _check_name(app: str) -> None:
 
 def _forbid_changes() -> None:
 	sys.dont_write_bytecode = True
-	frappe.db.rollback()
 	if frappe.db.db_type == "sqlite":
+		frappe.db.rollback()
 		frappe.db.sql("PRAGMA query_only = ON")
-	else:
-		frappe.db.sql("SET SESSION TRANSACTION READ ONLY")
+		return
+	frappe.db.sql("SET SESSION TRANSACTION READ ONLY")
+	# It holds from the next transaction on, and Frappe always has one open.
+	frappe.db.rollback()
