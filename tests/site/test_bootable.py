@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,7 +107,8 @@ def test_a_check_that_fails_keeps_it_at_rung_4(run: PreparedRun, administrator: 
 @pytest.mark.parametrize(
 	("table", "answer"),
 	[
-		("tabSingles", f"{PING} answers 500"),
+		# What Frappe asks for first depends on what the other apps of the site have it read.
+		("tabSingles", f"({PING}|/login) answers 500"),
 		("tabSocial Login Key", "/login answers 500"),
 	],
 )
@@ -134,9 +136,9 @@ def test_a_standby_that_does_not_serve_keeps_it_at_rung_4(
 	assert broken == [table]
 	assert "on its standby database" in refused.value.what
 	assert run.proof.reached() is Rung.RESTORABLE
-	assert f"rung 5 (bootable) failed: boot: {answer}" in run.proof.why_not(Rung.BOOTABLE)
+	assert re.search(rf"rung 5 \(bootable\) failed: boot: {answer}", run.proof.why_not(Rung.BOOTABLE))
 	assert "preview: [" in run.read_log()
-	if answer.startswith(PING):
+	if table == "tabSingles":
 		# Frappe shows a page for what goes wrong with a page, and tells nobody else.
 		assert f"{run.standby.name}.{table}' doesn't exist" in refused.value.why
 		assert "preview: Traceback (most recent call last):" in run.read_log()

@@ -18,6 +18,6 @@ def modules_of(task):
 result = {task: [name for name in modules_of(task) if name.startswith("press_deploy.site.")] for task in ("busy_jobs", "clear_cache")}
 """
 	found = site.execute(code)
-	common = {"press_deploy.site.process", "press_deploy.site.tasks"}
+	common = {f"press_deploy.site.{name}" for name in ("process", "tasks", "failures")}
 	assert set(found["busy_jobs"]) == common | {"press_deploy.site.queue"}
 	assert set(found["clear_cache"]) == common | {"press_deploy.site.caches"}
