@@ -28,7 +28,7 @@ SITES = "press_deploy_sites"
 
 # Frappe reads pickles from Redis and runs its jobs, lets server scripts be written, writes code into apps.
 _LEADS_TO_CODE = re.compile(
-	r"server_script_enabled|developer_mode|local_infile|install_apps|workers|(redis|rq|replica|chrom\w*)_.*|.*root_login"
+	r"server_script_enabled|developer_mode|extra_config|local_infile|install_apps|workers|(redis|rq|replica|chrom\w*)_.*|.*root_login"
 )
 # Of a site's directory, what may be a link to another disk.
 _IN_SITES = ("", "public", "private", "public/files", "private/files", "private/backups")
@@ -40,7 +40,7 @@ def find_forbidden(bench: Bench, spec: PlanSpec) -> list[InputError]:
 	return [
 		*_console_tests(common, spec),
 		*_boot_check(common, spec),
-		*_config_keys(common, spec),
+		*_config_keys(bench, common, spec),
 		*_copies(bench, common, spec),
 		*_other_sites(common, spec),
 	]
@@ -77,9 +77,14 @@ def _boot_check(common: dict[str, Any], spec: PlanSpec) -> Iterator[InputError]:
 		yield _forbid("backup.boot_check", spec.backup.boot_check, why, BOOT_CHECK, found)
 
 
-def _config_keys(common: dict[str, Any], spec: PlanSpec) -> Iterator[InputError]:
+def _config_keys(bench: Bench, common: dict[str, Any], spec: PlanSpec) -> Iterator[InputError]:
 	allowed = _texts(common.get(CONFIG_KEYS))
+	is_alone = spec.control_site is None or set(bench.sites()) <= {spec.control_site, *_group(common, spec)}
 	for number, change in enumerate(spec.config):
+		if change.scope == "common" and not is_alone and change.key not in allowed:
+			why = "it is set for every site of the bench, not only for those that this plan may reach"
+			yield _forbid_entry(f"config.{number}.key", change.key, why, CONFIG_KEYS, allowed)
+			continue
 		if _LEADS_TO_CODE.fullmatch(change.key) and change.key not in allowed:
 			why = "it lets people of the site run code as the bench's user"
 			yield _forbid_entry(f"config.{number}.key", change.key, why, CONFIG_KEYS, allowed)
@@ -99,6 +104,12 @@ def _copies(bench: Bench, common: dict[str, Any], spec: PlanSpec) -> Iterator[In
 		elif not _is_source_allowed(app, allowed):
 			why = "what is copied from there runs as the bench's user"
 			yield _forbid_entry(f"apps.{number}.source", source, why, COPY_SOURCES, allowed)
+
+
+def _group(common: dict[str, Any], spec: PlanSpec) -> list[str]:
+	"""The sites that belong together with the plan's own, which is one of them."""
+	allowed = _texts(common.get(SITES))
+	return allowed if spec.control_site in allowed else []
 
 
 def _other_sites(common: dict[str, Any], spec: PlanSpec) -> Iterator[InputError]:

@@ -295,3 +295,27 @@ def test_another_site_is_out_of_reach_until_both_are_named_together(bench, allow
 def test_a_plan_of_one_s_own_site_or_of_no_desk_reaches_what_it_names(bench):
 	assert fields(bench, spanning(sites=(SITE,))) == []
 	assert fields(bench, spanning(own=None)) == []
+
+
+@pytest.mark.parametrize(
+	"key", [CONSOLE_TESTS, BOOT_CHECK, COPY_SOURCES, CONFIG_KEYS, SITES, "press_deploy_later"]
+)
+def test_no_plan_sets_what_plans_are_allowed(key):
+	with pytest.raises(InputError, match="set it by hand"):
+		make_spec(config=[{"key": key, "value": [SITE, OTHER], "scope": "common"}])
+
+
+def test_a_key_for_every_site_is_for_sites_that_belong_together(bench, allow):
+	def common(own=SITE):
+		change = {"key": "host_name", "value": "https://shop.example", "scope": "common"}
+		return make_spec(control_site=own, config=[change])
+
+	assert fields(bench, common()) == [], "there is no other site"
+	(bench.path / "sites" / OTHER).mkdir()
+	(bench.path / "sites" / OTHER / "site_config.json").write_text("{}")
+	(error,) = find_forbidden(bench, common())
+	assert error.field == "config.0.key" and "every site" in error.why and CONFIG_KEYS in error.remedy
+	assert fields(bench, common(own=None)) == []
+	for allowed in ({SITES: [SITE, OTHER]}, {CONFIG_KEYS: ["host_name"]}):
+		allow(**allowed)
+		assert fields(bench, common()) == []
