@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from press_deploy.engine.errors import DeployError
 from press_deploy.engine.state import State
 
 if TYPE_CHECKING:
@@ -43,9 +42,11 @@ def announce(context: Context, subject: str, *lines: str, at_once: bool = False)
 			message="\n".join((about, *lines)),
 			at_once=at_once,
 		)
-	except DeployError as error:
+		return int(sent["sent"]), sent.get("problem", "")
+	except Exception as error:
+		# The site's code is that of whichever release is there: its answer may be of any shape.
+		context.log_exception()
 		return 0, str(error)
-	return sent["sent"], sent.get("problem", "")
 
 
 def tell_who_must_act(context: Context) -> None:

@@ -15,7 +15,7 @@ from press_deploy.engine.backup.making import Maker
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.database import Database
-from press_deploy.engine.errors import DeployError, StepFailed, Stopped
+from press_deploy.engine.errors import DeployError, ServiceError, StepFailed, Stopped
 from press_deploy.engine.git import Repository
 from press_deploy.engine.interrupts import RollbackNeeded
 from press_deploy.engine.journal import Journal
@@ -37,6 +37,7 @@ from press_deploy.engine.standby.finding import find_standbys
 from press_deploy.engine.state import RunState
 from press_deploy.engine.steps import FIRST_CHANGE
 from press_deploy.engine.web import GOOD, Web
+from press_deploy.helper.errors import HelperError
 from press_deploy.helper.site_config import get_value
 
 
@@ -174,7 +175,11 @@ class Context:
 			return False
 		closing = [self.state.step(name) for name in CLOSING if self.state.was_announced(name)]
 		before = next(step.before["previous"] for step in closing)
-		return any(step.status == "done" for step in closing) or self._maintenance_keys() != before
+		try:
+			return any(step.status == "done" for step in closing) or self._maintenance_keys() != before
+		except DeployError as error:
+			self.log(str(error))
+			return True
 
 	def may_have_changed_something(self) -> bool:
 		"""Whether there is anything to go back from: more than the closing was announced, or it had an effect."""
@@ -183,11 +188,13 @@ class Context:
 		return self.state.is_done(FIRST_CHANGE) or bool(self.state.rollback) or self.has_closed_sites()
 
 	def _maintenance_keys(self) -> dict[str, dict[str, Any]]:
-		"""What each site's configuration says of maintenance now, absence included."""
-		return {
-			site: get_value(str(self.bench.site_config(site)), "maintenance_mode")
-			for site in self.spec.site_names
-		}
+		"""What each site's configuration says of maintenance now, absence included. Raises `ServiceError`."""
+		paths = {site: str(self.bench.site_config(site)) for site in self.spec.site_names}
+		try:
+			return {site: get_value(path, "maintenance_mode") for site, path in paths.items()}
+		except HelperError as error:
+			remedy = f"mend it by hand: {', '.join(paths.values())}"
+			raise ServiceError("Reading", "the configuration of the sites", str(error), remedy) from error
 
 	def hand_maintenance_over(self, seconds: float) -> None:
 		"""Nobody renews any more: the helper resumes the run when these seconds are over, or earlier."""
@@ -198,8 +205,11 @@ class Context:
 		"""The run ends Fatal: nothing is to resume it by itself. What is closed stays closed, what is open open."""
 		self.lease.close()
 		self.release_lease()
-		if self.bench.sites_in_maintenance(self.spec.site_names):
-			self.note("The sites stay in maintenance mode until a person opens them or rolls back again.")
+		try:
+			if self.bench.sites_in_maintenance(self.spec.site_names):
+				self.note("The sites stay in maintenance mode until a person opens them or rolls back again.")
+		except DeployError as error:
+			self.note(f"Whether the sites are in maintenance mode can't be told: {error}")
 
 	def release_lease(self) -> None:
 		"""End the lease of a run that is over, and change nothing; also one that a helper kept which was away."""

@@ -72,7 +72,7 @@ def journal_sources(place: Place, settled: Place | None) -> Iterator[tuple[str, 
 			unit = str(entry.get("_SYSTEMD_UNIT") if entry.get("_PID") != "1" else entry.get("UNIT"))
 			is_settling = int(entry.get("__REALTIME_TIMESTAMP") or 0) <= until
 			origin = Origin.SETTLING if is_settling else Origin.STABLE
-			lines = read.setdefault(unit, {}).setdefault(entry.get("_PID"), [])
+			lines = read.setdefault(unit, {}).setdefault(str(entry.get("_PID")), [])
 			lines += [(origin, line) for line in _message(entry)]
 	except JournalUnread as error:
 		yield "journal", [[(Origin.UNREAD, f"the journal: {error}".encode())]]

@@ -23,6 +23,7 @@ from press_deploy.engine.waiting import leave_waiting
 
 # In these phases no visitor may get through.
 CLOSED_PHASES = {Phase.DEPLOY, Phase.VALIDATE}
+CAME_LATER = "the run was begun by an earlier version, which has no such step, and is beyond it"
 
 
 class Runner:
@@ -66,7 +67,11 @@ class Runner:
 			if self.state.state is State.WAITING:
 				tell_who_must_act(self.context)
 				return State.WAITING
-		self.context.keep_what_is_held()
+		try:
+			self.context.keep_what_is_held()
+		except DeployError as error:
+			# The step that goes on, or goes back, meets the same cause, and knows what follows from it.
+			self.context.note(f"The sites could not be held closed after the resume: {error}")
 		if self.state.state is State.ROLLING_BACK:
 			return self._roll_back()
 		return self._walk()
@@ -74,6 +79,9 @@ class Runner:
 	def _walk(self) -> State:
 		for step in steps.FORWARD:
 			known = self.state.step(step.name)
+			if not known and self._has_passed(step):
+				self._journal("step-skipped", step, reason=CAME_LATER)
+				continue
 			try:
 				if not (known and known.is_over):
 					self.context.stop_if_asked()
@@ -90,6 +98,11 @@ class Runner:
 				return self._end(State.CHECKED, "the dry run found nothing against this deployment")
 		self.context.stop_if_asked()
 		return self._end(State.SUCCEEDED, "the release is live and healthy")
+
+	def _has_passed(self, step: Step) -> bool:
+		"""Whether the run is beyond a step that its journal does not have: an earlier version began it without."""
+		later = steps.FORWARD[steps.FORWARD.index(step) + 1 :]
+		return any(self.state.step(each.name) for each in later)
 
 	def _perform(self, step: Step) -> None:
 		"""Make a step's effect unless it is there, and let every failure of it be one of ours."""
@@ -235,8 +248,11 @@ class Runner:
 		return self._walk()
 
 	def _what_now(self) -> str:
-		closed = self.context.bench.sites_in_maintenance(self.context.spec.site_names)
-		maintenance = f"In maintenance mode: {', '.join(closed)}. " if closed else "The sites are open. "
+		try:
+			closed = self.context.bench.sites_in_maintenance(self.context.spec.site_names)
+			maintenance = f"In maintenance mode: {', '.join(closed)}. " if closed else "The sites are open. "
+		except DeployError as error:
+			maintenance = f"Whether the sites are open can't be told: {error.why}. "
 		database = ["--database"] if self.state.rollback.get("database") else []
 		again = self.context.bench.command_to_type("rollback", self.context.run.name, *database)
 		return f"{maintenance}Mend the cause, then: {again}"

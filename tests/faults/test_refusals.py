@@ -17,6 +17,7 @@ from press_deploy.engine import steps
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import ServiceError
 from press_deploy.engine.execution import roll_back
+from press_deploy.engine.plan import PlanSpec
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import Phase, RunState, State, load_state
 from press_deploy.engine.steps import Step
@@ -31,6 +32,7 @@ from tests.faults.bench_state import (
 )
 from tests.faults.conftest import NeedsOf
 from tests.faults.needs import plan_to_go_back_from
+from tests.faults.saboteur import Saboteur, run_sabotaged
 from tests.support.practice_bench import git
 
 NEW_SITE = "new.localhost"
@@ -124,6 +126,62 @@ def test_a_closing_that_was_only_announced_leaves_nothing_to_go_back_from(bench:
 	assert take_picture(bench) == before
 
 
+def test_a_step_that_came_with_a_later_version_is_not_caught_up_with(
+	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	"""A run that an earlier version began, without steps that this one has before where the run is."""
+	later = ("present-imports", "release-imports", "removals", "clear-error-log")
+	run = create_run(bench, quick_plan(bench, "migrating", migrate="always"))
+	monitor = next(step for step in steps.FORWARD if step.name == "monitor")
+	with monkeypatch.context() as earlier:
+		earlier.setattr(steps, "FORWARD", [step for step in steps.FORWARD if step.name not in later])
+		earlier.setattr(monitor, "apply", _interrupt)
+		with pytest.raises(KeyboardInterrupt):
+			resume(bench, run)
+	assert load_state(run).is_done("open") and not load_state(run).step("removals")
+
+	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
+	state = assert_in_order(bench, run)
+	assert {state.step(name).status for name in later} == {"skipped"}
+
+
+def test_a_configuration_that_can_t_be_read_ends_fatal_and_not_for_ever_rolling_back(
+	bench: PracticeBench,
+) -> None:
+	config = bench.path / "sites" / SITE / "site_config.json"
+	run = create_run(bench, quick_plan(bench, "http-errors"))
+	before, original = take_picture(bench), ""
+
+	def spoil() -> None:
+		nonlocal original
+		original = config.read_text()
+		config.write_text("{")
+
+	saboteur = Saboteur("step-observed", "health-check", spoil)
+	assert run_sabotaged(bench, run, saboteur) is State.FATAL, load_state(run).reason
+	state = load_state(run)
+	assert "can't be told" in state.reason and state.ended
+
+	config.write_text(original)
+	assert roll_back(Bench.open(bench.path), run, "admin", "it is mended") is State.ROLLED_BACK
+	assert_in_order(bench, run)
+	assert take_picture(bench) == before
+
+
+def test_a_window_that_is_over_is_not_used_by_a_run_that_died_before_it_closed(
+	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	before = take_picture(bench)
+	kill_runner_at(bench, run, "step-announced", "maintenance")
+	monkeypatch.setattr(PlanSpec, "is_open_at", lambda self, moment: False)
+
+	assert resume(bench, run) is State.ABORTED
+	assert "maintenance window is not open any more" in load_state(run).reason
+	assert_in_order(bench, run)
+	assert take_picture(bench) == before
+
+
 def test_a_site_that_the_helper_does_not_know_is_refused_before_anything_is_done(
 	bench: PracticeBench,
 ) -> None:
@@ -141,6 +199,10 @@ def test_a_site_that_the_helper_does_not_know_is_refused_before_anything_is_done
 		assert bench.ask().status == 200
 	finally:
 		shutil.rmtree(sites / NEW_SITE)
+
+
+def _interrupt(*_arguments: Any) -> None:
+	raise KeyboardInterrupt
 
 
 def assert_told_of(bench: PracticeBench, run: RunDirectory, state: RunState) -> None:

@@ -34,17 +34,23 @@ class Maintenance(Step):
 	wanted = maintenance.CLOSED
 
 	def prepare(self, context: Context) -> dict[str, Any]:
-		if not context.spec.is_open_at(datetime.now(timezone.utc)):
-			sites, again = ", ".join(context.spec.site_names), context.bench.command_to_type
-			remedy = f"start the plan again in the next window: {again('run', str(context.run.plan))}"
-			raise StepFailed("Closing", sites, "the maintenance window is not open any more", remedy)
+		self._require_window(context)
 		values = {
 			site: get_value(str(context.bench.site_config(site)), "maintenance_mode")
 			for site in context.spec.site_names
 		}
 		return {"previous": values}
 
+	def _require_window(self, context: Context) -> None:
+		if not context.spec.is_open_at(datetime.now(timezone.utc)):
+			sites, again = ", ".join(context.spec.site_names), context.bench.command_to_type
+			remedy = f"start the plan again in the next window: {again('run', str(context.run.plan))}"
+			raise StepFailed("Closing", sites, "the maintenance window is not open any more", remedy)
+
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		if self.phase is Phase.DEPLOY and not context.has_closed_sites():
+			# A run that died right after the announcement may be resumed hours later.
+			self._require_window(context)
 		context.prober.ensure_started()
 		context.hold_maintenance()
 		context.maintenance.wait_until(context.spec.site_names, self.wanted)

@@ -5,6 +5,7 @@ Invariant: whoever is ended is named in the journal before, with age, account an
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -122,8 +123,8 @@ class _Farewell:
 
 
 @contextmanager
-def watch_for_holders(context: Context, site: str) -> Iterator[None]:
-	"""While a site process changes a site's database: show who keeps it waiting, and end who is foreign."""
+def watch_for_holders(context: Context, site: str, ends: bool = True) -> Iterator[None]:
+	"""While a site process changes a site's database: show who keeps it waiting, and end who is foreign if it `ends`."""
 	config = _server_config(context, site)
 	if config is None:
 		yield
@@ -144,7 +145,7 @@ def watch_for_holders(context: Context, site: str) -> Iterator[None]:
 		choose_observer(config),
 		config["db_name"],
 		Server.of_site(config).user,
-		context.spec.drain.foreign_seconds,
+		context.spec.drain.foreign_seconds if ends else math.inf,
 		tell,
 		context.note,
 		lambda: list_ports_of(context.run.name),
