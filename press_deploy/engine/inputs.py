@@ -24,7 +24,7 @@ _COMMIT = re.compile(r"[0-9a-f]{7,40}\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}\Z")
 # What the shell user alone decides: see `allowances`.
-_ALLOWANCE = re.compile(r"press_deploy_")
+_ALLOWANCE = re.compile(r"press_deploy_(allow_|copy_sources|config_keys|sites)")
 _MODULE = re.compile(r"[A-Za-z_]\w{0,99}(\.[A-Za-z_]\w{0,99}){0,19}\Z")
 _RUN = re.compile(r"[a-z0-9][a-z0-9-]{0,63}\Z")
 _HOST = re.compile(r"([A-Za-z0-9_][A-Za-z0-9._-]{0,63}@)?[A-Za-z0-9]([A-Za-z0-9.-]{0,252})\Z")
