@@ -297,9 +297,7 @@ def test_a_plan_of_one_s_own_site_or_of_no_desk_reaches_what_it_names(bench):
 	assert fields(bench, spanning(own=None)) == []
 
 
-@pytest.mark.parametrize(
-	"key", [CONSOLE_TESTS, BOOT_CHECK, COPY_SOURCES, CONFIG_KEYS, SITES]
-)
+@pytest.mark.parametrize("key", [CONSOLE_TESTS, BOOT_CHECK, COPY_SOURCES, CONFIG_KEYS, SITES])
 def test_no_plan_sets_what_plans_are_allowed(key):
 	with pytest.raises(InputError, match="set it by hand"):
 		make_spec(config=[{"key": key, "value": [SITE, OTHER], "scope": "common"}])
