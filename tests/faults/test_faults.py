@@ -102,12 +102,14 @@ def test_full_disk_in_the_window_ends_in_a_rollback(bench: PracticeBench) -> Non
 def test_a_rollback_that_fails_on_a_full_disk_ends_fatal_and_people_are_told(bench: PracticeBench) -> None:
 	before = take_picture(bench)
 	edited = bench.path / "apps" / "shop" / "shop" / "patches.txt"
+	# More than whatever else is removed meanwhile makes room for.
+	edit = "somebody's edit\n" * 150_000
 	with small_disk(bench.path / "deployments", "8m"):
 		run = create_run(bench, quick_plan(bench, "http-errors"))
 		filler = run.path / "filler"
 
 		def fail() -> None:
-			edited.write_text("somebody's edit\n")
+			edited.write_text(edit)
 			fill_disk(filler)
 
 		saboteur = Saboteur("step-observed", "rollback-maintenance", fail)
@@ -115,7 +117,7 @@ def test_a_rollback_that_fails_on_a_full_disk_ends_fatal_and_people_are_told(ben
 
 		state = load_state(run)
 		assert state.step("undo-switch-code").status == "failed" and "No space left" in state.reason
-		assert edited.read_text() == "somebody's edit\n", "nothing is overwritten before it is kept"
+		assert edited.read_text() == edit, "nothing is overwritten before it is kept"
 		assert state.told_seq == state.asked_seq > 0
 		assert bench.helper.status()["leases"] == []
 		filler.unlink()

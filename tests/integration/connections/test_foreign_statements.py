@@ -13,7 +13,7 @@ from press_deploy.engine.database import Database
 from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.plan import Drain
 from press_deploy.engine.steps.foreign_statements import ForeignStatements
-from press_deploy.engine.steps.install import Migrate
+from press_deploy.engine.steps.migrate import Migrate
 from tests.support.databases import SITE, execute
 
 from .visitors import ALTER, AT_REPORT, HANG_SECONDS, LIVE, NEVER, REPORT, Visitors
@@ -69,7 +69,7 @@ def test_the_migration_itself_is_watched_over(
 		execute(site_user, LIVE, ALTER)
 
 	context.site_processes = SimpleNamespace(call=migrate)
-	assert Migrate().apply(context, {})["found"] == f"migrated {SITE}"
+	assert Migrate().apply(context, {})["migrated"] == [SITE]
 	assert report.was_ended and f"Ending connection {report.number}" in context.notes[0]
 	assert f"held by connection {report.number}" in context.shown[0]
 	assert len(lines) == len({line.split("held by")[1][:20] for line in lines}) == 1
