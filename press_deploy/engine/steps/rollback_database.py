@@ -123,7 +123,8 @@ class RollbackDatabase(Step):
 		dump = self._choose_dump(context, site)
 		self._prove_first(context, site, dump.parent)
 		quarantine.mkdir(parents=True, exist_ok=True)
-		with watch_for_holders(context, site):
+		# Only shown: the administrator may import, and the watch takes none but the site's own account for ours.
+		with watch_for_holders(context, site, ends=False):
 			context.site_processes.call(
 				"restore",
 				site,
