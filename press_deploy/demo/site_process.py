@@ -2,7 +2,7 @@
 
 Invariant: the protocol is that of `press_deploy.site.process`. One JSON object {"task", "site",
 "arguments", "answer"} comes on standard input, or with "sites" instead of "site"; {"value": …} or {"error":
-message} goes whole to the file `answer`; the exit status is 0 only with a value in it.
+message} goes whole to the open descriptor `answer`; the exit status is 0 only with a value in it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from press_deploy.demo import framework
@@ -30,8 +29,8 @@ from press_deploy.demo.tasks import (
 	project_all,
 	repair_tests,
 )
-from press_deploy.engine import durable
 from press_deploy.engine.errors import DeployError
+from press_deploy.engine.site_answer import write_answer
 
 _FUNCTIONS = (
 	*(describe, backup, restore, busy_jobs, check_imports, migrate, build, clear_cache),
@@ -45,14 +44,13 @@ TASKS = {function.__name__: function for function in _FUNCTIONS}
 def main() -> int:
 	"""Do the task on standard input; return the exit status."""
 	request = json.load(sys.stdin)
-	answer = Path(request["answer"])
 	try:
-		durable.write_json(answer, {"value": _perform_all(**request)})
+		write_answer(request["answer"], {"value": _perform_all(**request)})
 		return 0
 	except Exception as error:
 		traceback.print_exc()
 		said = str(error) if isinstance(error, DeployError) else f"{type(error).__name__}: {error}"
-		durable.write_json(answer, {"error": said})
+		write_answer(request["answer"], {"error": said})
 		return 1
 
 

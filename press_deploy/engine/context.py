@@ -81,7 +81,7 @@ class Context:
 			programs,
 			Services(bench),
 			Web(bench, spec),
-			SiteProcesses(bench, run.private, programs),
+			SiteProcesses(bench, programs),
 		)
 
 	def __post_init__(self) -> None:

@@ -6,6 +6,8 @@ Invariant: a tick that got no answer counts as a bad answer, never as nothing.
 from __future__ import annotations
 
 import csv
+import io
+import os
 import threading
 import time
 from collections import Counter
@@ -81,25 +83,21 @@ class Prober:
 			self._thread = None
 
 	def _probe_steadily(self) -> None:
-		is_new = not self._file.exists()
 		with (
-			self._file.open("a", newline="", buffering=1) as output,
+			_Rows(self._file) as rows,
 			ThreadPoolExecutor(min(MAXIMUM_THREADS, OUTSTANDING_PER_SITE * len(self._sites))) as pool,
 		):
-			writer = csv.DictWriter(output, COLUMNS)
-			if is_new:
-				writer.writeheader()
 			due = time.monotonic()
 			while not self._stop.is_set():
 				for site in self._sites:
 					if self._outstanding[site] < OUTSTANDING_PER_SITE:
 						with self._lock:
 							self._outstanding[site] += 1
-						pool.submit(self._probe, site, writer)
+						pool.submit(self._probe, site, rows)
 				due = max(due + self._interval, time.monotonic() - self._interval)
 				self._stop.wait(max(0.0, due - time.monotonic()))
 
-	def _probe(self, site: str, writer: csv.DictWriter) -> None:
+	def _probe(self, site: str, rows: _Rows) -> None:
 		begun = time.time()
 		try:
 			probe = as_probe(site, self._web.ask(site, self._path, public=True))
@@ -108,9 +106,39 @@ class Prober:
 		with self._lock:
 			self._outstanding[site] -= 1
 			self._fresh.append(probe)
-			writer.writerow(
-				{**asdict(probe), "time": f"{probe.time:.3f}", "latency_ms": f"{probe.latency_ms:.1f}"}
-			)
+			rows.write(probe)
+
+
+class _Rows:
+	"""The file of a prober. On a full disk a row is missing, and the next that finds room is whole again."""
+
+	def __init__(self, path: Path):
+		self._path, self._file = path, None
+
+	def __enter__(self) -> _Rows:
+		return self
+
+	def __exit__(self, *_exception: object) -> None:
+		if self._file is not None:
+			os.close(self._file)
+
+	def write(self, probe: Probe) -> None:
+		values = {**asdict(probe), "time": f"{probe.time:.3f}", "latency_ms": f"{probe.latency_ms:.1f}"}
+		try:
+			if self._file is None:
+				self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+			length = os.fstat(self._file).st_size
+			text = _as_csv([values.values()] if length else [COLUMNS, values.values()])
+			if os.write(self._file, text) < len(text):
+				os.ftruncate(self._file, length)
+		except OSError:
+			pass
+
+
+def _as_csv(rows: Iterable[Iterable[object]]) -> bytes:
+	text = io.StringIO()
+	csv.writer(text).writerows(rows)
+	return text.getvalue().encode()
 
 
 def as_probe(site: str, answer: Answer) -> Probe:

@@ -76,14 +76,15 @@ class Programs:
 		cwd: Path | None = None,
 		stdin: str | None = None,
 		environment: dict[str, str] | None = None,
+		descriptors: Sequence[int] = (),
 	) -> str:
-		"""Run a program to its end; past `timeout` seconds it is ended with all its children.
+		"""Run a program to its end, with these open `descriptors` as its own; past `timeout` seconds it is ended with all its children.
 
 		Returns its standard output, byte for byte: what is no UTF-8 in it is escaped as in Python's file names
 		(`text.encode("utf-8", "surrogateescape")` is what the program wrote). Both outputs also go to the step's log.
 		"""
 		self._write(f"$ {' '.join(arguments)}\n")
-		process = self._start(arguments, cwd, stdin is not None, environment)
+		process = self._start(arguments, cwd, stdin is not None, environment, descriptors)
 		try:
 			output, errors = map(_decode, process.communicate(_encode(stdin), timeout=timeout))
 		except subprocess.TimeoutExpired:
@@ -112,7 +113,9 @@ class Programs:
 		directory = f"cd {shlex.quote(str(cwd))} && " if cwd else ""
 		return f"see all that it says: {directory}{redact(shlex.join(arguments))}"
 
-	def _start(self, arguments, cwd, reads: bool, environment) -> subprocess.Popen:
+	def _start(
+		self, arguments, cwd, reads: bool, environment, descriptors: Sequence[int]
+	) -> subprocess.Popen:
 		try:
 			return subprocess.Popen(
 				list(arguments),
@@ -122,6 +125,7 @@ class Programs:
 				stdout=subprocess.PIPE,
 				stderr=subprocess.PIPE,
 				start_new_session=True,
+				pass_fds=descriptors,
 			)
 		except OSError as error:
 			raise CommandFailed(

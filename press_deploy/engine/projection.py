@@ -26,7 +26,7 @@ class Projector:
 
 	def __init__(self, bench: Bench, run: RunDirectory, control_site: str | None):
 		self._programs = Programs(run.name)
-		self._site_processes = SiteProcesses(bench, run.private, self._programs)
+		self._site_processes = SiteProcesses(bench, self._programs)
 		self._run, self._site = run, control_site
 		self._wanted = threading.Event()
 		self._closing = False

@@ -1,26 +1,27 @@
 """Tasks inside Frappe, each in a short-lived process of its own with fresh code.
 
 Invariant: a result is taken only from a process that ended with 0 and wrote it whole. The request goes
-through standard input, so that no argument of it stands in a process list.
+through standard input, so that no argument of it stands in a process list; the answer comes through memory, so
+that a full disk keeps no task from answering, and no secret in an answer ever lies in a file.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import STEP_LOG, CommandFailed, CommandTimedOut, SiteProcessFailed
 from press_deploy.engine.programs import Programs
+from press_deploy.engine.site_answer import open_answer, read_answer
 
 
 class SiteProcesses:
-	"""Starts site processes; their answers pass through `private`, a directory of the bench's user alone."""
+	"""Starts site processes and takes their answers."""
 
-	def __init__(self, bench: Bench, private: Path, programs: Programs):
-		self._bench, self._private, self._programs = bench, private, programs
+	def __init__(self, bench: Bench, programs: Programs):
+		self._bench, self._programs = bench, programs
 
 	def call(
 		self, task: str, site: str, *, timeout: float, sites_directory: Path | None = None, **arguments: Any
@@ -39,7 +40,12 @@ class SiteProcesses:
 		return self._call(request, ", ".join(sites), timeout, self._bench.sites_directory)
 
 	def _call(self, request: dict[str, Any], site: str, timeout: float, sites_directory: Path) -> Any:
-		answer = self._private / f"{request['task']}-{secrets.token_hex(4)}.json"
+		with open_answer(request["task"]) as answer:
+			return self._take_answer(request, answer, site, timeout, sites_directory)
+
+	def _take_answer(
+		self, request: dict[str, Any], answer: BinaryIO, site: str, timeout: float, sites_directory: Path
+	) -> Any:
 		doing = f"Doing {request['task']} on"
 		try:
 			self._programs.execute(
@@ -47,28 +53,25 @@ class SiteProcesses:
 				timeout=timeout,
 				doing=doing,
 				cwd=sites_directory,
-				stdin=json.dumps({**request, "answer": str(answer)}),
+				stdin=json.dumps({**request, "answer": answer.fileno()}),
+				descriptors=(answer.fileno(),),
 			)
 		except CommandTimedOut as error:
 			raise CommandTimedOut(doing, site, error.why, error.remedy) from None
 		except CommandFailed as error:
 			raise self._failure(doing, site, answer, error) from None
 		try:
-			return json.loads(answer.read_text())["value"]
-		except (OSError, ValueError, KeyError) as error:
+			return read_answer(answer)["value"]
+		except (ValueError, KeyError) as error:
 			raise SiteProcessFailed(
 				doing, site, f"it ended without a result ({error})", f"see {self._programs.log.name}"
 			) from None
-		finally:
-			answer.unlink(missing_ok=True)
 
-	def _failure(self, doing: str, site: str, answer, error: CommandFailed) -> SiteProcessFailed:
+	def _failure(self, doing: str, site: str, answer: BinaryIO, error: CommandFailed) -> SiteProcessFailed:
 		try:
-			said = json.loads(answer.read_text())["error"]
-		except (OSError, ValueError, KeyError):
+			said = read_answer(answer)["error"]
+		except (ValueError, KeyError):
 			return SiteProcessFailed(doing, site, error.why, error.remedy)
-		finally:
-			answer.unlink(missing_ok=True)
 		failed = SiteProcessFailed(doing, site, said, f"see {STEP_LOG} for the traceback")
 		failed.name_log(self._programs.log.name)
 		return failed

@@ -4,7 +4,7 @@ Invariant: the answer is written whole or not at all, and the exit status is 0 o
 
 Started as `<bench>/env/bin/python -m press_deploy.site.process` in the sites directory. Reads one JSON
 object {"task", "site", "arguments", "answer"} from standard input; writes {"value": …} or
-{"error": message} to the file `answer`. With "sites" instead of "site" the task is done on one after the
+{"error": message} to the open descriptor `answer`. With "sites" instead of "site" the task is done on one after the
 other, as `bench --site all` does it, and the value is {site: value}.
 """
 
@@ -15,27 +15,26 @@ import json
 import os
 import sys
 import traceback
-from pathlib import Path
 from typing import Any
 
 import frappe
 
-from press_deploy.engine import durable, inputs
+from press_deploy.engine import inputs
 from press_deploy.engine.errors import DeployError, InputError, SiteProcessFailed
+from press_deploy.engine.site_answer import write_answer
 from press_deploy.site.failures import describe, locate
 from press_deploy.site.tasks import TASKS, load_task
 
 
 def main() -> int:
 	request = json.load(sys.stdin)
-	answer = Path(request["answer"])
 	try:
 		value = _perform_all(request)
-		durable.write_json(answer, {"value": value})
+		write_answer(request["answer"], {"value": value})
 		return 0
 	except BaseException as error:
 		traceback.print_exc()
-		durable.write_json(answer, {"error": explain(error)})
+		write_answer(request["answer"], {"error": explain(error)})
 		return 1
 
 

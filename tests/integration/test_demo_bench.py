@@ -360,8 +360,8 @@ class TestSiteProcess:
 		assert call(practice_bench, "project_all", SITE) == {}
 		assert call(practice_bench, "repair_tests", SITE) == {"repaired": False}
 
-	def test_one_process_serves_several_sites(self, practice_bench, tmp_path):
-		site_processes = SiteProcesses(Bench.open(practice_bench.path), tmp_path, Programs())
+	def test_one_process_serves_several_sites(self, practice_bench):
+		site_processes = SiteProcesses(Bench.open(practice_bench.path), Programs())
 		found = site_processes.call_each("describe", [SITE, TEST_SITE], timeout=LIMIT_SECONDS)
 		assert list(found) == [SITE, TEST_SITE] and found[SITE]["framework"] == "practice bench"
 		with pytest.raises(SiteProcessFailed, match="elsewhere is unknown"):

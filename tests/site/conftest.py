@@ -18,10 +18,10 @@ SITE = os.environ.get("PRESS_DEPLOY_TEST_SITE", "")
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
+def site() -> Site:
 	if not SITE or not (BENCH / "sites" / SITE / "site_config.json").is_file():
 		pytest.skip("no site to test on: set FRAPPE_BENCH and PRESS_DEPLOY_TEST_SITE")
-	return Site(BENCH, SITE, tmp_path)
+	return Site(BENCH, SITE)
 
 
 @pytest.fixture

@@ -313,7 +313,7 @@ class WalkedRun(PreparedRun):
 			programs,
 			ServicesAway(self.bench),
 			WebAway(self.bench, spec),
-			SiteProcesses(self.bench, self.on_disk.private, programs),
+			SiteProcesses(self.bench, programs),
 		)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from press_deploy.engine.site_answer import open_answer, read_answer
 from tests.site import interpreter
 
 
@@ -19,7 +21,6 @@ class TaskFailed(Exception):
 class Site:
 	bench: Path
 	name: str
-	answers: Path
 
 	@property
 	def path(self) -> Path:
@@ -34,12 +35,12 @@ class Site:
 		return self.config.get("db_type") == "sqlite"
 
 	def start(self, task: str, **arguments: Any) -> subprocess.Popen:
-		request = {
-			"task": task,
-			"site": self.name,
-			"arguments": arguments,
-			"answer": str(self.answers / "answer"),
-		}
+		"""Start a task whose answer nobody waits for."""
+		with open_answer(task) as answer:
+			return self._start(task, arguments, answer)
+
+	def _start(self, task: str, arguments: dict[str, Any], answer: BinaryIO) -> subprocess.Popen:
+		request = {"task": task, "site": self.name, "arguments": arguments, "answer": answer.fileno()}
 		process = subprocess.Popen(
 			[self.bench / "env" / "bin" / "python", "-m", "press_deploy.site.process"],
 			cwd=self.bench / "sites",
@@ -47,19 +48,19 @@ class Site:
 			stdout=subprocess.PIPE,
 			stderr=subprocess.STDOUT,
 			text=True,
+			pass_fds=(answer.fileno(),),
 		)
 		process.stdin.write(json.dumps(request))
 		process.stdin.close()
 		return process
 
 	def call(self, task: str, **arguments: Any) -> Any:
-		process = self.start(task, **arguments)
-		output = process.stdout.read()
-		code, answer = process.wait(), self.answers / "answer"
-		assert answer.exists(), output
-		assert answer.stat().st_mode & 0o777 == 0o600
-		said = json.loads(answer.read_text())
-		answer.unlink()
+		with open_answer(task) as answer:
+			process = self._start(task, arguments, answer)
+			output = process.stdout.read()
+			code = process.wait()
+			assert os.fstat(answer.fileno()).st_size, output
+			said = read_answer(answer)
 		assert (code == 0) == ("value" in said)
 		if code:
 			raise TaskFailed(said["error"])

@@ -26,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreparedRun]:
 	"""One backup for all tests; each loads, proves and boots by itself."""
 	if not SITE or not (BENCH / "sites" / SITE / "site_config.json").is_file():
 		pytest.skip("no site to test on: set FRAPPE_BENCH and PRESS_DEPLOY_TEST_SITE")
-	site = Site(BENCH, SITE, tmp_path_factory.mktemp("answers"))
+	site = Site(BENCH, SITE)
 	with prepare_run(site, tmp_path_factory.mktemp("run"), method="stream") as run:
 		assert run.proof.reached() is Rung.SAFE
 		yield run

@@ -235,7 +235,7 @@ def die_at_rename(number: int) -> None:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 	if not SITE or not (BENCH / "sites" / SITE / "site_config.json").is_file():
 		pytest.skip("no site to test on: set FRAPPE_BENCH and PRESS_DEPLOY_TEST_SITE")
-	site = Site(BENCH, SITE, tmp_path_factory.mktemp("answers"))
+	site = Site(BENCH, SITE)
 	require_administrator(site)
 	run = WalkedRun(
 		site, tmp_path_factory.mktemp("run"), lambda: site.execute(PREPARE + MIGRATE), method="stream"

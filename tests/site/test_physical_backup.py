@@ -49,7 +49,7 @@ def administrator() -> Server:
 @pytest.fixture(scope="module")
 def run(administrator: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreparedRun]:
 	"""A run that made a physical backup, and copied it off."""
-	site = Site(BENCH, SITE, tmp_path_factory.mktemp("answers"))
+	site = Site(BENCH, SITE)
 	directory = tmp_path_factory.mktemp("run")
 	with prepare_run(site, directory, method="physical", required_rung=4) as run:
 		yield run

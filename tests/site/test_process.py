@@ -26,7 +26,7 @@ def test_unknown_tasks(site, task):
 
 @pytest.mark.parametrize("name", ["nowhere.localhost", "../sites", "-x", "", "a\nb", "assets"])
 def test_unknown_sites(site, name):
-	other = type(site)(site.bench, name, site.answers)
+	other = type(site)(site.bench, name)
 	with pytest.raises(TaskFailed, match="field “site”"):
 		other.call("describe")
 
@@ -55,8 +55,8 @@ def test_caches_are_forgotten(site):
 	assert site.execute("result = 'stale' in frappe.get_hooks()") is False
 
 
-def test_one_process_serves_several_sites_one_after_the_other(site, tmp_path):
-	processes = SiteProcesses(Bench.open(site.bench), tmp_path, Programs())
+def test_one_process_serves_several_sites_one_after_the_other(site):
+	processes = SiteProcesses(Bench.open(site.bench), Programs())
 	with pytest.raises(SiteProcessFailed, match=r"clear_cache on nowhere\.localhost"):
 		processes.call_each("clear_cache", [site.name, "nowhere.localhost"], timeout=LIMIT_SECONDS)
 	site.execute("frappe.cache.set_value('app_hooks', {'stale': ['yes']})")

@@ -13,7 +13,6 @@ from press_deploy.demo import processes
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.programs import Programs
-from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.site_processes import SiteProcesses
 
 LIMIT_SECONDS = 30.0
@@ -65,8 +64,7 @@ def set_key(bench: PracticeBench, site: str, key: str, value: Any) -> None:
 
 def call(bench: PracticeBench, task: str, site: str, **arguments: Any) -> Any:
 	"""Do a task in a site process, as a run does it."""
-	run = RunDirectory.create(bench.path, bench.plan("good"))
-	ports = SiteProcesses(Bench.open(bench.path), run.private, Programs())
+	ports = SiteProcesses(Bench.open(bench.path), Programs())
 	return ports.call(task, site, timeout=LIMIT_SECONDS, **arguments)
 
 

@@ -75,7 +75,7 @@ def back_up_site(
 	log.unlink(missing_ok=True)
 	maker = Maker(
 		bench,
-		SiteProcesses(bench, directory.parent, programs),
+		SiteProcesses(bench, programs),
 		settings,
 		lambda what: ProgressMeter(lambda line: say(f"{what}: {line}")),
 	)

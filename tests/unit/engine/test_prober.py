@@ -17,6 +17,7 @@ from press_deploy.engine.prober import (
 	read_probes,
 )
 from press_deploy.engine.web import BROKEN, GOOD, MAINTENANCE, REFUSED, Web
+from tests.support.small_disk import fill_disk, small_disk
 
 from .support import SITE, make_bench, make_spec, nobody_listening, reply, serve, wait_until
 
@@ -100,9 +101,9 @@ def make_prober(tmp_path):
 	bench = Bench(make_bench(tmp_path / "bench"))
 	made = []
 
-	def make(address) -> Prober:
+	def make(address, file=tmp_path / "probes.csv") -> Prober:
 		web = Web(bench, make_spec(sites=[{"name": SITE, "public_url": address}]))
-		made.append(Prober(web, [SITE], "/ping", tmp_path / "probes.csv"))
+		made.append(Prober(web, [SITE], "/ping", file))
 		return made[-1]
 
 	yield make
@@ -151,6 +152,24 @@ def test_it_goes_on_in_the_file_of_the_run_before(make_prober, tmp_path):
 		text.count("time,site") == 1
 		and len(read_probes(tmp_path / "probes.csv")) == len(text.splitlines()) - 1
 	)
+
+
+def test_a_full_disk_leaves_rows_out_and_stops_nobody(make_prober, tmp_path):
+	disk = tmp_path / "disk"
+	with small_disk(disk, "64k"), serve(reply(200)) as server:
+		prober = make_prober(server.address, disk / "probes.csv")
+		fill_disk(disk / "filler")
+		prober.ensure_started(0.01)
+		wait_until(prober.take, "a probe that nobody could write down")
+		assert read_probes(disk / "probes.csv") == []
+		(disk / "filler").unlink()
+		wait_until(lambda: read_probes(disk / "probes.csv"), "a probe that was written down")
+		fill_disk(disk / "filler")
+		prober.take()
+		wait_until(lambda: len(prober.take()) > 0, "one more that nobody could write down")
+		prober.close()
+		lines = (disk / "probes.csv").read_text().splitlines()
+		assert len(read_probes(disk / "probes.csv")) == len(lines) - 1
 
 
 def test_nobody_listening_is_a_bad_answer(make_prober):
