@@ -8,13 +8,17 @@ MONITOR ?= 10
 # More than there are processors: most of the time, the tests wait for real services.
 WORKERS ?= 6
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-full lint bench clean
 
 demo: $(VENV)/installed
 	$(BIN)/press-deploy demo --monitor $(MONITOR)
 
 test: $(VENV)/installed $(VENV)/servers lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# Also what repeats another test: each point of each step, although its state is that of the point before.
+test-full: $(VENV)/installed $(VENV)/servers lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m ""
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -18,6 +18,8 @@ from press_deploy.engine.state import RunState
 from press_deploy.engine.step_log import StepLog
 
 LIMIT_SECONDS = 120
+# Between one projection and the next: each starts Frappe, on the processors that serve the site and are sampled.
+PAUSE_SECONDS = 2.0
 EVENTS = {"run-created", "step-observed", "step-failed", "trigger", "waiting", "rollback-started"}
 
 
@@ -29,7 +31,7 @@ class Projector:
 		self._site_processes = SiteProcesses(bench, self._programs)
 		self._run, self._site = run, control_site
 		self._wanted = threading.Event()
-		self._closing = False
+		self._closing = threading.Event()
 		self._thread: threading.Thread | None = None
 
 	def follow(self, record: Record, state: RunState) -> None:
@@ -49,15 +51,17 @@ class Projector:
 	def close(self) -> None:
 		"""Wait until nothing is being projected; what is still wanted is left for the next time."""
 		if self._thread:
-			self._closing = True
+			self._closing.set()
 			self._wanted.set()
 			self._thread.join()
-			self._thread, self._closing = None, False
+			self._closing.clear()
+			self._thread = None
 
 	def _project_steadily(self) -> None:
-		while self._wanted.wait() and not self._closing:
+		while self._wanted.wait() and not self._closing.is_set():
 			self._wanted.clear()
 			self._project()
+			self._closing.wait(PAUSE_SECONDS)
 
 	def _project(self) -> None:
 		self._programs.log = StepLog(self._run.step_log("projection"))

@@ -1,14 +1,16 @@
 """Executes a run and kills itself with SIGKILL at one point of one step.
 
-    python -m tests.faults.killed_runner BENCH RUN EVENT [STEP] [LEASE_SECONDS] [watched]
+    python -m tests.faults.killed_runner BENCH RUN EVENT [STEP] [LEASE_SECONDS]
+
+`kill_at` does the same in a fork of the process that tests, which spares it the start of an interpreter.
 
 EVENT is an event of the journal, right after whose record on the disk the runner dies, or `effect`: after
 a step was applied, before that is observed and recorded; or `call`: instead of calling the function that
 STEP then is, as `module:function`; or `refused`: right after the record that the step failed, because what it
 asks for is refused.
 
-Without `watched` it does not ask the helper to watch it, so that it stays dead until the test resumes the run,
-or its lease is over.
+From the command line it asks the helper to watch it, as any runner does. A fork does not, so that it stays dead
+until the test resumes the run, or its lease is over.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import importlib
 import os
 import signal
 import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 from press_deploy.engine import context, maintenance, steps
@@ -55,12 +59,22 @@ def _refuse(*_: Any) -> None:
 	raise ServiceError("Asking", "the helper", "it refuses", "ask again")
 
 
-def main(
-	bench: str, run: str, event: str, step: str = "", lease_seconds: str = "30", watched: str = ""
-) -> None:
+def kill_at(bench: Path, run: str, event: str, step: str, lease_seconds: int) -> int:
+	"""Execute the run in a fork, and return how that ended, negative for a signal."""
+	process = os.fork()
+	if not process:
+		try:
+			Services.watch_runner = lambda self, run: None
+			main(str(bench), run, event, step, str(lease_seconds))
+			os._exit(0)
+		except BaseException:
+			traceback.print_exc()
+			os._exit(1)
+	return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def main(bench: str, run: str, event: str, step: str = "", lease_seconds: str = "30") -> None:
 	maintenance.LEASE_SECONDS = context.LEASE_SECONDS = int(lease_seconds)
-	if not watched:
-		Services.watch_runner = lambda self, run: None
 	opened, killer = Bench.open(bench), Killer(event, step)
 	if event == "call":
 		module, _, function = step.partition(":")

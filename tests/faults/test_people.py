@@ -10,6 +10,7 @@ from press_deploy.engine.bench import Bench
 from press_deploy.engine.execution import roll_back
 from press_deploy.engine.requests import put_request
 from press_deploy.engine.state import State, load_state
+from press_deploy.engine.steps import Step
 from tests.faults.bench_state import (
 	HANG_SECONDS,
 	assert_in_order,
@@ -21,6 +22,7 @@ from tests.faults.bench_state import (
 	take_picture,
 )
 from tests.faults.conftest import NeedsOf
+from tests.faults.needs import each_change
 from tests.faults.saboteur import Saboteur, run_sabotaged
 from tests.support.practice_bench import wait_until
 
@@ -102,13 +104,13 @@ def test_migrated_and_opened_database_is_not_rolled_back_without_a_person(bench:
 	assert take_picture(bench) == before
 
 
-@pytest.mark.parametrize("step", [step.name for step in steps.FORWARD])
-def test_dead_run_is_rolled_back(bench: PracticeBench, needs_of: NeedsOf, step: str) -> None:
-	run = create_run(bench, quick_plan(bench, "good", **needs_of(step)))
+@pytest.mark.parametrize("step", each_change(steps.FORWARD))
+def test_dead_run_is_rolled_back(bench: PracticeBench, needs_of: NeedsOf, step: Step) -> None:
+	run = create_run(bench, quick_plan(bench, "good", **needs_of(step.name)))
 	before = take_picture(bench)
-	kill_runner_at(bench, run, "step-announced", step)
+	kill_runner_at(bench, run, "step-announced", step.name)
 	# A closing that was only announced is looked at: it had no effect yet.
-	had_begun = load_state(run).was_announced(steps.FIRST_CHANGE) and step != steps.FIRST_CHANGE
+	had_begun = load_state(run).was_announced(steps.FIRST_CHANGE) and step.name != steps.FIRST_CHANGE
 
 	reached = roll_back(Bench.open(bench.path), run, "admin", "it died")
 

@@ -31,7 +31,7 @@ from tests.faults.bench_state import (
 	take_picture,
 )
 from tests.faults.conftest import NeedsOf
-from tests.faults.needs import plan_to_go_back_from
+from tests.faults.needs import each_change, plan_to_go_back_from
 from tests.faults.saboteur import Saboteur, run_sabotaged
 from tests.support.practice_bench import git
 
@@ -52,7 +52,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, step: Step) -> Iterator[list[str]]
 		yield refused
 
 
-@pytest.mark.parametrize("step", steps.FORWARD, ids=lambda step: step.name)
+@pytest.mark.parametrize("step", each_change(steps.FORWARD))
 def test_what_is_refused_on_the_way_there_is_taken_back(
 	bench: PracticeBench, needs_of: NeedsOf, monkeypatch: pytest.MonkeyPatch, step: Step
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from press_deploy.engine import projection
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.projection import Projector
 from press_deploy.engine.run_directory import RunDirectory
@@ -69,6 +70,20 @@ def test_the_drain_waits_for_records_that_are_being_written(
 	site.may_end.set()
 	drain.join(HANG_SECONDS)
 	assert seen == [1]
+
+
+def test_records_are_written_no_faster_than_somebody_reads_them(
+	projector: Projector, site: SlowSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	"""The pause keeps nobody: whoever wants no more projections doesn't wait for its end."""
+	monkeypatch.setattr(projection, "PAUSE_SECONDS", 10 * HANG_SECONDS)
+	site.may_end.set()
+	for _record in range(5):
+		projector.follow(RECORD, OPEN)
+	assert site.begun.wait(HANG_SECONDS)
+	projector.follow(RECORD, OPEN)
+	projector.close()
+	assert site.ended == 1
 
 
 def test_nothing_is_written_while_the_sites_are_closed_and_again_afterwards(
