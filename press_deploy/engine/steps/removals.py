@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.decision import decide
@@ -10,17 +9,18 @@ from press_deploy.engine.removals import judge_removals, show_names
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.migrate import Migrate
-from press_deploy.engine.verdict import Condition
+from press_deploy.engine.verdict import Condition, wants_rollback
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
 
 
 class Removals(Step):
-	"""Compare what is on the sites with what was before migrate; the verdict over it opens no site, but may end the run.
+	"""Compare what is on the sites with what was before migrate.
 
-	Before the services are restarted on it: what a site answers without one of its DocTypes would be the wrong
-	reason to go back for.
+	What rolls the run back does so here, before the services are restarted: what a site answers without one of its
+	DocTypes would be the wrong reason to go back for. What a person has to decide is asked by the verdict before
+	opening, which judges these conditions again; until then no program is to run the old code on the new schema.
 	"""
 
 	name, title, phase = "removals", "What migrate removed", Phase.DEPLOY
@@ -30,22 +30,14 @@ class Removals(Step):
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		conditions, removed = self._look(context)
-		against = [each for each in conditions if each.holds is not True]
-		if against:
+		if wants_rollback(conditions, context.spec.triggers):
 			decide(context, self.name, "after migrating", lambda: conditions)
 		for site, gone in removed.items():
 			if gone:
 				named = "; ".join(f"{kind}: {show_names(names)}" for kind, names in gone.items())
 				context.note(f"Migrate removed from {site}: {named}")
-		by = context.state.accepted.get(self.name)
-		accepted = [
-			replace(each, holds=True, evidence=f"accepted by {by}; {each.evidence}")
-			if each in against
-			else each
-			for each in conditions
-		]
 		return {
-			"conditions": [each.as_data() for each in accepted],
+			"conditions": [each.as_data() for each in conditions],
 			"removed": removed,
 			"found": "; ".join(f"{site}: {_count(gone)}" for site, gone in removed.items()),
 		}
