@@ -77,10 +77,12 @@ def export_key(key_file: Path, target: Path) -> None:
 
 def is_exported(key_file: Path) -> bool:
 	"""Whether the key that is there was ever copied elsewhere. Raises `StepFailed` when it can't be read."""
-	if not key_file.exists() or not _exported(key_file).exists():
+	if not key_file.exists():
 		return False
-	exported = json.loads(_exported(key_file).read_text())
-	return exported == {"sha256": hashlib.sha256(_read_key(key_file)).hexdigest()}
+	key = _read_key(key_file)
+	if not _exported(key_file).exists():
+		return False
+	return json.loads(_exported(key_file).read_text()) == {"sha256": hashlib.sha256(key).hexdigest()}
 
 
 def _exported(key_file: Path) -> Path:
@@ -139,11 +141,10 @@ def _read_key(key_file: Path) -> bytes:
 	try:
 		descriptor = os.open(key_file, os.O_RDONLY | os.O_NOFOLLOW)
 	except OSError as error:
-		raise _refuse_key(
-			key_file,
-			error.strerror or str(error),
-			f"put the key of the bench that made the backup into {key_file}",
-		) from None
+		remedy = f"put the key of the bench that made the backup into {key_file}"
+		if isinstance(error, PermissionError):
+			remedy = see_disk(key_file)
+		raise _refuse_key(key_file, error.strerror or str(error), remedy) from None
 	with os.fdopen(descriptor, "rb") as file:
 		if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
 			raise _refuse_key(

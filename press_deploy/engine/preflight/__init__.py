@@ -7,6 +7,7 @@ from press_deploy.engine.checks import FAILED, OK, WARNING, Check
 from press_deploy.engine.preflight.backup_key import check_backup_key
 from press_deploy.engine.preflight.backups import check_proof, check_safe_places, check_snapshot
 from press_deploy.engine.preflight.code import check_copy_sources, check_repositories
+from press_deploy.engine.preflight.file_rights import check_file_rights
 from press_deploy.engine.preflight.machine import (
 	check_disk,
 	check_helper,
@@ -35,6 +36,7 @@ CHECKS = [
 	check_sites,
 	check_site_files,
 	check_neighbours,
+	check_file_rights,
 	check_disk,
 	check_safe_places,
 	check_backup_key,

@@ -16,14 +16,16 @@ NAME = "Key of the backups"
 
 
 def check_backup_key(context: Context) -> Iterator[Check]:
-	"""Copies at safe places are there for the day when this disk is lost, and the key with it."""
+	"""It can be read; and, as copies at safe places are there for the day when this disk is lost, it was copied."""
 	settings = context.spec.backup
-	if settings.config_secrets != "encrypt" or not settings.places:
+	if settings.config_secrets != "encrypt":
 		return
 	try:
 		exported = is_exported(context.bench.deployments / KEY_NAME)
 	except StepFailed as error:
 		yield fail(NAME, error.why, error.remedy)
+		return
+	if not settings.places:
 		return
 	if exported:
 		yield ok(NAME, "a copy of it was made")
