@@ -54,7 +54,9 @@ def test_an_interrupt_by_a_person_resumes_nothing(bench: PracticeBench) -> None:
 	monitor = {"seconds": 3600.0, "interval_seconds": 0.2, "baseline_seconds": 1.0, "minimum_samples": 1}
 	run = create_run(bench, quick_plan(bench, "good", monitor=monitor))
 	command = [sys.executable, "-m", "press_deploy.cli", "resume", "--bench", str(bench.path), run.name]
-	with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+	with subprocess.Popen(
+		command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+	) as process:
 		try:
 			wait_until(lambda: load_state(run).was_announced("monitor"), "monitoring", HANG_SECONDS)
 			assert bench.helper.status()["watched"] == [run.name]
@@ -92,6 +94,11 @@ def test_an_old_helper_does_not_break_a_run(bench: PracticeBench, monkeypatch: p
 
 	said = [note["text"] for note in load_state(run).notes]
 	assert any("does not watch this runner" in text and "helper install" in text for text in said), said
+
+
+def heed_interrupts() -> None:
+	"""As a terminal starts a program: whatever a shell starts in the background is told to ignore them."""
+	signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def resumes_of(bench: PracticeBench, run: RunDirectory) -> list[str]:
