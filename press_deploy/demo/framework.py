@@ -48,6 +48,18 @@ def connect(site: str) -> closing[sqlite3.Connection]:
 	return closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=DATABASE_SECONDS))
 
 
+def hold_file() -> Path:
+	"""Names the run for which the worker takes no other job; absent while none does."""
+	return bench_directory() / "config" / "held-workers"
+
+
+def held_by() -> str | None:
+	try:
+		return hold_file().read_text()
+	except FileNotFoundError:
+		return None
+
+
 def import_app(module: str) -> ModuleType:
 	"""Import a module of an app of this bench. What was imported once stays as it was."""
 	# Python compares a cached file by size and whole second, which a quick switch of releases can fool.

@@ -27,13 +27,14 @@ from press_deploy.demo.tasks import (
 	notify,
 	project,
 	project_all,
+	release_workers,
 	repair_tests,
 )
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.site_answer import write_answer
 
 _FUNCTIONS = (
-	*(describe, backup, restore, busy_jobs, check_imports, migrate, build, clear_cache),
+	*(describe, backup, restore, busy_jobs, release_workers, check_imports, migrate, build, clear_cache),
 	*(clear_maintenance_errors, check_tests, run_tests, repair_tests, console),
 	*(project, project_all, notify),
 )

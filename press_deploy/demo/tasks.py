@@ -25,12 +25,30 @@ def describe(site: str) -> dict[str, Any]:
 	return {"framework": "practice bench", "apps": apps, "scheduler_disabled": paused}
 
 
-def busy_jobs(site: str, sites: list[str] | None = None, seconds: float = 0.0) -> dict[str, Any]:
-	"""The jobs of these sites that the worker is at, and those that wait for it; waits for their end so long."""
+def busy_jobs(
+	site: str, sites: list[str] | None = None, seconds: float = 0.0, hold: str | None = None
+) -> dict[str, Any]:
+	"""The jobs of these sites that the worker is at, and those that wait for it; waits for their end so long.
+
+	With `hold` the worker takes no other job until this run lets it go on, and only what it is at is waited for.
+	"""
 	deadline = time.monotonic() + seconds
+	counting = {"running"} if hold else {"running", "waiting"}
+	if hold and not framework.held_by():
+		framework.hold_file().write_text(hold)
 	while (jobs := _find_jobs(sites or [site])) and time.monotonic() < deadline:
+		if not any(job["state"] in counting for job in jobs):
+			break
 		time.sleep(POLL_SECONDS)
-	return {"jobs": jobs}
+	return {"jobs": jobs, "held": bool(hold) and framework.held_by() == hold}
+
+
+def release_workers(site: str, run: str) -> dict[str, Any]:
+	"""Let the worker go on, if it is this run that holds it."""
+	released = framework.held_by() == run
+	if released:
+		framework.hold_file().unlink()
+	return {"released": released}
 
 
 def _find_jobs(sites: list[str]) -> list[dict[str, Any]]:

@@ -41,7 +41,9 @@ def _give_up_interrupted() -> None:
 
 
 def _work_once() -> bool:
-	"""Do one job of any site; return whether there was one."""
+	"""Do one job of any site, unless a run holds the worker; return whether there was one."""
+	if framework.held_by():
+		return False
 	for site in framework.list_sites():
 		try:
 			with framework.connect(site) as database:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 NAMED = 4
-STATES = {"running": "at work", "waiting": "waiting for a worker"}
+AT_WORK = "running"
+STATES = {AT_WORK: "at work", "waiting": "waiting for a worker"}
 
 
 def describe_jobs(jobs: Sequence[dict[str, Any]]) -> str:

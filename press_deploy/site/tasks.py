@@ -17,6 +17,7 @@ TASKS = {
 	"backup": "backup.back_up",
 	"restore": "restore.restore",
 	"busy_jobs": "queue.find_busy_jobs",
+	"release_workers": "queue.release_workers",
 	"check_imports": "imports.check_imports",
 	"migrate": "schema.migrate",
 	"build": "assets.build",

@@ -155,6 +155,7 @@ def assert_in_order(bench: PracticeBench, run: RunDirectory) -> RunState:
 	assert not is_alive(bench.path / "deployments")
 	assert bench.helper.status()["leases"] == []
 	assert bench.ask().status == 200, "the site is not open"
+	assert not held_workers(bench).exists(), "no job is done any more"
 	assert not (run.path / "preview").exists()
 	left = [process.pid for process in psutil.process_iter(["environ"]) if _belongs_to(process, run)]
 	assert not left, f"processes of the run are left: {left}"
@@ -169,6 +170,7 @@ def reset(bench: PracticeBench, pristine: Path) -> None:
 		opened = {site: {"present": False} for site in lease["sites"]}
 		bench.helper.maintenance_off(lease["run"], lease["sites"], opened)
 	shutil.rmtree(bench.path / "deployments", ignore_errors=True)
+	held_workers(bench).unlink(missing_ok=True)
 	for left in (bench.path / "sites").glob("*/db/*_[sq][tu]a*"):
 		left.unlink()
 	for name in (
@@ -186,6 +188,11 @@ def reset(bench: PracticeBench, pristine: Path) -> None:
 		with ThreadPoolExecutor() as both:
 			list(both.map(lambda role: restart(bench, role), ("web", "workers")))
 	wait_until(lambda: bench.served_version() == "1.0.0", "the bench as it was built")
+
+
+def held_workers(bench: PracticeBench) -> Path:
+	"""Says for which run the worker takes no other job."""
+	return bench.path / "config" / "held-workers"
 
 
 def reset_environment(bench: PracticeBench, pristine: Path) -> None:

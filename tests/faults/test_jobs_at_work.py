@@ -16,6 +16,7 @@ from tests.faults.bench_state import (
 	assert_in_order,
 	backup_settings,
 	create_run,
+	held_workers,
 	names,
 	names_in,
 	quarantine_of,
@@ -49,6 +50,35 @@ def jobs(bench: PracticeBench) -> list[str]:
 
 def approve(run: RunDirectory) -> None:
 	put_request(run, "approve", "admin", "known", approves=load_state(run).waiting["approve"])
+
+
+def test_a_job_that_waits_is_done_when_the_sites_are_open(bench: PracticeBench) -> None:
+	seen: list[list[str]] = []
+
+	def queue() -> None:
+		query(bench, SITE, "INSERT INTO jobs (function) VALUES ('value_stock')")
+
+	listeners = [
+		Saboteur("step-observed", "pause-jobs", queue),
+		# Long after the restart: a worker that starts behind closed doors takes no job either.
+		Saboteur("step-announced", "open", lambda: seen.append(jobs(bench))),
+	]
+	run = create_run(bench, quick_plan(bench, "good"))
+
+	assert execute(Bench.open(bench.path), run, listeners) is State.SUCCEEDED, load_state(run).reason
+
+	assert [each.fired for each in listeners] == [1, 1] and seen == [["queued"]]
+	assert_in_order(bench, run)
+	wait_until(lambda: jobs(bench) == [], "the job that waited")
+	assert query(bench, SITE, "SELECT status FROM jobs") == [("done",)]
+
+
+def test_workers_that_somebody_else_holds_stay_so(bench: PracticeBench) -> None:
+	held_workers(bench).write_text("somebody")
+	run = create_run(bench, quick_plan(bench, "good"))
+	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
+	assert held_workers(bench).read_text() == "somebody"
+	assert load_state(run).result("resume-jobs")["found"] == "nobody was held by this run"
 
 
 def test_what_a_job_wrote_since_the_final_backup_is_asked_for(bench: PracticeBench) -> None:

@@ -347,7 +347,7 @@ class TestSiteProcess:
 		message = {"recipients": ["a@b", "c@d"], "subject": "It begins", "message": "Now."}
 		assert call(practice_bench, "notify", SITE, **message) == {"sent": 2}
 		assert "It begins" in (practice_bench.path / "logs" / "notifications.log").read_text()
-		assert call(practice_bench, "busy_jobs", SITE) == {"jobs": []}
+		assert call(practice_bench, "busy_jobs", SITE) == {"jobs": [], "held": False}
 		query(practice_bench, SITE, "INSERT INTO jobs (function) VALUES ('value_stock')")
 		assert jobs_at(practice_bench) == [("value_stock", "waiting")]
 		assert call(practice_bench, "build", SITE, apps=["shop"]) == {}
@@ -356,6 +356,10 @@ class TestSiteProcess:
 		assert [job["method"] for job in call(practice_bench, "busy_jobs", TEST_SITE, **both)["jobs"]] == [
 			"value_stock"
 		]
+		assert call(practice_bench, "busy_jobs", SITE, hold="a-run")["held"] is True
+		assert call(practice_bench, "busy_jobs", SITE, hold="another")["held"] is False
+		assert call(practice_bench, "release_workers", SITE, run="another") == {"released": False}
+		assert call(practice_bench, "release_workers", SITE, run="a-run") == {"released": True}
 		assert call(practice_bench, "project", SITE, run_path="unused") == {}
 		assert call(practice_bench, "project_all", SITE) == {}
 		assert call(practice_bench, "repair_tests", SITE) == {"repaired": False}

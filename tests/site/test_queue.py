@@ -213,3 +213,54 @@ redis.srem("rq:workers", left[0].key)
 redis.delete(left[0].key)
 """)
 	assert found == [True, []]
+
+
+HOLDING = """
+from rq.suspension import WORKERS_SUSPENDED
+def work():
+	worker = os.fork()
+	if not worker:
+		try:
+			redis.connection_pool.reset()
+			Worker([tested], connection=redis).work(burst=True, logging_level="ERROR")
+		finally:
+			os._exit(0)
+	os.waitpid(worker, 0)
+"""
+
+
+def test_held_workers_take_no_job_until_they_are_released(in_site):
+	found = in_site(
+		HOLDING
+		+ """
+job = enqueue()
+try:
+	asked = time.monotonic()
+	answer = queue.find_busy_jobs(seconds=300, hold="a-run")
+	mine = [each["state"] for each in answer["jobs"] if each["queue"] == NAME]
+	work()
+	result = [answer["held"], mine, time.monotonic() - asked < 250, job.get_status().value]
+	result += [0 < redis.ttl(WORKERS_SUSPENDED) <= queue.HELD_SECONDS]
+	result += [queue.release_workers("another"), queue.release_workers("a-run"), queue.release_workers("a-run")]
+	work()
+	result += [job.get_status().value]
+finally:
+	queue.release_workers("a-run")
+"""
+	)
+	released = [{"released": False}, {"released": True}, {"released": False}]
+	assert found == [True, ["waiting"], True, "queued", True, *released, "finished"]
+
+
+def test_workers_that_an_admin_has_suspended_are_left_to_him(in_site):
+	found = in_site(
+		HOLDING
+		+ """
+redis.set(WORKERS_SUSPENDED, 1)
+try:
+	result = [queue.find_busy_jobs(hold="a-run")["held"], queue.release_workers("a-run"), redis.ttl(WORKERS_SUSPENDED)]
+finally:
+	redis.delete(WORKERS_SUSPENDED)
+"""
+	)
+	assert found == [False, {"released": False}, -1]

@@ -73,7 +73,8 @@ def check_neighbours(context: Context) -> Iterator[Check]:
 	if others and (context.spec.apps or any(change.scope == "common" for change in context.spec.config)):
 		yield warn(
 			"Other sites of the bench",
-			f"{len(others)} share code and common configuration, and stay open during the switch",
+			f"{len(others)} share code and common configuration, and stay open during the switch; their jobs wait for "
+			"its end",
 			"add them to the plan's sites if they matter",
 		)
 	else:

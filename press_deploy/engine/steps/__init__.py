@@ -23,6 +23,7 @@ from press_deploy.engine.steps.error_log import ClearErrorLog, RollbackClearErro
 from press_deploy.engine.steps.foreign_statements import ForeignStatements
 from press_deploy.engine.steps.imports import PresentImports, ReleaseImports
 from press_deploy.engine.steps.install import Build, Requirements, Restart, Stabilise
+from press_deploy.engine.steps.jobs import ResumeJobs, RollbackResumeJobs
 from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.steps.preflight import Preflight
 from press_deploy.engine.steps.prepare import Announce, Baseline, FetchCode
@@ -84,6 +85,7 @@ FORWARD: list[Step] = [
 	Verdict(),
 	# open
 	Open(),
+	ResumeJobs(),
 	ClearErrorLog(),
 	PublicSmokeTests(),
 	# monitor
@@ -108,13 +110,14 @@ ROLLBACK: list[Step] = [
 	RollbackRestart(),
 	HealthCheck(),
 	RollbackOpen(),
+	RollbackResumeJobs(),
 	RollbackClearErrorLog(),
 	ExportLosses(),
 	AnnounceRollback(),
 ]
 
 # A rollback that nobody approved: nothing was undone yet, so the sites are only opened again.
-ABANDONED_ROLLBACK: list[Step] = [RollbackOpen(), RollbackClearErrorLog()]
+ABANDONED_ROLLBACK: list[Step] = [RollbackOpen(), RollbackResumeJobs(), RollbackClearErrorLog()]
 
 # Before this one is announced there is nothing to roll back.
 FIRST_CHANGE = Maintenance.name

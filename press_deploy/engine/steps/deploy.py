@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from press_deploy.engine import durable, maintenance
 from press_deploy.engine.canonical import canonical_json
 from press_deploy.engine.database import DatabaseUnavailable
-from press_deploy.engine.draining import describe_jobs
+from press_deploy.engine.draining import AT_WORK, describe_jobs
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.file_copy import FileCopy
 from press_deploy.engine.plan import ConfigChange
@@ -61,7 +61,10 @@ class Maintenance(Step):
 
 
 class PauseJobs(Step):
-	"""Pause the scheduler, and let the jobs finish that are at work or wait for a worker."""
+	"""Pause the scheduler, hold the workers, and let the jobs finish that are at work.
+
+	Jobs that wait for a worker wait until the sites are open: `ResumeJobs` lets the workers go on.
+	"""
 
 	name, title, phase = "pause-jobs", "Pause scheduler, drain jobs", Phase.DEPLOY
 	key = "pause_scheduler"
@@ -81,18 +84,24 @@ class PauseJobs(Step):
 		# They are written into the very database that must not change from now on.
 		context.projector.close()
 		begun, limit, told, patience = time.monotonic(), context.spec.drain.seconds, "", 0.0
-		while busy := self._busy(context, patience):
+		while True:
+			jobs_there = self._ask(context, patience)
+			busy = [job for job in jobs_there if job["state"] == AT_WORK]
+			waiting = len(jobs_there) - len(busy)
+			later = f"; {waiting} wait(s) until the sites are open" if waiting else ""
+			if not busy:
+				return {"busy": [], "waiting": waiting, "found": f"paused; no job at work{later}"}
 			self._heed_requests(context)
 			jobs, left = describe_jobs(busy), begun + limit - time.monotonic()
 			if left <= 0 and self._goes_on(context):
 				context.note(f"Went on after {limit:g} s although jobs were not done: {jobs}")
-				return {"busy": busy, "found": f"paused; {len(busy)} job(s) not done, the plan says go on"}
+				found = f"paused; {len(busy)} job(s) not done, the plan says go on{later}"
+				return {"busy": busy, "waiting": waiting, "found": found}
 			if jobs != told:
 				told = jobs
 				context.log(f"Not done yet: {jobs}")
 				context.on_progress(f"not done yet: {jobs}")
 			patience = min(DRAIN_LOOK_SECONDS, left) if left > 0 else DRAIN_LOOK_SECONDS
-		return {"busy": [], "found": "paused; no job at work, none waiting"}
 
 	def _heed_requests(self, context: Context) -> None:
 		context.stop_if_asked()
@@ -123,18 +132,24 @@ class PauseJobs(Step):
 			not wrong, f"differs on {', '.join(wrong)}" if wrong else "the scheduler is as before"
 		)
 
-	def _busy(self, context: Context, seconds: float) -> list[dict[str, Any]]:
-		"""The jobs that are not done, after waiting for their end for some seconds. One process asks for all sites
-		that share their queues, as those of a bench usually do."""
-		sharing: dict[str | None, list[str]] = {}
-		for site in context.spec.site_names:
-			sharing.setdefault(context.bench.read_config(site).get("redis_queue"), []).append(site)
+	def _ask(self, context: Context, seconds: float) -> list[dict[str, Any]]:
+		"""Hold the workers, and return the jobs that are not done after waiting for some seconds for the end of those
+		at work. One process asks for all sites that share their queues, as those of a bench usually do."""
 		call, timeout = context.site_processes.call, JOBS_SECONDS + seconds
+		asked = {"seconds": seconds, "hold": context.run.name}
 		return [
 			job
-			for sites in sharing.values()
-			for job in call("busy_jobs", sites[0], timeout=timeout, sites=sites, seconds=seconds)["jobs"]
+			for sites in sharing_queues(context)
+			for job in call("busy_jobs", sites[0], timeout=timeout, sites=sites, **asked)["jobs"]
 		]
+
+
+def sharing_queues(context: Context) -> list[list[str]]:
+	"""The plan's sites, those together that share their queues."""
+	sharing: dict[str | None, list[str]] = {}
+	for site in context.spec.site_names:
+		sharing.setdefault(context.bench.read_config(site).get("redis_queue"), []).append(site)
+	return list(sharing.values())
 
 
 class MarkLogs(Step):

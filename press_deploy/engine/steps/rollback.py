@@ -75,9 +75,9 @@ class RollbackPauseJobs(PauseJobs):
 		# Nobody is helped by a site that stays closed for an old job.
 		return True
 
-	def _busy(self, context: Context, seconds: float) -> list[dict[str, Any]]:
+	def _ask(self, context: Context, seconds: float) -> list[dict[str, Any]]:
 		try:
-			return super()._busy(context, seconds)
+			return super()._ask(context, seconds)
 		except DeployError as error:
 			# A release that can't be imported can't be asked; its workers can't work either.
 			context.note(f"Whether jobs are at work could not be asked: {error.why}")

@@ -1,4 +1,4 @@
-"""The drain: it ends when no job is at work and none waits, or at the plan's limit, and says what it waits for."""
+"""The drain: it ends when no job is at work, or at the plan's limit, and says what it waits for."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class Drained:
 
 	def __init__(self, path, looks, sites=(SITE,), **drain):
 		self.bench = Bench.open(make_bench(path / "bench", *sites))
+		self.run = SimpleNamespace(name="a-run")
 		self.spec = make_spec(drain=drain, sites=[{"name": site} for site in sites])
 		self.asked = []
 		self.looks, self.notes, self.lines, self.heeded = list(looks), [], [], 0
@@ -59,18 +60,20 @@ class Drained:
 		if self.heeded == 50:
 			raise KeyboardInterrupt
 
-	def _call(self, task, site, timeout, sites, seconds):
-		assert task == "busy_jobs" and site == sites[0] and timeout > seconds
+	def _call(self, task, site, timeout, sites, seconds, hold):
+		assert task == "busy_jobs" and site == sites[0] and timeout > seconds and hold == "a-run"
 		self.asked.append((sites, seconds))
 		return {"jobs": self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]}
 
 
-def test_jobs_that_wait_are_waited_for(tmp_path):
-	context = Drained(tmp_path, [[AT_WORK, WAITING], [WAITING], [WAITING], []], seconds=60)
-	assert PauseJobs().apply(context, {})["busy"] == []
+def test_jobs_at_work_are_waited_for_and_those_that_wait_are_held(tmp_path):
+	both = [AT_WORK, WAITING]
+	context = Drained(tmp_path, [[AT_WORK, AT_WORK, WAITING], both, both, [WAITING]], seconds=60)
+	result = PauseJobs().apply(context, {})
+	assert (result["busy"], result["waiting"]) == ([], 1) and "1 wait(s) until" in result["found"]
 	assert (context.heeded, context.notes) == (3, [])
 	assert len(context.lines) == 2, "one line for each change"
-	assert "1 waiting for a worker: mail" in context.lines[-1]
+	assert "1 at work: bill" in context.lines[-1]
 	config = json.loads((context.bench.path / "sites" / SITE / "site_config.json").read_text())
 	assert config["pause_scheduler"] == 1
 
@@ -96,16 +99,14 @@ def test_one_process_asks_for_all_sites_that_share_their_queues(tmp_path):
 
 
 def test_the_plan_goes_on_at_its_limit_and_says_over_what(tmp_path):
-	context = Drained(tmp_path, [[WAITING]], seconds=0, when_exceeded="go_on")
+	context = Drained(tmp_path, [[AT_WORK]], seconds=0, when_exceeded="go_on")
 	result = PauseJobs().apply(context, {})
-	assert result["busy"] == [WAITING] and "1 job(s) not done" in result["found"]
-	assert context.notes == [
-		"Went on after 0 s although jobs were not done: 1 waiting for a worker: mail (queue short)"
-	]
+	assert result["busy"] == [AT_WORK] and "1 job(s) not done" in result["found"]
+	assert context.notes == ["Went on after 0 s although jobs were not done: 1 at work: bill (queue long)"]
 
 
 def test_a_plan_that_waits_does_so_until_somebody_stops_it(tmp_path):
-	context = Drained(tmp_path, [[WAITING]], seconds=0, when_exceeded="wait")
+	context = Drained(tmp_path, [[AT_WORK]], seconds=0, when_exceeded="wait")
 	with pytest.raises(KeyboardInterrupt):
 		PauseJobs().apply(context, {})
 	assert context.heeded == 50
