@@ -1,25 +1,28 @@
-"""Rows of the Error Log that a run's own maintenance caused.
+"""Rows of the Error Log that a run's own maintenance caused, and those that its release did not.
 
-Frappe keeps such rows in Redis first, and inserts them up to a quarter of an hour later, or within migrate, as if
-they had been written only then. So they are taken out of both. Either time is of the bench's clock, in the site's
+Frappe keeps rows in Redis first, and inserts them up to a quarter of an hour later, or within migrate, as if they
+had been written only then. So those of maintenance are taken out of both, and those of the live release are
+inserted before the release is switched: later they would count as its errors. Either time is of the bench's clock, in the site's
 time zone.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import frappe
-from frappe.deferred_insert import queue_prefix
+from frappe.deferred_insert import insert_record, queue_prefix
 from frappe.utils import get_datetime, get_system_timezone
 
 from press_deploy.engine.logs import OWN_ERROR_LOG_TITLE
 from press_deploy.engine.maintenance_errors import Times, says_only_maintenance, was_written_within
 
 DOCTYPE = "Error Log"
+QUEUE = f"{queue_prefix}{DOCTYPE}"
 BATCH = 500
 # No clock of a zone is set further than this.
 SLACK = timedelta(hours=3)
@@ -36,13 +39,32 @@ def clear_maintenance_errors(times: Times) -> dict:
 def _clear_waiting(times: Times) -> int:
 	"""Those that wait in Redis to be inserted."""
 	cache, removed = frappe.cache, 0
-	key = cache.make_key(f"{queue_prefix}{DOCTYPE}")
-	for content in set(cache.lrange(f"{queue_prefix}{DOCTYPE}", 0, -1)):
-		rows = json.loads(content)
-		rows = rows if isinstance(rows, list) else [rows]
+	key = cache.make_key(QUEUE)
+	for content, rows in _read_waiting():
 		if rows and all(_is_ours(times, row) for row in rows):
 			removed += cache.lrem(key, 0, content) * len(rows)
 	return removed
+
+
+def insert_waiting_errors() -> dict:
+	"""Insert the rows that wait in Redis and say more than that maintenance is on; {"inserted": number}."""
+	cache, inserted = frappe.cache, 0
+	key = cache.make_key(QUEUE)
+	for content, rows in _read_waiting():
+		if all(says_only_maintenance(row.get("method"), row.get("error")) for row in rows):
+			continue
+		for row in rows * cache.lrem(key, 0, content):
+			insert_record(dict(row), DOCTYPE)
+			inserted += 1
+	frappe.db.commit()
+	return {"inserted": inserted}
+
+
+def _read_waiting() -> Iterator[tuple[bytes, list[dict[str, Any]]]]:
+	"""What waits in Redis, oldest first: each entry once, with its rows."""
+	for content in dict.fromkeys(frappe.cache.lrange(QUEUE, 0, -1)):
+		rows = json.loads(content)
+		yield content, rows if isinstance(rows, list) else [rows]
 
 
 def _clear_rows(times: Times) -> int:

@@ -24,6 +24,8 @@ from rq.job import Job, JobStatus
 from rq.suspension import WORKERS_SUSPENDED
 from rq.worker import Worker
 
+from press_deploy.site.error_log import insert_waiting_errors
+
 RUNNING, WAITING = "running", "waiting"
 SECOND_LOOK_SECONDS = 1.0
 POLL_SECONDS = 0.2
@@ -40,14 +42,26 @@ def find_busy_jobs(sites: list[str] | None = None, seconds: float = 0.0, hold: s
 
 	They are those of `sites`, which share this site's queues (without it, of this site); a job whose content can't be
 	read might be, so it counts. Jobs that are scheduled for later or deferred don't count. With `hold`, the name of
-	the run that asks, the workers are held from now on, and only jobs at work are waited for: at most `seconds`.
+	the run that asks, the workers are held from now on, and only jobs at work are waited for: at most `seconds`. Then
+	what waits for a job of Frappe's to stand in the sites' Error Logs is inserted, so that it stands there by now.
 	"""
 	wanted, deadline = {*(sites or [frappe.local.site])}, time.monotonic() + seconds
 	counting = (RUNNING,) if hold else (RUNNING, WAITING)
 	held = hold is not None and _hold_workers(hold)
 	while (jobs := _find(wanted, counting)) and _counts(jobs, counting) and time.monotonic() < deadline:
 		time.sleep(POLL_SECONDS)
+	if hold:
+		for site in wanted:
+			_insert_errors(site)
 	return {"jobs": jobs, "held": held}
+
+
+def _insert_errors(site: str) -> None:
+	if site != frappe.local.site:
+		frappe.destroy()
+		frappe.init(site)
+		frappe.connect()
+	insert_waiting_errors()
 
 
 def release_workers(run: str) -> dict:

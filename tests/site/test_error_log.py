@@ -97,3 +97,21 @@ for error in ("KeyError: 1", "Traceback (most recent call last):\\nKeyError: 1",
 """)
 	assert clean.call("clear_maintenance_errors", times=[[begin, now()]]) == {"removed": 0}
 	assert clean.execute(COUNT) == 3
+
+
+def test_errors_of_the_live_release_are_no_later_one_s(clean):
+	"""What waits in Redis stands in the Error Log when the drain is over; a migrate would insert it as if it were new."""
+	turn_away(clean, 2)
+	title = "press_deploy test: an old error"
+	clean.execute(f"frappe.log_error({title!r}, 'it was there before', defer_insert=True)")
+	count = f"result = frappe.db.count('Error Log', {{'method': {title!r}}})"
+	try:
+		clean.call("busy_jobs")
+		assert clean.execute(count) == 0
+		clean.call("busy_jobs", hold="a-run")
+		assert (clean.execute(count), clean.execute(WAITING), clean.execute(COUNT)) == (1, 2, 0)
+		clean.execute(INSERT)
+		assert clean.execute(count) == 1
+	finally:
+		clean.call("release_workers", run="a-run")
+		clean.execute(f"frappe.db.delete('Error Log', {{'method': {title!r}}})")

@@ -19,5 +19,5 @@ result = {task: [name for name in modules_of(task) if name.startswith("press_dep
 """
 	found = site.execute(code)
 	common = {f"press_deploy.site.{name}" for name in ("process", "tasks", "failures")}
-	assert set(found["busy_jobs"]) == common | {"press_deploy.site.queue"}
+	assert set(found["busy_jobs"]) == common | {"press_deploy.site.queue", "press_deploy.site.error_log"}
 	assert set(found["clear_cache"]) == common | {"press_deploy.site.caches"}
