@@ -40,6 +40,8 @@ _POINTER = re.compile(
 )
 # What maintenance makes Frappe write, for every request that it turns away.
 _MAINTENANCE = re.compile(r"^([\w.]+\.)?SessionStopped\b|\bSession Stopped\b|HTTP/[\d.]+\"? 503\b")
+# The scheduler, of each job that the workers have not come to since it was last due.
+_QUEUED_ALREADY = re.compile(r"\bERROR scheduler Skipped queueing \S+ because it was found in queue for ")
 # gunicorn, of each worker that a reload or a restart ends.
 _TOLD_TO_STOP = re.compile(r"Worker \(pid:\d+\) was sent SIGTERM!")
 
@@ -141,6 +143,7 @@ CLASSES = (
 	LogClass("maintenance", "turned away by maintenance", Weight.NOTHING, _is_maintenance),
 	LogClass("visitor", "a visitor hung up", Weight.NOTHING, _is_visitor),
 	LogClass("stopping", "a worker was told to stop", Weight.NOTHING, _says(_TOLD_TO_STOP)),
+	LogClass("queued", "a job waited already", Weight.NOTHING, _says(_QUEUED_ALREADY)),
 	LogClass("restart", "a service lost another that restarted", Weight.NOTHING, _is_restart),
 	LogClass("release", "an error", Weight.AGAINST, lambda entry: True),
 )

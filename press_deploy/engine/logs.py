@@ -12,7 +12,7 @@ import os
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -27,6 +27,7 @@ READ_LIMIT_BYTES = 64 << 20
 LEAD_IN_BYTES = 1 << 14
 FINGERPRINT_LIMIT = 200
 
+FORMER = "an error of what still ran the former release"
 OWN_ERROR_LOG_TITLE = "Session Stopped"
 _VARIABLE = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+|'[^']*'|\"[^\"]*\"")
 # The runner's own output.
@@ -44,6 +45,8 @@ class Finding:
 	example: str
 	files: set[str] = field(default_factory=set)
 	count: int = 0
+	# How many of them were written when the services had settled on the release.
+	stable: int = 0
 	log_class: LogClass = _RELEASE
 
 	def as_data(self) -> dict[str, Any]:
@@ -52,6 +55,7 @@ class Finding:
 			"example": self.example,
 			"files": sorted(self.files),
 			"count": self.count,
+			"stable": self.stable,
 			"class": self.log_class.name,
 			"says": self.log_class.says,
 			"weight": self.log_class.weight.value,
@@ -61,7 +65,22 @@ class Finding:
 def unread(example: str, file: str = "") -> Finding:
 	"""Something that should have been looked at and could not be."""
 	log_class = next(each for each in CLASSES if each.weight is Weight.UNKNOWN)
-	return Finding(fingerprint(example), example, {file} if file else set(), 1, log_class)
+	return Finding(fingerprint(example), example, {file} if file else set(), 1, log_class=log_class)
+
+
+def excuse_former(findings: Iterable[dict[str, Any]], former: Collection[str]) -> list[dict[str, Any]]:
+	"""The findings, as plain data; what only processes of the former release wrote is not held against this one.
+
+	`former`: the fingerprints of what was there before the restart. Until it was restarted a process runs the old
+	code with whatever of the new is on the disk. What is written after that once more, is the release's.
+	"""
+	excuse = {"class": "former", "says": FORMER, "weight": Weight.NOTHING.value}
+	return [
+		{**each, **excuse}
+		if each["fingerprint"] in former and each["weight"] == Weight.AGAINST.value and not each["stable"]
+		else each
+		for each in findings
+	]
 
 
 def weighing(findings: Iterable[dict[str, Any]], weight: Weight) -> list[dict[str, Any]]:
@@ -138,6 +157,7 @@ def collect(sources: Iterable[tuple[str, list[Source]]]) -> list[Finding]:
 			finding = found.setdefault(key, Finding(shape, entry.text, log_class=log_class))
 			finding.files.add(name)
 			finding.count = max(finding.count, counts[(*key, number)])
+			finding.stable += entry.origin is Origin.STABLE
 	weights = list(Weight)
 	return sorted(found.values(), key=lambda each: (weights.index(each.log_class.weight), -each.count))
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
+from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import SiteProcessFailed
+from press_deploy.engine.execution import execute
 from press_deploy.engine.site_processes import SiteProcesses
 from press_deploy.engine.state import State, load_state
 from tests.faults.bench_state import SITE, assert_in_order, create_run, kill_runner_at, quick_plan, resume
@@ -102,3 +104,42 @@ def test_what_can_not_be_removed_is_noted_and_changes_no_verdict(
 	assert titles(bench).count(TITLE) == 3
 	assert any("marked as crashed" in note["text"] for note in state.notes)
 	assert "not those of" in state.step("clear-error-log").found
+
+
+HALF_SWITCHED = "2026-01-01 00:00:00 ERROR module 'lib' has no attribute 'x'\n"
+
+
+def log(bench: PracticeBench) -> None:
+	with (bench.path / "logs" / "web.log").open("a") as file:
+		file.write(HALF_SWITCHED)
+
+
+def test_what_the_former_release_logs_before_its_restart_is_not_held_against_the_new_one(
+	bench: PracticeBench,
+) -> None:
+	"""Until it was restarted a process meets the new packages and files with the old code."""
+	run = create_run(bench, quick_plan(bench, "good"))
+	# Its last words come while it is being stopped.
+	listeners = [Saboteur("step-observed", "switch-code", lambda: log(bench))]
+	listeners.append(Saboteur("step-announced", "restart", lambda: log(bench)))
+
+	assert execute(Bench.open(bench.path), run, listeners) is State.SUCCEEDED, load_state(run).reason
+
+	assert [each.fired for each in listeners] == [1, 1]
+	(finding,) = (
+		each for each in load_state(run).result("log-check")["findings"] if "lib" in each["example"]
+	)
+	assert (finding["class"], finding["count"], finding["weight"]) == ("former", 2, "nothing")
+
+
+@pytest.mark.parametrize(
+	"steps", [["restart"], ["restart", "smoke-tests"], ["switch-code", "smoke-tests"]], ids="+".join
+)
+def test_what_is_logged_since_the_restart_is_the_new_release_s(
+	bench: PracticeBench, steps: list[str]
+) -> None:
+	run = create_run(bench, quick_plan(bench, "good"))
+	listeners = [Saboteur("step-announced", step, lambda: log(bench)) for step in steps]
+	assert execute(Bench.open(bench.path), run, listeners) is State.ROLLED_BACK, load_state(run).reason
+	assert [each.fired for each in listeners] == [1] * len(steps)
+	assert "has no attribute" in load_state(run).reason

@@ -12,13 +12,15 @@ import psutil
 
 from press_deploy.engine import assets, distributions
 from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.log_classes import Weight
 from press_deploy.engine.processes import started_at
 from press_deploy.engine.program_logs import list_logs, read_logs
 from press_deploy.engine.program_watch import ProgramWatch
 from press_deploy.engine.services import REALTIME, ROLES, WEB, WORKERS
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
-from press_deploy.engine.watched_logs import mark_watched
+from press_deploy.engine.steps.deploy import MarkLogs
+from press_deploy.engine.watched_logs import mark_watched, read_watched
 from press_deploy.engine.web import GOOD, MAINTENANCE
 
 if TYPE_CHECKING:
@@ -197,6 +199,13 @@ class Restart(Step):
 	"""Restart web and workers, each by itself, and see that what runs started after the switch."""
 
 	name, title, phase = "restart", "Restart services", Phase.DEPLOY
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		# What is written until now is of processes that run the old code on a bench that is half switched.
+		marks = context.state.result(MarkLogs.name)
+		found = read_watched(context, marks, {}) if "marks" in marks else []
+		former = {each.fingerprint for each in found if each.log_class.weight is Weight.AGAINST}
+		return {"former_errors": sorted(former)}
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		sites = context.spec.site_names

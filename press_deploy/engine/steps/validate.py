@@ -219,7 +219,9 @@ def find_new_errors(context: Context) -> tuple[list[dict[str, Any]], dict[str, s
 	"""
 	tests, marks = context.state.result(CriticalTests.name), _marks(context)
 	settled = context.state.result(Stabilise.name).get("settled", {})
-	findings = [finding.as_data() for finding in read_watched(context, marks, settled)]
+	former = context.state.before(Restart.name).get("former_errors", [])
+	read = [finding.as_data() for finding in read_watched(context, marks, settled)]
+	findings = logs.excuse_former(read, former)
 	unread = dict(tests.get("unread", {}))
 	for site, newest in marks["error_log"].items():
 		try:

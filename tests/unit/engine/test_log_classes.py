@@ -55,6 +55,16 @@ def test_the_same_after_services_had_settled_is(name):
 	assert "restart" not in found and found["release"]
 
 
+def test_a_job_that_the_scheduler_finds_queued_already_is_no_error(tmp_path):
+	line = "2026-11-30 13:36:00,384 ERROR scheduler Skipped queueing {} because it was found in queue for test.localhost\n"
+	text = line.format("press.press.doctype.site.site.sync") + line.format("shop.tasks.bill").replace(
+		"found", "lost"
+	)
+	(tmp_path / "scheduler.log").write_text(text)
+	findings = logs.errors_since({}, [tmp_path / "scheduler.log"])
+	assert {each.log_class.name: each.count for each in findings} == {"release": 1, "queued": 1}
+
+
 def test_failures_of_logging_are_one_finding_that_is_shown(tmp_path):
 	(tmp_path / "a.log").write_text((SAMPLES / "logging.txt").read_text() * 3)
 	findings = [each.as_data() for each in logs.errors_since({}, [tmp_path / "a.log"])]

@@ -40,7 +40,7 @@ def context(tmp_path: Path) -> Any:
 		spec=make_spec(),
 		results={},
 		databases={},
-		state=SimpleNamespace(result=lambda step: context.results.get(step, {})),
+		state=SimpleNamespace(result=lambda step: context.results.get(step, {}), before=lambda step: {}),
 	)
 	(context.bench.logs / "web.error.log").write_text("")
 	context.results["mark-logs"] = {
