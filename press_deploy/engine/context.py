@@ -207,7 +207,10 @@ class Context:
 		self.release_lease()
 		try:
 			if self.bench.sites_in_maintenance(self.spec.site_names):
-				self.note("The sites stay in maintenance mode until a person opens them or rolls back again.")
+				self.note(
+					"The sites stay in maintenance mode until a person opens them or rolls back again. Background jobs "
+					"of the bench wait as well, for an hour at most."
+				)
 		except DeployError as error:
 			self.note(f"Whether the sites are in maintenance mode can't be told: {error}")
 

@@ -72,7 +72,8 @@ def excuse_former(findings: Iterable[dict[str, Any]], former: Collection[str]) -
 	"""The findings, as plain data; what only processes of the former release wrote is not held against this one.
 
 	`former`: the fingerprints of what was there before the restart. Until it was restarted a process runs the old
-	code with whatever of the new is on the disk. What is written after that once more, is the release's.
+	code with whatever of the new is on the disk. What is written once more when the services have settled, is the
+	release's.
 	"""
 	excuse = {"class": "former", "says": FORMER, "weight": Weight.NOTHING.value}
 	return [

@@ -13,9 +13,10 @@ def open_answer(task: str) -> BinaryIO:
 
 
 def write_answer(descriptor: int, data: dict[str, Any]) -> None:
-	"""Give the answer, once, from the site process."""
+	"""Give the answer, once, from the site process. Raises `TypeError` and `ValueError` for what is no JSON."""
+	content = json.dumps(data).encode()
 	with open(descriptor, "wb") as answer:
-		answer.write(json.dumps(data, ensure_ascii=False).encode())
+		answer.write(content)
 
 
 def read_answer(answer: BinaryIO) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -47,24 +48,31 @@ def _clear_waiting(times: Times) -> int:
 
 
 def insert_waiting_errors() -> dict:
-	"""Insert the rows that wait in Redis and say more than that maintenance is on; {"inserted": number}."""
+	"""Insert the rows that wait in Redis and say more than that maintenance is on; {"inserted": number}.
+
+	At most `BATCH` entries: sites stand closed meanwhile. None is lost by a kill in between; one may come twice.
+	"""
 	cache, inserted = frappe.cache, 0
 	key = cache.make_key(QUEUE)
-	for content, rows in _read_waiting():
-		if all(says_only_maintenance(row.get("method"), row.get("error")) for row in rows):
-			continue
-		for row in rows * cache.lrem(key, 0, content):
+	telling = ((content, rows) for content, rows in _read_waiting() if not _say_only_maintenance(rows))
+	for content, rows in islice(telling, BATCH):
+		for row in rows:
 			insert_record(dict(row), DOCTYPE)
 			inserted += 1
-	frappe.db.commit()
+		frappe.db.commit()
+		cache.lrem(key, 0, content)
 	return {"inserted": inserted}
+
+
+def _say_only_maintenance(rows: list[dict[str, Any]]) -> bool:
+	return all(says_only_maintenance(row.get("method"), row.get("error")) for row in rows)
 
 
 def _read_waiting() -> Iterator[tuple[bytes, list[dict[str, Any]]]]:
 	"""What waits in Redis, oldest first: each entry once, with its rows."""
 	for content in dict.fromkeys(frappe.cache.lrange(QUEUE, 0, -1)):
 		rows = json.loads(content)
-		yield content, rows if isinstance(rows, list) else [rows]
+		yield content, [row for row in (rows if isinstance(rows, list) else [rows]) if isinstance(row, dict)]
 
 
 def _clear_rows(times: Times) -> int:

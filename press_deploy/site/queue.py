@@ -1,7 +1,8 @@
 """The background jobs that a drain waits for, those at work; and the workers, who are held until it is over.
 
 Workers are held by RQ's own switch (`rq suspend`): they finish what they are at and take no other job, not even
-after a restart. A job that waits is done when the sites are open again; taken up behind closed doors it would write
+after a restart; but a worker that was idle already takes the one that comes next, since RQ looks at the switch only
+between jobs. A job that waits is done when the sites are open again; taken up behind closed doors it would write
 into a database that stands still, and one of the scheduler's fails there and is not tried again.
 
 Invariant: between two jobs a worker is idle, and on its way to a worker a job is in no queue; neither instant is
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import socket
 import time
+import traceback
 from typing import Any
 
 import frappe
@@ -61,7 +63,11 @@ def _insert_errors(site: str) -> None:
 		frappe.destroy()
 		frappe.init(site)
 		frappe.connect()
-	insert_waiting_errors()
+	try:
+		insert_waiting_errors()
+	except Exception:
+		# An error of the old release may then count as one of the new: a verdict that is too strict stops nobody here.
+		traceback.print_exc()
 
 
 def release_workers(run: str) -> dict:
@@ -72,11 +78,13 @@ def release_workers(run: str) -> dict:
 
 
 def _hold_workers(run: str) -> bool:
-	"""Whether they are held by this run; somebody else who holds them is not deprived of that."""
+	"""Whether they are held by this run, as after an earlier one that left them held; an admin keeps his own hold."""
 	redis, holder = get_redis_conn(), _holder(run)
 	if redis.set(WORKERS_SUSPENDED, holder, nx=True, ex=HELD_SECONDS):
 		return True
-	return redis.get(WORKERS_SUSPENDED) == holder and bool(redis.expire(WORKERS_SUSPENDED, HELD_SECONDS))
+	if not (redis.get(WORKERS_SUSPENDED) or b"").startswith(_holder("")):
+		return False
+	return bool(redis.set(WORKERS_SUSPENDED, holder, ex=HELD_SECONDS))
 
 
 def _holder(run: str) -> bytes:

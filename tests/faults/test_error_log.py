@@ -132,6 +132,13 @@ def test_what_the_former_release_logs_before_its_restart_is_not_held_against_the
 	assert (finding["class"], finding["count"], finding["weight"]) == ("former", 2, "nothing")
 
 
+def test_what_a_migration_logs_is_the_new_release_s(bench: PracticeBench) -> None:
+	run = create_run(bench, quick_plan(bench, "good", migrate="always"))
+	listeners = [Saboteur("step-announced", "migrate", lambda: log(bench))]
+	assert execute(Bench.open(bench.path), run, listeners) is State.ROLLED_BACK, load_state(run).reason
+	assert [each.fired for each in listeners] == [1] and "has no attribute" in load_state(run).reason
+
+
 @pytest.mark.parametrize(
 	"steps", [["restart"], ["restart", "smoke-tests"], ["switch-code", "smoke-tests"]], ids="+".join
 )

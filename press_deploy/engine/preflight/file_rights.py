@@ -48,12 +48,13 @@ def _may_write(path: Path) -> bool:
 
 
 def _directories(top: Path, depth: int | None = None) -> Iterator[Path]:
-	"""The directory and those below it, to this depth."""
+	"""The directory and those below it, to this depth; also those that can't be entered."""
+	yield top
 	for path, below, _files in os.walk(top):
-		yield Path(path)
 		level = len(Path(path).relative_to(top).parts)
 		ends = depth is not None and level + 1 >= depth
 		below[:] = [] if ends else [name for name in below if name not in _PASSED_OVER]
+		yield from (Path(path, name) for name in below if not os.path.islink(os.path.join(path, name)))
 
 
 def _user(uid: int) -> str:

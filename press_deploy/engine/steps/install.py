@@ -201,11 +201,8 @@ class Restart(Step):
 	name, title, phase = "restart", "Restart services", Phase.DEPLOY
 
 	def prepare(self, context: Context) -> dict[str, Any]:
-		# What is written until now is of processes that run the old code on a bench that is half switched.
-		marks = context.state.result(MarkLogs.name)
-		found = read_watched(context, marks, {}) if "marks" in marks else []
-		former = {each.fingerprint for each in found if each.log_class.weight is Weight.AGAINST}
-		return {"former_errors": sorted(former)}
+		known = context.state.before("migrate").get("former_errors")
+		return {"former_errors": find_former_errors(context) if known is None else known}
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		sites = context.spec.site_names
@@ -375,6 +372,14 @@ def _not_running(context: Context, programs: list[str], seconds: float) -> StepF
 		f"not running again after {seconds:g} s (log: {list_logs(context.bench, programs)})",
 		f"see why: {read_logs(context.bench, programs)}",
 	)
+
+
+def find_former_errors(context: Context) -> list[str]:
+	"""The fingerprints of what was logged since the switch, by processes that run the old code on a bench that is
+	half switched. To be asked before anything of the release but its imports and its build has run."""
+	marks = context.state.result(MarkLogs.name)
+	found = read_watched(context, marks, {}) if "marks" in marks else []
+	return sorted({each.fingerprint for each in found if each.log_class.weight is Weight.AGAINST})
 
 
 def why_not_needed(context: Context, what: str) -> str | None:

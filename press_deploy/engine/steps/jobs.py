@@ -23,23 +23,25 @@ class ResumeJobs(Step):
 	name, title, phase = "resume-jobs", "Let the workers go on", Phase.OPEN
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		released = []
-		for sites in sharing_queues(context):
-			try:
-				answer = context.site_processes.call(
+		try:
+			answers = [
+				context.site_processes.call(
 					"release_workers", sites[0], timeout=JOBS_SECONDS, run=context.run.name
 				)
-				released.append(bool(answer["released"]))
-			except DeployError as error:
-				context.note(
-					f"The workers of {', '.join(sites)} could not be told to go on: {error.why}. They do by "
-					f"themselves within the hour. At once: {context.bench.path}/env/bin/rq resume --url (redis_queue of "
-					f"{context.bench.common_config})"
-				)
-		return {
-			"released": any(released),
-			"found": "at work" if any(released) else "nobody was held by this run",
-		}
+				for sites in sharing_queues(context)
+			]
+		except DeployError as error:
+			context.note(
+				f"The workers could not be told to go on: {error.why}. They do by themselves within the hour. At once, "
+				f"with the address that redis_queue names in {context.bench.common_config}: "
+				f"{context.bench.path}/env/bin/rq resume --url redis://127.0.0.1:11000"
+			)
+			return {
+				"released": False,
+				"found": "they could not be told; they do by themselves within the hour",
+			}
+		released = any(answer["released"] for answer in answers)
+		return {"released": released, "found": "at work" if released else "nobody was held by this run"}
 
 
 class RollbackResumeJobs(ResumeJobs):

@@ -9,7 +9,7 @@ from press_deploy.engine.errors import DeployError, StepFailed
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
 from press_deploy.engine.steps.foreign_statements import watch_for_holders
-from press_deploy.engine.steps.install import why_not_needed
+from press_deploy.engine.steps.install import find_former_errors, why_not_needed
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
@@ -28,13 +28,16 @@ class Migrate(Step):
 		return why_not_needed(context, "migrate")
 
 	def prepare(self, context: Context) -> dict[str, Any]:
-		"""Names and numbers of rows of what migrate may remove: for `Removals`, in a file of this run alone."""
+		"""Names and numbers of rows of what migrate may remove: for `Removals`, in a file of this run alone.
+
+		And what the former release's processes have logged until now: what a patch logs is the release's.
+		"""
 		counts = {}
 		for site in context.spec.site_names:
 			found = inventory.take_inventory(context.bench, site)
 			context.run.save_private(self.inventory_of.format(site), found)
 			counts[site] = len(found["doctypes"])
-		return {"doctypes": counts}
+		return {"doctypes": counts, "former_errors": find_former_errors(context)}
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		for site in self._sites(context):

@@ -116,6 +116,10 @@ class Undo(Step):
 class RollbackRestart(Restart):
 	name, title, phase = "rollback-restart", "Restart services", Phase.ROLLBACK
 
+	def prepare(self, context: Context) -> dict[str, Any]:
+		# No verdict is made over logs any more.
+		return {}
+
 	def skip_reason(self, context: Context) -> str | None:
 		changed = any(context.state.was_announced(name) for name in ("switch-code", "config", "restart"))
 		changed = changed or context.state.rolls_database_back
