@@ -39,7 +39,7 @@ def flip(content: bytes) -> bytes:
 def administrator() -> Server:
 	if not SITE or not (BENCH / "sites" / SITE / "site_config.json").is_file():
 		pytest.skip("no site to test on: set FRAPPE_BENCH and PRESS_DEPLOY_TEST_SITE")
-	site = Site(BENCH, SITE, Path())
+	site = Site(BENCH, SITE)
 	administrator = require_administrator(site)
 	if reason := physical.why_not(administrator, site.config["db_name"]):
 		pytest.skip(f"no physical backup can be made here: {reason}")
