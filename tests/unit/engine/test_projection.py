@@ -59,7 +59,11 @@ def test_the_drain_waits_for_records_that_are_being_written(
 	(tmp_path / "sites" / "shop.example").mkdir(parents=True)
 	(tmp_path / "sites" / "shop.example" / "site_config.json").write_text("{}")
 	context = SimpleNamespace(
-		bench=Bench(tmp_path), spec=spec, projector=projector, site_processes=SimpleNamespace(call=ask)
+		bench=Bench(tmp_path),
+		run=SimpleNamespace(name="a-run"),
+		spec=spec,
+		projector=projector,
+		site_processes=SimpleNamespace(call=ask),
 	)
 	projector.follow(RECORD, OPEN)
 	assert site.begun.wait(HANG_SECONDS)
