@@ -18,11 +18,11 @@ from press_deploy.demo.checks import check_tests, console, run_tests
 from press_deploy.demo.copies import backup, restore
 from press_deploy.demo.tasks import (
 	build,
-	busy_jobs,
 	check_imports,
 	clear_cache,
 	clear_maintenance_errors,
 	describe,
+	drain,
 	migrate,
 	notify,
 	project,
@@ -34,7 +34,7 @@ from press_deploy.engine.errors import DeployError
 from press_deploy.engine.site_answer import write_answer
 
 _FUNCTIONS = (
-	*(describe, backup, restore, busy_jobs, release_workers, check_imports, migrate, build, clear_cache),
+	*(describe, backup, restore, drain, release_workers, check_imports, migrate, build, clear_cache),
 	*(clear_maintenance_errors, check_tests, run_tests, repair_tests, console),
 	*(project, project_all, notify),
 )

@@ -25,22 +25,18 @@ def describe(site: str) -> dict[str, Any]:
 	return {"framework": "practice bench", "apps": apps, "scheduler_disabled": paused}
 
 
-def busy_jobs(
-	site: str, sites: list[str] | None = None, seconds: float = 0.0, hold: str | None = None
-) -> dict[str, Any]:
-	"""The jobs of these sites that the worker is at, and those that wait for it; waits for their end so long.
-
-	With `hold` the worker takes no other job until this run lets it go on, and only what it is at is waited for.
-	"""
+def drain(site: str, run: str, sites: list[str] | None = None, seconds: float = 0.0) -> dict[str, Any]:
+	"""Hold the worker for this run, and wait for the job that it is at on one of these sites, at most so long."""
 	deadline = time.monotonic() + seconds
-	counting = {"running"} if hold else {"running", "waiting"}
-	if hold and not framework.held_by():
-		framework.hold_file().write_text(hold)
-	while (jobs := _find_jobs(sites or [site])) and time.monotonic() < deadline:
-		if not any(job["state"] in counting for job in jobs):
-			break
+	if not framework.held_by():
+		framework.hold_file().write_text(run)
+	while _is_at_work(jobs := _find_jobs(sites or [site])) and time.monotonic() < deadline:
 		time.sleep(POLL_SECONDS)
-	return {"jobs": jobs, "held": bool(hold) and framework.held_by() == hold}
+	return {"jobs": jobs, "held": framework.held_by() == run}
+
+
+def _is_at_work(jobs: list[dict[str, Any]]) -> bool:
+	return any(job["state"] == "running" for job in jobs)
 
 
 def release_workers(site: str, run: str) -> dict[str, Any]:

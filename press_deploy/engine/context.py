@@ -207,10 +207,9 @@ class Context:
 		self.release_lease()
 		try:
 			if self.bench.sites_in_maintenance(self.spec.site_names):
-				self.note(
-					"The sites stay in maintenance mode until a person opens them or rolls back again. Background jobs "
-					"of the bench wait as well, for an hour at most."
-				)
+				self.note("The sites stay in maintenance mode until a person opens them or rolls back again.")
+			if self.state.has_held_workers:
+				self.note("Background jobs of the whole bench wait as well, for an hour at most.")
 		except DeployError as error:
 			self.note(f"Whether the sites are in maintenance mode can't be told: {error}")
 

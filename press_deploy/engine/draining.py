@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 NAMED = 4
-AT_WORK = "running"
-STATES = {AT_WORK: "at work", "waiting": "waiting for a worker"}
+AT_WORK, WAITING = "running", "waiting"
+STATES = {AT_WORK: "at work", WAITING: "waiting for a worker"}
 
 
 def describe_jobs(jobs: Sequence[dict[str, Any]]) -> str:
 	"""“1 job at work: a (queue long); 6 waiting for a worker: b (queue short, 5 times), c (queue short)”.
 
-	`jobs` are as the site process's `busy_jobs` gives them: {"method", "queue", "state"}.
+	`jobs` are as the site process's `drain` gives them: {"method", "queue", "state"}.
 	"""
 	states = {state: [job for job in jobs if job["state"] == state] for state in STATES}
 	parts = [f"{len(some)} {STATES[state]}: {_name(some)}" for state, some in states.items() if some]

@@ -115,6 +115,11 @@ class RunState:
 		return max(closed, default=0) > max(opened, default=0)
 
 	@property
+	def has_held_workers(self) -> bool:
+		"""Whether the run, or its rollback, may have told the workers to take no job."""
+		return self.was_announced("pause-jobs") or self.was_announced("rollback-pause-jobs")
+
+	@property
 	def phase(self) -> str:
 		return next((step.phase for step in reversed(self.steps.values())), Phase.PREFLIGHT.value)
 

@@ -2,8 +2,8 @@
 
 Frappe keeps rows in Redis first, and inserts them up to a quarter of an hour later, or within migrate, as if they
 had been written only then. So those of maintenance are taken out of both, and those of the live release are
-inserted before the release is switched: later they would count as its errors. Either time is of the bench's clock, in the site's
-time zone.
+inserted before the code is switched: later they would count as the new one's. Either time is of the bench's clock,
+in the site's time zone.
 """
 
 from __future__ import annotations

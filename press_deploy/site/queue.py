@@ -1,9 +1,4 @@
-"""The background jobs that a drain waits for, those at work; and the workers, who are held until it is over.
-
-Workers are held by RQ's own switch (`rq suspend`): they finish what they are at and take no other job, not even
-after a restart; but a worker that was idle already takes the one that comes next, since RQ looks at the switch only
-between jobs. A job that waits is done when the sites are open again; taken up behind closed doors it would write
-into a database that stands still, and one of the scheduler's fails there and is not tried again.
+"""The background jobs that a drain waits for: those at work, and those that wait for a worker.
 
 Invariant: between two jobs a worker is idle, and on its way to a worker a job is in no queue; neither instant is
 taken for the end of the work. On its way a job still says of itself that it is queued: where there is one like that
@@ -14,7 +9,6 @@ from __future__ import annotations
 
 import socket
 import time
-import traceback
 from typing import Any
 
 import frappe
@@ -23,10 +17,7 @@ from frappe.utils.background_jobs import get_queues, get_redis_conn, get_workers
 from redis.exceptions import ResponseError
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job, JobStatus
-from rq.suspension import WORKERS_SUSPENDED
 from rq.worker import Worker
-
-from press_deploy.site.error_log import insert_waiting_errors
 
 RUNNING, WAITING = "running", "waiting"
 SECOND_LOOK_SECONDS = 1.0
@@ -35,71 +26,32 @@ POLL_SECONDS = 0.2
 MAXIMUM_KEYS = 20_000
 BATCH = 1000
 OWN = "press_deploy."
-# Past this the workers go on by themselves, so that a run that died for good, or waits for a person, holds up nobody.
-HELD_SECONDS = 3600
 
 
-def find_busy_jobs(sites: list[str] | None = None, seconds: float = 0.0, hold: str | None = None) -> dict:
-	"""Return {"jobs": [{"id", "queue", "method", "state" (running or waiting), "started" (ISO 8601, UTC)}], "held"}.
+def find_busy_jobs(
+	sites: list[str] | None = None, seconds: float = 0.0, states: tuple[str, ...] = (RUNNING, WAITING)
+) -> dict:
+	"""Return {"jobs": [{"id", "queue", "method", "state" (running or waiting), "started" (ISO 8601, UTC)}]}.
 
 	They are those of `sites`, which share this site's queues (without it, of this site); a job whose content can't be
-	read might be, so it counts. Jobs that are scheduled for later or deferred don't count. With `hold`, the name of
-	the run that asks, the workers are held from now on, and only jobs at work are waited for: at most `seconds`. Then
-	what waits for a job of Frappe's to stand in the sites' Error Logs is inserted, so that it stands there by now.
+	read might be, so it counts. Jobs that are scheduled for later or deferred don't count. While there are some
+	in one of these `states`, it waits for their end, at most `seconds`.
 	"""
 	wanted, deadline = {*(sites or [frappe.local.site])}, time.monotonic() + seconds
-	counting = (RUNNING,) if hold else (RUNNING, WAITING)
-	held = hold is not None and _hold_workers(hold)
-	while (jobs := _find(wanted, counting)) and _counts(jobs, counting) and time.monotonic() < deadline:
+	while _has(states, jobs := _find(wanted, states)) and time.monotonic() < deadline:
 		time.sleep(POLL_SECONDS)
-	if hold:
-		for site in wanted:
-			_insert_errors(site)
-	return {"jobs": jobs, "held": held}
+	return {"jobs": jobs}
 
 
-def _insert_errors(site: str) -> None:
-	if site != frappe.local.site:
-		frappe.destroy()
-		frappe.init(site)
-		frappe.connect()
-	try:
-		insert_waiting_errors()
-	except Exception:
-		# An error of the old release may then count as one of the new: a verdict that is too strict stops nobody here.
-		traceback.print_exc()
-
-
-def release_workers(run: str) -> dict:
-	"""Let the workers go on that this run holds; {"released"}: not those that somebody else holds, or nobody."""
-	redis = get_redis_conn()
-	holder = redis.get(WORKERS_SUSPENDED)
-	return {"released": holder == _holder(run) and bool(redis.delete(WORKERS_SUSPENDED))}
-
-
-def _hold_workers(run: str) -> bool:
-	"""Whether they are held by this run, as after an earlier one that left them held; an admin keeps his own hold."""
-	redis, holder = get_redis_conn(), _holder(run)
-	if redis.set(WORKERS_SUSPENDED, holder, nx=True, ex=HELD_SECONDS):
-		return True
-	if not (redis.get(WORKERS_SUSPENDED) or b"").startswith(_holder("")):
-		return False
-	return bool(redis.set(WORKERS_SUSPENDED, holder, ex=HELD_SECONDS))
-
-
-def _holder(run: str) -> bytes:
-	return f"press_deploy {run}".encode()
-
-
-def _counts(jobs: list[dict[str, Any]], states: tuple[str, ...]) -> bool:
+def _has(states: tuple[str, ...], jobs: list[dict[str, Any]]) -> bool:
 	return any(job["state"] in states for job in jobs)
 
 
-def _find(sites: set[str], counting: tuple[str, ...]) -> list[dict[str, Any]]:
+def _find(sites: set[str], states: tuple[str, ...]) -> list[dict[str, Any]]:
 	# Before the queues, and they before the workers: that is the way of a job.
 	queued = _find_queued()
 	jobs, seen = _look(sites)
-	if not _counts(jobs, counting) and (queued is None or queued - seen):
+	if not _has(states, jobs) and (queued is None or queued - seen):
 		time.sleep(SECOND_LOOK_SECONDS)
 		jobs, _seen = _look(sites)
 	return jobs

@@ -78,7 +78,9 @@ def test_workers_that_somebody_else_holds_stay_so(bench: PracticeBench) -> None:
 	run = create_run(bench, quick_plan(bench, "good"))
 	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
 	assert held_workers(bench).read_text() == "somebody"
-	assert load_state(run).result("resume-jobs")["found"] == "nobody was held by this run"
+	state = load_state(run)
+	assert state.result("resume-jobs")["found"] == "nobody was held by this run"
+	assert any("suspended by somebody else" in note["text"] for note in state.notes)
 
 
 def test_what_a_job_wrote_since_the_final_backup_is_asked_for(bench: PracticeBench) -> None:

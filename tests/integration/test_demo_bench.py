@@ -347,17 +347,14 @@ class TestSiteProcess:
 		message = {"recipients": ["a@b", "c@d"], "subject": "It begins", "message": "Now."}
 		assert call(practice_bench, "notify", SITE, **message) == {"sent": 2}
 		assert "It begins" in (practice_bench.path / "logs" / "notifications.log").read_text()
-		assert call(practice_bench, "busy_jobs", SITE) == {"jobs": [], "held": False}
+		assert call(practice_bench, "drain", SITE, run="a-run") == {"jobs": [], "held": True}
 		query(practice_bench, SITE, "INSERT INTO jobs (function) VALUES ('value_stock')")
 		assert jobs_at(practice_bench) == [("value_stock", "waiting")]
 		assert call(practice_bench, "build", SITE, apps=["shop"]) == {}
 		assert call(practice_bench, "clear_cache", SITE) == {}
-		both = {"sites": [SITE, TEST_SITE], "seconds": 0.2}
-		assert [job["method"] for job in call(practice_bench, "busy_jobs", TEST_SITE, **both)["jobs"]] == [
-			"value_stock"
-		]
-		assert call(practice_bench, "busy_jobs", SITE, hold="a-run")["held"] is True
-		assert call(practice_bench, "busy_jobs", SITE, hold="another")["held"] is False
+		both = {"run": "another", "sites": [SITE, TEST_SITE], "seconds": 0.2}
+		answer = call(practice_bench, "drain", TEST_SITE, **both)
+		assert [job["method"] for job in answer["jobs"]] == ["value_stock"] and answer["held"] is False
 		assert call(practice_bench, "release_workers", SITE, run="another") == {"released": False}
 		assert call(practice_bench, "release_workers", SITE, run="a-run") == {"released": True}
 		assert call(practice_bench, "project", SITE, run_path="unused") == {}
@@ -379,7 +376,9 @@ class TestSiteProcess:
 
 
 def jobs_at(bench):
-	return [(job["method"], job["state"]) for job in call(bench, "busy_jobs", SITE)["jobs"]]
+	states = {"queued": "waiting", "running": "running"}
+	rows = query(bench, SITE, "SELECT function, status FROM jobs ORDER BY id")
+	return [(function, states[status]) for function, status in rows if status in states]
 
 
 def unfinished_jobs(bench):

@@ -106,9 +106,8 @@ def test_errors_of_the_live_release_are_no_later_one_s(clean):
 	clean.execute(f"frappe.log_error({title!r}, 'it was there before', defer_insert=True)")
 	count = f"result = frappe.db.count('Error Log', {{'method': {title!r}}})"
 	try:
-		clean.call("busy_jobs")
 		assert clean.execute(count) == 0
-		clean.call("busy_jobs", hold="a-run")
+		clean.call("drain", run="a-run")
 		assert (clean.execute(count), clean.execute(WAITING), clean.execute(COUNT)) == (1, 2, 0)
 		clean.execute(INSERT)
 		assert clean.execute(count) == 1

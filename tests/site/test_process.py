@@ -44,7 +44,8 @@ def test_it_works_in_maintenance(site):
 		config.write_text(before.replace("{", '{"maintenance_mode": 1, ', 1))
 		assert site.call("describe")["apps"]
 		# Without workers other tests' jobs may wait here.
-		assert not [job for job in site.call("busy_jobs")["jobs"] if job["state"] != "waiting"]
+		assert not [job for job in site.call("drain", run="a-run")["jobs"] if job["state"] != "waiting"]
+		assert site.call("release_workers", run="a-run") == {"released": True}
 	finally:
 		config.write_text(before)
 

@@ -1,4 +1,4 @@
-"""What a drain waits for, asked of real queues: jobs at work, and jobs that wait for a worker.
+"""What a drain waits for, asked of real queues: jobs at work, and jobs that wait for a worker; and held workers.
 
 The jobs go into a queue of the tests' own, which no worker of the bench serves, so that they stay where they are.
 """
@@ -27,6 +27,16 @@ def find():
 def enqueue(method="frappe.utils.background_jobs.test_job", **more):
 	arguments = {"s": 0} if method.endswith("test_job") else {}
 	return background_jobs.enqueue(method, queue=NAME, **arguments, **more)
+
+def start_worker():
+	worker = os.fork()
+	if not worker:
+		try:
+			redis.connection_pool.reset()
+			Worker([tested], connection=redis).work(burst=True, logging_level="ERROR")
+		finally:
+			os._exit(0)
+	return worker
 
 def remove_all():
 	for each in (tested, tested.scheduled_job_registry, tested.deferred_job_registry):
@@ -99,13 +109,7 @@ result = find()
 def test_a_backlog_is_drained_only_when_every_job_is_done(in_site):
 	found = in_site("""
 jobs = [enqueue() for number in range(5)]
-worker = os.fork()
-if not worker:
-	try:
-		redis.connection_pool.reset()
-		Worker([tested], connection=redis).work(burst=True, logging_level="ERROR")
-	finally:
-		os._exit(0)
+worker = start_worker()
 seen, finished = set(), []
 deadline = time.monotonic() + 60
 while time.monotonic() < deadline and (looked := find()):
@@ -215,52 +219,47 @@ redis.delete(left[0].key)
 	assert found == [True, []]
 
 
-HOLDING = """
-from rq.suspension import WORKERS_SUSPENDED
-def work():
-	worker = os.fork()
-	if not worker:
-		try:
-			redis.connection_pool.reset()
-			Worker([tested], connection=redis).work(burst=True, logging_level="ERROR")
-		finally:
-			os._exit(0)
-	os.waitpid(worker, 0)
-"""
-
-
 def test_held_workers_take_no_job_until_they_are_released(in_site):
-	found = in_site(
-		HOLDING
-		+ """
+	found = in_site("""
+from press_deploy.site.drain import drain
+from press_deploy.site.workers import HELD_SECONDS, WORKERS_SUSPENDED, release_workers
 job = enqueue()
 try:
 	asked = time.monotonic()
-	answer = queue.find_busy_jobs(seconds=300, hold="a-run")
+	answer = drain("a-run", seconds=300)
 	mine = [each["state"] for each in answer["jobs"] if each["queue"] == NAME]
-	work()
+	os.waitpid(start_worker(), 0)
 	result = [answer["held"], mine, time.monotonic() - asked < 250, job.get_status().value]
-	result += [0 < redis.ttl(WORKERS_SUSPENDED) <= queue.HELD_SECONDS]
-	result += [queue.release_workers("another"), queue.release_workers("a-run"), queue.release_workers("a-run")]
-	work()
+	result += [0 < redis.ttl(WORKERS_SUSPENDED) <= HELD_SECONDS]
+	result += [release_workers("another"), release_workers("a-run"), release_workers("a-run")]
+	os.waitpid(start_worker(), 0)
 	result += [job.get_status().value]
 finally:
-	queue.release_workers("a-run")
-"""
-	)
+	release_workers("a-run")
+""")
 	released = [{"released": False}, {"released": True}, {"released": False}]
 	assert found == [True, ["waiting"], True, "queued", True, *released, "finished"]
 
 
+def test_workers_that_a_run_left_held_are_taken_over(in_site):
+	found = in_site("""
+from press_deploy.site.workers import hold_workers, release_workers
+try:
+	result = [hold_workers("a-run"), hold_workers("a-run"), hold_workers("another"), release_workers("a-run")]
+	result += [release_workers("another")]
+finally:
+	release_workers("another")
+""")
+	assert found == [True, True, True, {"released": False}, {"released": True}]
+
+
 def test_workers_that_an_admin_has_suspended_are_left_to_him(in_site):
-	found = in_site(
-		HOLDING
-		+ """
+	found = in_site("""
+from press_deploy.site.workers import WORKERS_SUSPENDED, hold_workers, release_workers
 redis.set(WORKERS_SUSPENDED, 1)
 try:
-	result = [queue.find_busy_jobs(hold="a-run")["held"], queue.release_workers("a-run"), redis.ttl(WORKERS_SUSPENDED)]
+	result = [hold_workers("a-run"), release_workers("a-run"), redis.ttl(WORKERS_SUSPENDED)]
 finally:
 	redis.delete(WORKERS_SUSPENDED)
-"""
-	)
+""")
 	assert found == [False, {"released": False}, -1]

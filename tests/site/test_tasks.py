@@ -15,9 +15,10 @@ import subprocess, sys
 look = "import sys; from press_deploy.site import process, tasks; tasks.load_task({!r}); print(*sys.modules)"
 def modules_of(task):
 	return subprocess.check_output([sys.executable, "-c", look.format(task)], text=True).split()
-result = {task: [name for name in modules_of(task) if name.startswith("press_deploy.site.")] for task in ("busy_jobs", "clear_cache")}
+result = {task: [name for name in modules_of(task) if name.startswith("press_deploy.site.")] for task in ("drain", "clear_cache")}
 """
 	found = site.execute(code)
 	common = {f"press_deploy.site.{name}" for name in ("process", "tasks", "failures")}
-	assert set(found["busy_jobs"]) == common | {"press_deploy.site.queue", "press_deploy.site.error_log"}
+	draining = {f"press_deploy.site.{name}" for name in ("drain", "queue", "workers", "error_log")}
+	assert set(found["drain"]) == common | draining
 	assert set(found["clear_cache"]) == common | {"press_deploy.site.caches"}

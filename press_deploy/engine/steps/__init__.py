@@ -16,14 +16,13 @@ from press_deploy.engine.steps.deploy import (
 	ChangeConfig,
 	Maintenance,
 	MarkLogs,
-	PauseJobs,
 	SwitchCode,
 )
 from press_deploy.engine.steps.error_log import ClearErrorLog, RollbackClearErrorLog
 from press_deploy.engine.steps.foreign_statements import ForeignStatements
 from press_deploy.engine.steps.imports import PresentImports, ReleaseImports
 from press_deploy.engine.steps.install import Build, Requirements, Restart, Stabilise
-from press_deploy.engine.steps.jobs import ResumeJobs, RollbackResumeJobs
+from press_deploy.engine.steps.jobs import PauseJobs, ResumeJobs, RollbackResumeJobs
 from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.steps.preflight import Preflight
 from press_deploy.engine.steps.prepare import Announce, Baseline, FetchCode

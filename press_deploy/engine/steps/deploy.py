@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine import durable, maintenance
 from press_deploy.engine.canonical import canonical_json
 from press_deploy.engine.database import DatabaseUnavailable
-from press_deploy.engine.draining import AT_WORK, describe_jobs
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.file_copy import FileCopy
 from press_deploy.engine.plan import ConfigChange
@@ -21,10 +19,6 @@ from press_deploy.helper.site_config import common_config_paths, get_value, set_
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
-
-JOBS_SECONDS = 60
-# So long the site process waits for the end of the jobs before it says which there still are.
-DRAIN_LOOK_SECONDS = 3.0
 
 
 class Maintenance(Step):
@@ -58,98 +52,6 @@ class Maintenance(Step):
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		return context.maintenance.observe(context.spec.site_names, self.wanted)
-
-
-class PauseJobs(Step):
-	"""Pause the scheduler, hold the workers, and let the jobs finish that are at work.
-
-	Jobs that wait for a worker wait until the sites are open: `ResumeJobs` lets the workers go on.
-	"""
-
-	name, title, phase = "pause-jobs", "Pause scheduler, drain jobs", Phase.DEPLOY
-	key = "pause_scheduler"
-
-	def prepare(self, context: Context) -> dict[str, Any]:
-		values = {
-			site: get_value(str(context.bench.site_config(site)), self.key)
-			for site in context.spec.site_names
-		}
-		return {"previous": values}
-
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		for site in context.spec.site_names:
-			set_values(
-				*site_config_paths(str(context.bench.path), site), {self.key: {"present": True, "value": 1}}
-			)
-		# They are written into the very database that must not change from now on.
-		context.projector.close()
-		begun, limit, told, patience = time.monotonic(), context.spec.drain.seconds, "", 0.0
-		while True:
-			jobs_there = self._ask(context, patience)
-			busy = [job for job in jobs_there if job["state"] == AT_WORK]
-			waiting = len(jobs_there) - len(busy)
-			later = f"; {waiting} wait(s) until the sites are open" if waiting else ""
-			if not busy:
-				return {"busy": [], "waiting": waiting, "found": f"paused; no job at work{later}"}
-			self._heed_requests(context)
-			jobs, left = describe_jobs(busy), begun + limit - time.monotonic()
-			if left <= 0 and self._goes_on(context):
-				context.note(f"Went on after {limit:g} s although jobs were not done: {jobs}")
-				found = f"paused; {len(busy)} job(s) not done, the plan says go on{later}"
-				return {"busy": busy, "waiting": waiting, "found": found}
-			if jobs != told:
-				told = jobs
-				context.log(f"Not done yet: {jobs}")
-				context.on_progress(f"not done yet: {jobs}")
-			patience = min(DRAIN_LOOK_SECONDS, left) if left > 0 else DRAIN_LOOK_SECONDS
-
-	def _heed_requests(self, context: Context) -> None:
-		context.stop_if_asked()
-
-	def _goes_on(self, context: Context) -> bool:
-		return context.spec.drain.when_exceeded == "go_on"
-
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		wrong = [
-			site for site in context.spec.site_names if not context.bench.read_config(site).get(self.key)
-		]
-		if wrong:
-			return Observation(False, f"the scheduler of {', '.join(wrong)} is not paused")
-		# Whether jobs are at work is asked again after a crash.
-		return Observation(result is not None, (result or {}).get("found", "paused; jobs not asked for yet"))
-
-	def undo(self, context: Context, before: dict[str, Any]) -> None:
-		for site, value in before["previous"].items():
-			set_values(*site_config_paths(str(context.bench.path), site), {self.key: value})
-
-	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
-		wrong = [
-			site
-			for site, value in before["previous"].items()
-			if get_value(str(context.bench.site_config(site)), self.key) != value
-		]
-		return Observation(
-			not wrong, f"differs on {', '.join(wrong)}" if wrong else "the scheduler is as before"
-		)
-
-	def _ask(self, context: Context, seconds: float) -> list[dict[str, Any]]:
-		"""Hold the workers, and return the jobs that are not done after waiting for some seconds for the end of those
-		at work. One process asks for all sites that share their queues, as those of a bench usually do."""
-		call, timeout = context.site_processes.call, JOBS_SECONDS + seconds
-		asked = {"seconds": seconds, "hold": context.run.name}
-		return [
-			job
-			for sites in sharing_queues(context)
-			for job in call("busy_jobs", sites[0], timeout=timeout, sites=sites, **asked)["jobs"]
-		]
-
-
-def sharing_queues(context: Context) -> list[list[str]]:
-	"""The plan's sites, those together that share their queues."""
-	sharing: dict[str | None, list[str]] = {}
-	for site in context.spec.site_names:
-		sharing.setdefault(context.bench.read_config(site).get("redis_queue"), []).append(site)
-	return list(sharing.values())
 
 
 class MarkLogs(Step):

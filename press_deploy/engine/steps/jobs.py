@@ -1,20 +1,119 @@
-"""After opening: the workers, held while the sites were closed, go on with the jobs that waited.
+"""Background jobs: the scheduler is paused and the workers are held while the sites are closed, and go on afterwards.
 
-Invariant: nothing that goes wrong here changes how the run ends; workers that can't be told go on by themselves
-when the hold is over.
+Invariant: nothing that goes wrong after the opening changes how the run ends; workers that can't be told to go on
+do so by themselves when the hold is over.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
+from press_deploy.engine.draining import AT_WORK, WAITING, describe_jobs
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.state import Phase
-from press_deploy.engine.steps.base import Step
-from press_deploy.engine.steps.deploy import JOBS_SECONDS, sharing_queues
+from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.helper.site_config import get_value, set_values, site_config_paths
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
+
+JOBS_SECONDS = 60
+# So long the site process waits for the end of the jobs before it says which there still are.
+DRAIN_LOOK_SECONDS = 3.0
+HELD_BY_OTHERS = (
+	"The workers are suspended by somebody else (rq suspend): they take no job after the opening either, until somebody "
+	"lets them: rq resume, in the bench's env/bin."
+)
+
+
+class PauseJobs(Step):
+	"""Pause the scheduler, hold the workers, and let the jobs finish that are at work.
+
+	Jobs that wait for a worker wait until the sites are open: `ResumeJobs` lets the workers go on.
+	"""
+
+	name, title, phase = "pause-jobs", "Pause scheduler, drain jobs", Phase.DEPLOY
+	key = "pause_scheduler"
+
+	def prepare(self, context: Context) -> dict[str, Any]:
+		values = {
+			site: get_value(str(context.bench.site_config(site)), self.key)
+			for site in context.spec.site_names
+		}
+		return {"previous": values}
+
+	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+		for site in context.spec.site_names:
+			set_values(
+				*site_config_paths(str(context.bench.path), site), {self.key: {"present": True, "value": 1}}
+			)
+		# They are written into the very database that must not change from now on.
+		context.projector.close()
+		answers = self._drain(context)
+		busy, waiting = _find(AT_WORK, answers), len(_find(WAITING, answers))
+		if busy:
+			limit, jobs = context.spec.drain.seconds, describe_jobs(busy)
+			context.note(f"Went on after {limit:g} s although jobs were not done: {jobs}")
+		if not all(answer["held"] for answer in answers):
+			context.note(HELD_BY_OTHERS)
+		now = f"{len(busy)} job(s) not done, the plan says go on" if busy else "no job at work"
+		later = f"; {waiting} wait(s) until the sites are open" if waiting else ""
+		return {"busy": busy, "waiting": waiting, "found": f"paused; {now}{later}"}
+
+	def _drain(self, context: Context) -> list[dict[str, Any]]:
+		"""Ask until no job is at work, or the plan goes on at its limit; what was answered last."""
+		begun, limit, told, patience = time.monotonic(), context.spec.drain.seconds, "", 0.0
+		while busy := _find(AT_WORK, answers := self._ask(context, patience)):
+			self._heed_requests(context)
+			jobs, left = describe_jobs(busy), begun + limit - time.monotonic()
+			if left <= 0 and self._goes_on(context):
+				break
+			if jobs != told:
+				told = jobs
+				context.log(f"Not done yet: {jobs}")
+				context.on_progress(f"not done yet: {jobs}")
+			patience = min(DRAIN_LOOK_SECONDS, left) if left > 0 else DRAIN_LOOK_SECONDS
+		return answers
+
+	def _heed_requests(self, context: Context) -> None:
+		context.stop_if_asked()
+
+	def _goes_on(self, context: Context) -> bool:
+		return context.spec.drain.when_exceeded == "go_on"
+
+	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		wrong = [
+			site for site in context.spec.site_names if not context.bench.read_config(site).get(self.key)
+		]
+		if wrong:
+			return Observation(False, f"the scheduler of {', '.join(wrong)} is not paused")
+		# Whether jobs are at work is asked again after a crash.
+		return Observation(result is not None, (result or {}).get("found", "paused; jobs not asked for yet"))
+
+	def undo(self, context: Context, before: dict[str, Any]) -> None:
+		for site, value in before["previous"].items():
+			set_values(*site_config_paths(str(context.bench.path), site), {self.key: value})
+
+	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
+		wrong = [
+			site
+			for site, value in before["previous"].items()
+			if get_value(str(context.bench.site_config(site)), self.key) != value
+		]
+		return Observation(
+			not wrong, f"differs on {', '.join(wrong)}" if wrong else "the scheduler is as before"
+		)
+
+	def _ask(self, context: Context, seconds: float) -> list[dict[str, Any]]:
+		"""What the drain says of the sites of each queue, after waiting for some seconds for the jobs at work."""
+		asked = {"run": context.run.name, "seconds": seconds}
+		return [
+			context.site_processes.call(
+				"drain", sites[0], timeout=JOBS_SECONDS + seconds, sites=sites, **asked
+			)
+			for sites in _sharing_queues(context)
+		]
 
 
 class ResumeJobs(Step):
@@ -28,18 +127,15 @@ class ResumeJobs(Step):
 				context.site_processes.call(
 					"release_workers", sites[0], timeout=JOBS_SECONDS, run=context.run.name
 				)
-				for sites in sharing_queues(context)
+				for sites in _sharing_queues(context)
 			]
 		except DeployError as error:
 			context.note(
-				f"The workers could not be told to go on: {error.why}. They do by themselves within the hour. At once, "
-				f"with the address that redis_queue names in {context.bench.common_config}: "
-				f"{context.bench.path}/env/bin/rq resume --url redis://127.0.0.1:11000"
+				f"The workers could not be told to go on: {error.why}. They do by themselves within the hour. At once: "
+				f"{context.bench.path}/env/bin/rq resume --url ADDRESS, with the address that redis_queue names in "
+				f"{context.bench.common_config}"
 			)
-			return {
-				"released": False,
-				"found": "they could not be told; they do by themselves within the hour",
-			}
+			return {"released": False, "found": "could not be told; they do by themselves within the hour"}
 		released = any(answer["released"] for answer in answers)
 		return {"released": released, "found": "at work" if released else "nobody was held by this run"}
 
@@ -48,5 +144,17 @@ class RollbackResumeJobs(ResumeJobs):
 	name, phase = "rollback-resume-jobs", Phase.ROLLBACK
 
 	def skip_reason(self, context: Context) -> str | None:
-		held = any(context.state.was_announced(name) for name in ("pause-jobs", "rollback-pause-jobs"))
-		return None if held else "no worker was held"
+		return None if context.state.has_held_workers else "no worker was held"
+
+
+def _sharing_queues(context: Context) -> list[list[str]]:
+	"""The plan's sites, those together that share their queues, as those of a bench usually do: one process asks for
+	all of them."""
+	sharing: dict[str | None, list[str]] = {}
+	for site in context.spec.site_names:
+		sharing.setdefault(context.bench.read_config(site).get("redis_queue"), []).append(site)
+	return list(sharing.values())
+
+
+def _find(state: str, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+	return [job for answer in answers for job in answer["jobs"] if job["state"] == state]

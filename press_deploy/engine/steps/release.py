@@ -14,7 +14,7 @@ from press_deploy.engine.prober import WINDOW_INTERVAL_SECONDS, Probe, read_prob
 from press_deploy.engine.sampling import Sample, Sampler, read_samples
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
-from press_deploy.engine.steps.deploy import PauseJobs
+from press_deploy.engine.steps.jobs import PauseJobs
 from press_deploy.engine.steps.prepare import Announce
 from press_deploy.engine.steps.validate import check_http, find_new_errors, http_checks, judge_programs
 from press_deploy.engine.verdict import Condition, Verdict, judge_monitoring, judge_triggers, wants_rollback

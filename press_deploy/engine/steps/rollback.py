@@ -15,8 +15,9 @@ from press_deploy.engine.program_logs import read_web_log
 from press_deploy.engine.services import WEB
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
-from press_deploy.engine.steps.deploy import Maintenance, PauseJobs
+from press_deploy.engine.steps.deploy import Maintenance
 from press_deploy.engine.steps.install import RESTART_SECONDS, Restart, Stabilise
+from press_deploy.engine.steps.jobs import PauseJobs
 from press_deploy.engine.steps.prepare import Announce
 from press_deploy.engine.steps.release import Open
 from press_deploy.engine.steps.rollback_losses import open_all_former_data

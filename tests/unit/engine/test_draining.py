@@ -9,8 +9,8 @@ import pytest
 
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.draining import describe_jobs
-from press_deploy.engine.steps import deploy
-from press_deploy.engine.steps.deploy import PauseJobs
+from press_deploy.engine.steps import jobs
+from press_deploy.engine.steps.jobs import PauseJobs
 
 from .support import SITE, make_bench, make_spec
 
@@ -23,7 +23,7 @@ AT_WORK, WAITING = job("bill", "running", "long"), job("mail", "waiting")
 
 
 @pytest.mark.parametrize(
-	("jobs", "words"),
+	("listed", "words"),
 	[
 		([], ""),
 		([AT_WORK], "1 at work: bill (queue long)"),
@@ -38,18 +38,18 @@ AT_WORK, WAITING = job("bill", "running", "long"), job("mail", "waiting")
 		),
 	],
 )
-def test_every_job_is_counted_and_a_few_are_named(jobs, words):
-	assert describe_jobs(jobs) == words
+def test_every_job_is_counted_and_a_few_are_named(listed, words):
+	assert describe_jobs(listed) == words
 
 
 class Drained:
 	"""A context in which the sites answer `looks`, one after the other, the last of them for ever."""
 
-	def __init__(self, path, looks, sites=(SITE,), **drain):
+	def __init__(self, path, looks, sites=(SITE,), held=True, **drain):
 		self.bench = Bench.open(make_bench(path / "bench", *sites))
 		self.run = SimpleNamespace(name="a-run")
 		self.spec = make_spec(drain=drain, sites=[{"name": site} for site in sites])
-		self.asked = []
+		self.asked, self.held = [], held
 		self.looks, self.notes, self.lines, self.heeded = list(looks), [], [], 0
 		self.note, self.log, self.on_progress = self.notes.append, self.lines.append, lambda line: None
 		self.projector = SimpleNamespace(close=lambda: None)
@@ -60,10 +60,10 @@ class Drained:
 		if self.heeded == 50:
 			raise KeyboardInterrupt
 
-	def _call(self, task, site, timeout, sites, seconds, hold):
-		assert task == "busy_jobs" and site == sites[0] and timeout > seconds and hold == "a-run"
+	def _call(self, task, site, timeout, sites, seconds, run):
+		assert task == "drain" and site == sites[0] and timeout > seconds and run == "a-run"
 		self.asked.append((sites, seconds))
-		return {"jobs": self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]}
+		return {"jobs": self.looks.pop(0) if len(self.looks) > 1 else self.looks[0], "held": self.held}
 
 
 def test_jobs_at_work_are_waited_for_and_those_that_wait_are_held(tmp_path):
@@ -81,7 +81,7 @@ def test_jobs_at_work_are_waited_for_and_those_that_wait_are_held(tmp_path):
 def test_what_is_at_work_is_said_at_once_and_its_end_is_waited_for_in_the_process_that_asks(tmp_path):
 	context = Drained(tmp_path, [[AT_WORK], [AT_WORK], []], seconds=60)
 	PauseJobs().apply(context, {})
-	assert [seconds for _sites, seconds in context.asked] == [0.0, *[deploy.DRAIN_LOOK_SECONDS] * 2]
+	assert [seconds for _sites, seconds in context.asked] == [0.0, *[jobs.DRAIN_LOOK_SECONDS] * 2]
 	context = Drained(tmp_path / "soon", [[AT_WORK], []], seconds=1)
 	PauseJobs().apply(context, {})
 	assert 0 < context.asked[-1][1] <= 1, "no longer than the plan says"
@@ -103,6 +103,11 @@ def test_the_plan_goes_on_at_its_limit_and_says_over_what(tmp_path):
 	result = PauseJobs().apply(context, {})
 	assert result["busy"] == [AT_WORK] and "1 job(s) not done" in result["found"]
 	assert context.notes == ["Went on after 0 s although jobs were not done: 1 at work: bill (queue long)"]
+
+
+def test_workers_that_somebody_else_holds_are_told_of(tmp_path):
+	context = Drained(tmp_path, [[WAITING]], held=False)
+	assert PauseJobs().apply(context, {})["busy"] == [] and context.notes == [jobs.HELD_BY_OTHERS]
 
 
 def test_a_plan_that_waits_does_so_until_somebody_stops_it(tmp_path):

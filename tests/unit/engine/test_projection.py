@@ -13,7 +13,7 @@ from press_deploy.engine import projection
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.projection import Projector
 from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.steps.deploy import PauseJobs
+from press_deploy.engine.steps.jobs import PauseJobs
 
 HANG_SECONDS = 30
 RECORD = SimpleNamespace(event="step-observed")
@@ -53,7 +53,7 @@ def test_the_drain_waits_for_records_that_are_being_written(
 
 	def ask(*arguments: Any, **options: Any) -> dict[str, list]:
 		seen.append(site.ended)
-		return {"jobs": []}
+		return {"jobs": [], "held": True}
 
 	spec = SimpleNamespace(site_names=["shop.example"], drain=SimpleNamespace(seconds=1))
 	(tmp_path / "sites" / "shop.example").mkdir(parents=True)
