@@ -136,6 +136,10 @@ def _says(pattern: re.Pattern[str]) -> Callable[[Entry], bool]:
 	return lambda entry: not entry.frames and bool(pattern.search(entry.text))
 
 
+# No entry alone says so: see `logs.excuse_former`.
+FORMER = LogClass(
+	"former", "an error of what still ran the former release", Weight.NOTHING, lambda entry: False
+)
 CLASSES = (
 	LogClass("unread", "could not be read", Weight.UNKNOWN, lambda entry: entry.origin is Origin.UNREAD),
 	LogClass("logging", "logging itself failed", Weight.NOTHING, lambda entry: entry.in_logging),

@@ -13,12 +13,12 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
-from press_deploy.engine.log_classes import CLASSES, LogClass, Weight, classify
+from press_deploy.engine.log_classes import CLASSES, FORMER, LogClass, Weight, classify
 from press_deploy.engine.log_entries import Origin, Source, read_entries
 
 CHUNK_BYTES = 1 << 20
@@ -27,7 +27,6 @@ READ_LIMIT_BYTES = 64 << 20
 LEAD_IN_BYTES = 1 << 14
 FINGERPRINT_LIMIT = 200
 
-FORMER = "an error of what still ran the former release"
 OWN_ERROR_LOG_TITLE = "Session Stopped"
 _VARIABLE = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+|'[^']*'|\"[^\"]*\"")
 # The runner's own output.
@@ -55,7 +54,6 @@ class Finding:
 			"example": self.example,
 			"files": sorted(self.files),
 			"count": self.count,
-			"stable": self.stable,
 			"class": self.log_class.name,
 			"says": self.log_class.says,
 			"weight": self.log_class.weight.value,
@@ -68,17 +66,16 @@ def unread(example: str, file: str = "") -> Finding:
 	return Finding(fingerprint(example), example, {file} if file else set(), 1, log_class=log_class)
 
 
-def excuse_former(findings: Iterable[dict[str, Any]], former: Collection[str]) -> list[dict[str, Any]]:
-	"""The findings, as plain data; what only processes of the former release wrote is not held against this one.
+def excuse_former(findings: Iterable[Finding], former: Collection[str]) -> list[Finding]:
+	"""The findings; what only processes of the former release wrote is not held against this one.
 
 	`former`: the fingerprints of what was there before the restart. Until it was restarted a process runs the old
 	code with whatever of the new is on the disk. What is written once more when the services have settled, is the
 	release's.
 	"""
-	excuse = {"class": "former", "says": FORMER, "weight": Weight.NOTHING.value}
 	return [
-		{**each, **excuse}
-		if each["fingerprint"] in former and each["weight"] == Weight.AGAINST.value and not each["stable"]
+		replace(each, log_class=FORMER)
+		if each.fingerprint in former and each.log_class is _RELEASE and not each.stable
 		else each
 		for each in findings
 	]

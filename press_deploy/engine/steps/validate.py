@@ -220,8 +220,8 @@ def find_new_errors(context: Context) -> tuple[list[dict[str, Any]], dict[str, s
 	tests, marks = context.state.result(CriticalTests.name), _marks(context)
 	settled = context.state.result(Stabilise.name).get("settled", {})
 	former = context.state.before(Restart.name).get("former_errors", [])
-	read = [finding.as_data() for finding in read_watched(context, marks, settled)]
-	findings = logs.excuse_former(read, former)
+	read = logs.excuse_former(read_watched(context, marks, settled), former)
+	findings = [finding.as_data() for finding in read]
 	unread = dict(tests.get("unread", {}))
 	for site, newest in marks["error_log"].items():
 		try:
