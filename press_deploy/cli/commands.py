@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -33,6 +32,7 @@ from press_deploy.engine.requests import STOPS, put_request
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.state import EXIT_CODES, UNCHANGED, UNFINISHED, State, load_state
 from press_deploy.engine.summary import summarise
+from press_deploy.engine.users import name_user
 
 
 @click.group()
@@ -206,10 +206,7 @@ for command in (helper, backup, backup_key, backup_config, prove, standby, losse
 
 def _name_asker(named: str | None) -> str:
 	"""The user of this process, whom nobody can make up, and beside it the name that was given."""
-	try:
-		user = pwd.getpwuid(os.getuid()).pw_name
-	except KeyError:
-		user = f"user {os.getuid()}"
+	user = name_user(os.getuid())
 	return f"{user} (for {named})" if named and named != user else user
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from press_deploy.engine.checks import Check, fail, ok
+from press_deploy.engine.users import name_user
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
@@ -28,14 +28,19 @@ def check_file_rights(context: Context) -> Iterator[Check]:
 		sites: [sites, sites / "assets", *(sites / site for site in context.spec.site_names)],
 	}
 	refused = [check for place, paths in places.items() for check in _look(place, paths)]
-	yield from refused or [ok(NAME, f"{_user(os.geteuid())} may write to the apps, the sites and the runs")]
+	yield from refused or [
+		ok(NAME, f"{name_user(os.geteuid())} may write to the apps, the sites and the runs")
+	]
 
 
 def _look(place: Path, directories: Iterator[Path] | list[Path]) -> Iterator[Check]:
-	closed = [path for path in directories if path.is_dir() and not _may_write(path)]
+	closed = [path for path in directories if os.path.isdir(path) and not _may_write(path)]
 	if closed:
-		owner, more = _user(closed[0].stat().st_uid), f", and {len(closed) - 1} more" if closed[1:] else ""
-		user = _user(os.geteuid())
+		owner, more = (
+			name_user(closed[0].stat().st_uid),
+			f", and {len(closed) - 1} more" if closed[1:] else "",
+		)
+		user = name_user(os.geteuid())
 		yield fail(
 			NAME,
 			f"{user} may not write to {closed[0]}{more}: it belongs to {owner}",
@@ -55,10 +60,3 @@ def _directories(top: Path, depth: int | None = None) -> Iterator[Path]:
 		ends = depth is not None and level + 1 >= depth
 		below[:] = [] if ends else [name for name in below if name not in _PASSED_OVER]
 		yield from (Path(path, name) for name in below if not os.path.islink(os.path.join(path, name)))
-
-
-def _user(uid: int) -> str:
-	try:
-		return pwd.getpwuid(uid).pw_name
-	except KeyError:
-		return f"user {uid}"
