@@ -13,18 +13,10 @@ from press_deploy.engine.steps import Step
 from tests.faults.bench_state import backup_settings, quick_plan
 
 # Steps that have no effect at all: the moment after they looked is the moment before.
-ONLY_LOOKING = {
-	*("preflight", "baseline", "present-imports", "proof", "release-imports", "removals", "stabilise"),
-	*(
-		"smoke-tests",
-		"log-check",
-		"verdict",
-		"public-smoke-tests",
-		"monitor",
-		"final-verdict",
-		"health-check",
-	),
-}
+ONLY_LOOKING = set(
+	"preflight baseline present-imports proof release-imports removals stabilise smoke-tests log-check verdict "
+	"public-smoke-tests monitor final-verdict health-check".split()
+)
 # Steps that only some releases need.
 FORWARD_NEEDS = {
 	"standby": {"migrate": "always"},
@@ -51,21 +43,27 @@ ROLLBACK_NEEDS = {
 ROLLBACK_RELEASES = {"undo-build": "equipped-bad", "undo-requirements": "equipped-bad"}
 
 
-def points_of(step: Step, points: Sequence[str]) -> Iterator[Any]:
-	"""The moments of a step at which a runner is killed; those equal to another one only with `-m ''`.
+def kill_points(listed: Sequence[Step]) -> Iterator[Any]:
+	"""(step, point) at which a runner is killed; those equal to another one only in `make test-full`.
 
-	Right after a step's record is right before the next one's announcement, which is a point of its own; and a
-	step that only looks has nothing between its announcement and its record.
+	The points are right after the announcement, after the effect and before its record, and right after the record.
+	That last one is right before the next step's announcement, which is a point of its own; and a step that only
+	looks has nothing between its announcement and its record.
 	"""
-	for point in points:
-		is_equal = point == "step-observed" or (point == "effect" and step.name in ONLY_LOOKING)
-		yield pytest.param(step.name, point, marks=[pytest.mark.full] if is_equal else [])
+	for step in listed:
+		for point in ("step-announced", "effect", "step-observed"):
+			is_equal = (point == "step-observed" and step is not listed[-1]) or (
+				point == "effect" and step.name in ONLY_LOOKING
+			)
+			yield pytest.param(step.name, point, marks=[pytest.mark.full] if is_equal else [])
 
 
 def each_change(listed: Sequence[Step]) -> list[Any]:
-	"""The steps; those that only look, which leave as much to go back from as the one before, only with `-m ''`."""
-	marks = {step.name: [pytest.mark.full] if step.name in ONLY_LOOKING else [] for step in listed}
-	return [pytest.param(step, marks=marks[step.name], id=step.name) for step in listed]
+	"""The steps; those that only look leave as much to go back from as the one before: only in `make test-full`."""
+	full = [pytest.mark.full]
+	return [
+		pytest.param(step, marks=full if step.name in ONLY_LOOKING else [], id=step.name) for step in listed
+	]
 
 
 def plan_to_go_back_from(bench: PracticeBench, step: str) -> PlanSpec:

@@ -21,15 +21,10 @@ from tests.faults.bench_state import (
 	take_picture,
 )
 from tests.faults.conftest import NeedsOf
-from tests.faults.needs import FORWARD_RELEASES, plan_to_go_back_from, points_of
-
-# Right after the announcement; after the effect, before it is recorded; right after the record.
-POINTS = ["step-announced", "effect", "step-observed"]
+from tests.faults.needs import FORWARD_RELEASES, kill_points, plan_to_go_back_from
 
 
-@pytest.mark.parametrize(
-	("step", "point"), [each for step in steps.FORWARD for each in points_of(step, POINTS)]
-)
+@pytest.mark.parametrize(("step", "point"), kill_points(steps.FORWARD))
 def test_run_goes_on_after_a_kill(bench: PracticeBench, needs_of: NeedsOf, step: str, point: str) -> None:
 	release = FORWARD_RELEASES.get(step, "good")
 	run = create_run(bench, quick_plan(bench, release, **needs_of(step)))
@@ -49,9 +44,7 @@ def test_run_goes_on_after_a_kill(bench: PracticeBench, needs_of: NeedsOf, step:
 	assert_told_once(bench, run)
 
 
-@pytest.mark.parametrize(
-	("step", "point"), [each for step in steps.ROLLBACK for each in points_of(step, POINTS)]
-)
+@pytest.mark.parametrize(("step", "point"), kill_points(steps.ROLLBACK))
 def test_rollback_goes_on_after_a_kill(bench: PracticeBench, step: str, point: str) -> None:
 	run = create_run(bench, plan_to_go_back_from(bench, step))
 	before = take_picture(bench)

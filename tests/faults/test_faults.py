@@ -37,7 +37,6 @@ from tests.faults.bench_state import (
 )
 from tests.faults.saboteur import Saboteur, run_sabotaged
 from tests.support.practice_bench import WORKERS, programs, set_key, wait_until
-from tests.support.small_disk import fill_disk, small_disk
 
 
 def test_torn_journal_is_cut_and_the_run_goes_on(bench: PracticeBench) -> None:
@@ -82,49 +81,6 @@ def test_changed_plan_is_refused(bench: PracticeBench) -> None:
 
 	run.plan.write_text(original)
 	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
-
-
-def test_full_disk_in_the_window_ends_in_a_rollback(bench: PracticeBench) -> None:
-	before = take_picture(bench)
-	with small_disk(bench.path / "deployments", "4m"):
-		run = create_run(bench, quick_plan(bench, "good"))
-		filler = run.path / "filler"
-		saboteur = Saboteur("step-observed", "switch-code", lambda: fill_disk(filler))
-
-		assert run_sabotaged(bench, run, saboteur) is State.ROLLED_BACK, load_state(run).reason
-
-		failed = load_state(run).step("config")
-		assert failed.status == "failed" and "No space left" in failed.error["why"]
-		filler.unlink()
-		assert take_picture(bench) == before
-
-
-def test_a_rollback_that_fails_on_a_full_disk_ends_fatal_and_people_are_told(bench: PracticeBench) -> None:
-	before = take_picture(bench)
-	edited = bench.path / "apps" / "shop" / "shop" / "patches.txt"
-	# More than whatever else is removed meanwhile makes room for.
-	edit = "somebody's edit\n" * 150_000
-	with small_disk(bench.path / "deployments", "8m"):
-		run = create_run(bench, quick_plan(bench, "http-errors"))
-		filler = run.path / "filler"
-
-		def fail() -> None:
-			edited.write_text(edit)
-			fill_disk(filler)
-
-		saboteur = Saboteur("step-observed", "rollback-maintenance", fail)
-		assert run_sabotaged(bench, run, saboteur) is State.FATAL, load_state(run).reason
-
-		state = load_state(run)
-		assert state.step("undo-switch-code").status == "failed" and "No space left" in state.reason
-		assert edited.read_text() == edit, "nothing is overwritten before it is kept"
-		assert state.told_seq == state.asked_seq > 0
-		assert bench.helper.status()["leases"] == []
-		filler.unlink()
-
-		assert roll_back(Bench.open(bench.path), run, "admin", "there is room now") is State.ROLLED_BACK
-		assert take_picture(bench) == before
-		assert b"somebody's edit" in (run.private / "uncommitted-shop.patch").read_bytes()
 
 
 def test_web_server_that_never_comes_back_is_fatal_until_it_is_mended(
