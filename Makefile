@@ -13,12 +13,10 @@ WORKERS ?= 6
 demo: $(VENV)/installed
 	$(BIN)/press-deploy demo --monitor $(MONITOR)
 
-test: $(VENV)/installed $(VENV)/servers lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
-
-# Also what repeats another test: each point of each step, although its state is that of the point before.
-test-full: $(VENV)/installed $(VENV)/servers lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m ""
+# test-full: also what repeats another test, as a point of a step whose state is that of the point before.
+test-full: SELECTED := -m ""
+test test-full: $(VENV)/installed $(VENV)/servers lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(SELECTED)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -78,8 +78,9 @@ class Programs:
 		environment: dict[str, str] | None = None,
 		descriptors: Sequence[int] = (),
 	) -> str:
-		"""Run a program to its end, with these open `descriptors` as its own; past `timeout` seconds it is ended with all its children.
+		"""Run a program to its end; past `timeout` seconds it is ended with all its children.
 
+		Of the open descriptors of this process it has those in `descriptors`, under their numbers.
 		Returns its standard output, byte for byte: what is no UTF-8 in it is escaped as in Python's file names
 		(`text.encode("utf-8", "surrogateescape")` is what the program wrote). Both outputs also go to the step's log.
 		"""
