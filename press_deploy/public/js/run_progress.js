@@ -144,10 +144,10 @@ press_deploy.RunProgress = class RunProgress {
 		const escape = frappe.utils.escape_html;
 		const row = (step) => `<tr>
 			<td style="width: 30%"><span class="indicator ${RunProgress.COLORS[step.status]}">${escape(__(step.title))}</span></td>
-			<td>${escape(step.error ? `${step.error.why} ${step.error.remedy}` : step.found || "")}</td>
+			<td style="overflow-wrap: anywhere">${escape(step.error ? `${step.error.why} ${step.error.remedy}` : step.found || "")}</td>
 			<td class="text-right text-muted" style="width: 80px; white-space: nowrap">${this.describe_seconds(step)}</td>
 		</tr>`;
-		return `<table class="table table-sm small mb-3"><tbody>${steps.map(row).join("")}</tbody></table>`;
+		return `<table class="table table-sm small mb-3" style="table-layout: fixed"><tbody>${steps.map(row).join("")}</tbody></table>`;
 	}
 
 	render_log({ log, step, unfinished }) {
