@@ -17,6 +17,17 @@ MODULE_KEYS = (
 )
 
 
+# What else is made of the apps' files: the scripts of forms, translations, routes and rendered pages.
+DERIVED_KEYS = (
+	"doctype_form_meta",
+	"merged_translations",
+	"doctypes_with_web_view",
+	"website_route_rules",
+	"website_page",
+	"frappe.website.page_renderers",
+)
+
+
 def forget_modules() -> None:
 	"""Let every process ask anew which modules there are: a new app, or a new module of one, is known at once."""
 	for key in MODULE_KEYS:
@@ -30,13 +41,15 @@ def forget_modules() -> None:
 
 
 def clear_cache() -> dict:
-	"""Forget everything that was derived from the code: hooks, module map, meta, website, asset names."""
+	"""Forget everything that was derived from the code: hooks, module map, meta, forms, website, asset names."""
 	frappe.clear_cache()
 	# Once more by name: an app may count Frappe's own keys among those that outlive a clearing, as Press does with
 	# hooks, meta and defaults.
 	frappe.cache.delete_value(user_cache_keys)
 	clear_global_cache()
 	clear_website_cache()
+	for key in DERIVED_KEYS:
+		frappe.cache.delete_keys(key)
 	# Asset names are shared by the sites of the bench, and Frappe deletes only the site's own key.
 	frappe.cache.delete_value("assets_json", shared=True)
 	forget_modules()

@@ -32,3 +32,22 @@ result = [["marked" in (each or {{}}) for each in kept], ["marked" in each for e
 	kept, left = site.execute(code)
 	assert kept == [True, True], "nothing was kept, so that this shows nothing"
 	assert left == [False, False, False]
+
+
+def test_scripts_of_forms_and_translations_are_forgotten_although_an_app_wants_them_kept(site):
+	"""Frappe 16 has the scripts of each form under a key of their own, and clears them only with everything else."""
+	code = f"""{KEEP_ALL}
+KEPT += [*caches.DERIVED_KEYS]
+keys = ["doctype_form_meta::Marked", "merged_translations", "website_route_rules", "website_page"]
+for key in keys:
+	frappe.cache.set_value(key, "marked")
+marked = lambda: [frappe.cache.get_value(key, expires=True) for key in keys]
+with mock.patch.object(frappe, "get_hooks", keep):
+	frappe.clear_cache()
+	kept = marked()
+	caches.clear_cache()
+result = [kept, marked()]
+"""
+	kept, left = site.execute(code)
+	assert kept[0] == kept[1] == "marked", "nothing was kept, so that this shows nothing"
+	assert left == [None] * 4
