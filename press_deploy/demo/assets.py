@@ -7,11 +7,19 @@ import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from press_deploy.demo import framework
 from press_deploy.engine import durable
 
 
-def build(bench: Path, apps: Iterable[str]) -> None:
+def build(site: str, apps: list[str]) -> dict[str, Any]:
+	"""Build the bundles of these apps, as a task of the site process."""
+	build_bundles(framework.bench_directory(), apps)
+	return {}
+
+
+def build_bundles(bench: Path, apps: Iterable[str]) -> None:
 	"""Build the bundles of these apps; those of before go."""
 	listed = bench / "sites" / "assets" / "assets.json"
 	names = json.loads(listed.read_text()) if listed.exists() else {}

@@ -67,7 +67,7 @@ def build_bench(directory: Path | str) -> PracticeBench:
 	make_origin(places.origin)
 	clone(places.origin, places.app)
 	packages.install(places)
-	assets.build(places.bench, ["shop"])
+	assets.build_bundles(places.bench, ["shop"])
 	(places.bench / "sites" / "apps.txt").write_text("shop\n")
 	places.common_config.write_text(json.dumps({"default_site": SITE, **ALLOWED}, indent=1))
 	for site in (SITE, TEST_SITE):

@@ -10,36 +10,27 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 from press_deploy.demo import framework
-from press_deploy.demo.checks import check_tests, console, run_tests
-from press_deploy.demo.copies import backup, restore
-from press_deploy.demo.tasks import (
-	build,
-	check_imports,
-	clear_cache,
-	clear_maintenance_errors,
-	describe,
-	drain,
-	migrate,
-	notify,
-	project,
-	project_all,
-	release_workers,
-	repair_tests,
-)
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.site_answer import write_answer
 
-_FUNCTIONS = (
-	*(describe, backup, restore, drain, release_workers, check_imports, migrate, build, clear_cache),
-	*(clear_maintenance_errors, check_tests, run_tests, repair_tests, console),
-	*(project, project_all, notify),
-)
-# Every task takes the site and the arguments that the one of the same name takes inside Frappe.
-TASKS = {function.__name__: function for function in _FUNCTIONS}
+# Task → the module that has a function of its name, which takes the site and the arguments that the task of that name
+# takes inside Frappe. A run starts many of these processes, so that each imports what its own task needs.
+TASKS = {
+	**dict.fromkeys(
+		("describe", "drain", "release_workers", "migrate", "clear_cache", "repair_tests"), "tasks"
+	),
+	**dict.fromkeys(("project", "project_all", "notify"), "tasks"),
+	**dict.fromkeys(("backup", "restore"), "copies"),
+	**dict.fromkeys(("check_tests", "run_tests", "console"), "checks"),
+	"check_imports": "imports",
+	"build": "assets",
+	"clear_maintenance_errors": "error_log",
+}
 
 
 def main() -> int:
@@ -69,7 +60,12 @@ def perform(task: str, site: str, arguments: dict[str, Any]) -> Any:
 		raise ValueError(f"the task {task} is unknown; use one of {', '.join(TASKS)}")
 	if site not in framework.list_sites():
 		raise ValueError(f"the site {site} is unknown; use one of {', '.join(framework.list_sites())}")
-	return TASKS[task](site, **arguments)
+	return load_task(task)(site, **arguments)
+
+
+def load_task(name: str) -> Callable[..., Any]:
+	"""The function of a task. Raises `KeyError` for an unknown name."""
+	return getattr(import_module(f"press_deploy.demo.{TASKS[name]}"), name)
 
 
 if __name__ == "__main__":

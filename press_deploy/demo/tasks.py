@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-import traceback
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from press_deploy.demo import assets, framework
+from press_deploy.demo import framework
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.maintenance_errors import Times, says_only_maintenance, was_written_within
 
 APP = "shop"
 POLL_SECONDS = 0.1
@@ -67,15 +63,6 @@ def _find_jobs(sites: list[str]) -> list[dict[str, Any]]:
 	return found
 
 
-def check_imports(
-	site: str, apps: list[str], others: list[str], executed: list[str] | None = None
-) -> dict[str, Any]:
-	"""Import the app's modules. Its patches are SQL, so that there is none to import."""
-	modules = [f"{APP}.{name}" for name in ("api", "pages", "jobs")] if APP in apps else []
-	failures = [failure for module in modules if (failure := _try_import(module))]
-	return {"checked": len(modules), "failures": failures}
-
-
 def migrate(site: str) -> dict[str, Any]:
 	"""Apply those of the app's patches that the site has not had yet, each whole or not at all."""
 	package = framework.bench_directory() / "apps" / APP / APP
@@ -92,29 +79,9 @@ def migrate(site: str) -> dict[str, Any]:
 	return {}
 
 
-def build(site: str, apps: list[str]) -> dict[str, Any]:
-	"""Build the bundles of these apps."""
-	assets.build(framework.bench_directory(), apps)
-	return {}
-
-
 def clear_cache(site: str) -> dict[str, Any]:
 	"""There is no cache outside the processes."""
 	return {}
-
-
-def clear_maintenance_errors(site: str, times: Times) -> dict[str, Any]:
-	"""Remove the rows of the Error Log that only say that maintenance was on and were written within `times`."""
-	query = "SELECT name, creation, method, error FROM `tabError Log`"
-	with framework.connect(site) as database, database:
-		names = [
-			(name,)
-			for name, creation, method, error in database.execute(query).fetchall()
-			if says_only_maintenance(method, error)
-			and was_written_within(times, datetime.fromisoformat(creation), None)
-		]
-		database.executemany("DELETE FROM `tabError Log` WHERE name = ?", names)
-	return {"removed": len(names)}
 
 
 def repair_tests(site: str, **_arguments: Any) -> dict[str, Any]:
@@ -144,27 +111,6 @@ def notify(
 			+ "\n"
 		)
 	return {"sent": len(recipients)}
-
-
-def _try_import(module: str) -> dict[str, Any] | None:
-	"""Why a module can't be imported, as the task inside Frappe says it; None when it can."""
-	try:
-		framework.import_app(module)
-		return None
-	except (Exception, SystemExit) as error:
-		apps = framework.bench_directory() / "apps"
-		frames = [
-			each for each in traceback.extract_tb(error.__traceback__) if each.filename.startswith(f"{apps}/")
-		]
-		file, line = (frames[-1].filename, frames[-1].lineno) if frames else (str(apps / APP), None)
-		place = {"file": str(Path(file).relative_to(apps.parent)), "line": line}
-		return {
-			"kind": "module",
-			"name": module,
-			"app": APP,
-			**place,
-			"error": f"{type(error).__name__}: {error}",
-		}
 
 
 def _apply(database: sqlite3.Connection, name: str, statement: str) -> None:
