@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from press_deploy.engine.bench import Bench
-from press_deploy.engine.file_copy import hash_file
+from press_deploy.engine.hashing import hash_file
 
 # Which bundle has which name now; the second is of languages that are written from right to left.
 LISTS = ("assets.json", "assets-rtl.json")

@@ -11,11 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from press_deploy.engine.backup.booting import Booting
 from press_deploy.engine.backup.making import Maker
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.database import Database
 from press_deploy.engine.errors import DeployError, ServiceError, StepFailed, Stopped
+from press_deploy.engine.file_copy import FileCopy
 from press_deploy.engine.git import Repository
 from press_deploy.engine.interrupts import RollbackNeeded
 from press_deploy.engine.journal import Journal
@@ -36,6 +38,7 @@ from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.finding import find_standbys
 from press_deploy.engine.state import RunState
 from press_deploy.engine.steps import FIRST_CHANGE
+from press_deploy.engine.watched_logs import WatchedLogs
 from press_deploy.engine.web import GOOD, Web
 from press_deploy.helper.errors import HelperError
 from press_deploy.helper.site_config import get_value
@@ -98,6 +101,13 @@ class Context:
 	def repository(self, app: App | str) -> Repository:
 		return Repository(self.bench.app(app if isinstance(app, str) else app.name), self.programs)
 
+	def file_copy(self, app: App) -> FileCopy:
+		return FileCopy(app, self.bench.app(app.name), self.run.private, self.programs)
+
+	@property
+	def watched_logs(self) -> WatchedLogs:
+		return WatchedLogs(self.bench, self.spec.site_names, self.services, self.log)
+
 	def git_apps(self) -> list[App]:
 		return [app for app in self.spec.apps if app.method == "git"]
 
@@ -125,6 +135,10 @@ class Context:
 	@cached_property
 	def backup_maker(self) -> Maker:
 		return Maker(self.bench, self.site_processes, self.spec.backup, self.measure)
+
+	@property
+	def booting(self) -> Booting:
+		return Booting(self.bench, self.run.path, self.programs, self.web, self.site_processes)
 
 	def required_rung(self) -> int:
 		"""How well proven every backup must be; known when the release was fetched."""

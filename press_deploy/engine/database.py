@@ -13,8 +13,8 @@ from typing import Any
 import pymysql
 
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.error_log_titles import OWN_ERROR_LOG_TITLE
 from press_deploy.engine.errors import DeployError
-from press_deploy.engine.logs import OWN_ERROR_LOG_TITLE
 from press_deploy.engine.mariadb.server_errors import is_lost
 
 TIMEOUT_SECONDS = 5

@@ -6,21 +6,18 @@ before its original is safe in the run's directory.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine import durable
 from press_deploy.engine.errors import StepFailed
-
-if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
-	from press_deploy.engine.plan import App
+from press_deploy.engine.hashing import hash_file
+from press_deploy.engine.plan import App
+from press_deploy.engine.programs import Programs
 
 TRANSFER_SECONDS = 300
-CHUNK_BYTES = 1 << 20
 
 
 def fetch_command(host: str, source: str, target: Path) -> list[str]:
@@ -28,23 +25,12 @@ def fetch_command(host: str, source: str, target: Path) -> list[str]:
 	return ["scp", "-B", "-oConnectTimeout=15", "--", f"{host}:{source}", str(target)]
 
 
-def hash_file(path: Path) -> str:
-	"""SHA-256 of a file's content."""
-	digest = hashlib.sha256()
-	with path.open("rb") as file:
-		while chunk := file.read(CHUNK_BYTES):
-			digest.update(chunk)
-	return digest.hexdigest()
-
-
 class FileCopy:
-	"""The files of one app in one run."""
+	"""The files of one app, which is at `root`, in one run, whose `private` directory keeps copies of them."""
 
-	def __init__(self, context: Context, app: App):
-		self._context, self._app = context, app
-		self._root = context.bench.app(app.name)
-		self._staged = context.run.private / "staged" / app.name
-		self._originals = context.run.private / "originals" / app.name
+	def __init__(self, app: App, root: Path, private: Path, programs: Programs):
+		self._app, self._root, self._programs = app, root, programs
+		self._staged, self._originals = private / "staged" / app.name, private / "originals" / app.name
 
 	def check_targets(self) -> None:
 		"""Raise `StepFailed` when a target leads out of the app through a link, or a source is missing."""
@@ -69,7 +55,7 @@ class FileCopy:
 			target.parent.mkdir(parents=True, exist_ok=True)
 			source = Path(self._app.source) / file.path
 			if self._app.ssh_host:
-				self._context.programs.execute(
+				self._programs.execute(
 					fetch_command(self._app.ssh_host, str(source), target),
 					timeout=TRANSFER_SECONDS,
 					doing="Copying with",

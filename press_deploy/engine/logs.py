@@ -27,7 +27,6 @@ READ_LIMIT_BYTES = 64 << 20
 LEAD_IN_BYTES = 1 << 14
 FINGERPRINT_LIMIT = 200
 
-OWN_ERROR_LOG_TITLE = "Session Stopped"
 _VARIABLE = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+|'[^']*'|\"[^\"]*\"")
 # The runner's own output.
 _NOT_WATCHED = re.compile(r"press_deploy|\.gz$")

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable
 from datetime import datetime, timezone, tzinfo
 
+from press_deploy.engine.error_log_titles import OWN_ERROR_LOG_TITLE
 from press_deploy.engine.journal import Record
 from press_deploy.engine.lifecycle import CLOSING, OPENING
 from press_deploy.engine.log_classes import is_of_other_app
-from press_deploy.engine.logs import OWN_ERROR_LOG_TITLE
 
 # From when to when the run held the sites closed: pairs of ISO times with zone, as in the journal.
 Times = list[list[str]]

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from press_deploy.engine import durable
 from press_deploy.engine.backup.catalogue import BACKUPS, EXPIRED, BackupEntry, find_backups
-from press_deploy.engine.backup.manifest import MADE
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.databases.backup_files import MADE
 from press_deploy.engine.errors import DeployError, Refused
 from press_deploy.engine.lock import keep_idle
 from press_deploy.engine.mariadb.administrator import WHERE_NAMED

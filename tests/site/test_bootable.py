@@ -125,11 +125,12 @@ def test_a_standby_that_does_not_serve_keeps_it_at_rung_4(
 			cursor.execute(f"RENAME TABLE {there} TO {away}")
 			broken.append(table)
 			try:
-				return booting.boot(*arguments)
+				return boot(*arguments)
 			finally:
 				cursor.execute(f"RENAME TABLE {away} TO {there}")
 
-	monkeypatch.setattr("press_deploy.engine.steps.backup.boot", boot_broken)
+	boot = booting.Booting.boot
+	monkeypatch.setattr(booting.Booting, "boot", boot_broken)
 	with pytest.raises(StepFailed, match=answer) as refused:
 		run.load_standby(boot_check="")
 
@@ -161,6 +162,5 @@ def test_what_a_killed_boot_left_is_in_nobodys_way(run: PreparedRun, administrat
 
 
 def test_without_an_administrator_it_says_so(run: PreparedRun, monkeypatch: pytest.MonkeyPatch) -> None:
-	monkeypatch.setitem(run.context.standbys, run.site, None)
 	with pytest.raises(StepFailed, match="the database's administrator is not known"):
-		booting.boot(run.context, run.site)
+		run.context.booting.boot(run.site, None, "")

@@ -17,8 +17,8 @@ from typing import Any
 import pymysql.cursors
 import pytest
 
-from press_deploy.engine import backup
 from press_deploy.engine.answers import check_answer
+from press_deploy.engine.databases import backup_files
 from press_deploy.engine.errors import Refused
 from press_deploy.engine.interrupts import RollbackNeeded
 from press_deploy.engine.journal import Journal
@@ -359,7 +359,7 @@ def test_the_records_survive_whatever_becomes_of_the_database(story: Story) -> N
 	story.site.call("project", run_path=str(story.run.on_disk.path))
 	assert repair_records(story) == records
 
-	dump = backup.database_file(story.run.backup)
+	dump = backup_files.database_file(story.run.backup)
 	story.site.call("restore", database=str(dump), quarantine=str(story.run.directory / "replaced.gz"))
 	assert read_records(story) == [[], []], "the older backup knew of the run"
 	assert repair_records(story) == records

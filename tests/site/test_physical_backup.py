@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from press_deploy.engine.backup.dump_check import check_dump
-from press_deploy.engine.backup.manifest import MADE, database_file
 from press_deploy.engine.backup.restorable import prove_restorable
 from press_deploy.engine.backup.restoring import PREFIX
 from press_deploy.engine.backup.rungs import Proof, Rung
+from press_deploy.engine.databases.backup_files import MADE, database_file
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.comparison import are_equal, read_tables

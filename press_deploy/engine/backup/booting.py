@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from press_deploy.engine.bench import Bench
 from press_deploy.engine.errors import STEP_LOG, StepFailed
 from press_deploy.engine.mariadb.administrator import WHERE_NAMED, find_administrator
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
@@ -21,36 +22,81 @@ from press_deploy.engine.mariadb.throwaway_user import (
 	make_throwaway_user,
 )
 from press_deploy.engine.preview import BOOT, LOG, open_preview, read_lines
-from press_deploy.engine.web import GOOD
-
-if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+from press_deploy.engine.programs import Programs
+from press_deploy.engine.site_processes import SiteProcesses
+from press_deploy.engine.standby.base import StandbyDatabase
+from press_deploy.engine.web import GOOD, Web
 
 PATHS = ("/api/method/ping", "/login")
 ANSWER_SECONDS, CONSOLE_SECONDS = 60, 300
 MAKING = "Making a user for"
 
 
-def boot(context: Context, site: str) -> dict[str, Any]:
-	"""Start the site on its standby database and ask it. Returns {"answers", "console"}. Raises `StepFailed`."""
-	standby, directory = context.standbys[site], context.run.path / BOOT
-	_remove_leftovers(context.run.path.parent)
-	if standby is None:
-		raise StepFailed(
-			"Starting",
-			f"{site} on its standby database",
-			"it has none, because the database's administrator is not known",
-			f"name the administrator ({WHERE_NAMED}), or require rung 4 only in the plan",
+class Booting:
+	"""Starts the sites of one run, whose directory is `run`."""
+
+	def __init__(self, bench: Bench, run: Path, programs: Programs, web: Web, site_processes: SiteProcesses):
+		self._bench, self._run, self._programs, self._web = bench, run, programs, web
+		self._site_processes = site_processes
+
+	def boot(self, site: str, standby: StandbyDatabase | None, code: str) -> dict[str, Any]:
+		"""Start the site on its standby database and ask it; then execute `code` there, if any.
+
+		Returns {"answers", "console"}. Raises `StepFailed`.
+		"""
+		directory = self._run / BOOT
+		_remove_leftovers(self._run.parent)
+		if standby is None:
+			raise StepFailed(
+				"Starting",
+				f"{site} on its standby database",
+				"it has none, because the database's administrator is not known",
+				f"name the administrator ({WHERE_NAMED}), or require rung 4 only in the plan",
+			)
+		with (
+			_let_in(self._bench.read_config(site), standby.name) as login,
+			open_preview(
+				self._bench,
+				[site],
+				directory,
+				self._programs,
+				self._web,
+				_overrides(standby.name, login),
+			) as address,
+		):
+			answers = {path: self._ask(site, path, address, directory / LOG) for path in PATHS}
+			return {"answers": answers, "console": self._check_console(site, code, directory / "sites")}
+
+	def _ask(self, site: str, path: str, address: str, log: Path) -> int:
+		answer = self._web.ask(site, path, address=address, timeout=ANSWER_SECONDS)
+		if answer.kind != GOOD:
+			raise StepFailed(
+				"Starting",
+				f"{site} on its standby database",
+				": ".join([f"{path} answers {answer.status or answer.kind}", *_find_error(log)]),
+				f"see {STEP_LOG}; the backup restores, but what it restores does not serve",
+			)
+		return answer.status
+
+	def _check_console(self, site: str, code: str, sites: Path) -> str:
+		if not code:
+			return "the plan names none"
+		found = self._site_processes.call(
+			"console",
+			site,
+			timeout=CONSOLE_SECONDS,
+			sites_directory=sites,
+			code=code,
+			timeout_seconds=CONSOLE_SECONDS,
 		)
-	config = context.bench.read_config(site)
-	with (
-		_let_in(config, standby.name) as login,
-		open_preview(
-			context.bench, [site], directory, context.programs, context.web, _overrides(standby.name, login)
-		) as address,
-	):
-		answers = {path: _ask(context, site, path, address, directory / LOG) for path in PATHS}
-		return {"answers": answers, "console": _check_console(context, site, directory / "sites")}
+		if not found["passed"]:
+			raise StepFailed(
+				"Checking",
+				f"{site} on its standby database",
+				found["error"],
+				f"see the plan's boot check, and {STEP_LOG}",
+			)
+		return "passed"
 
 
 def _remove_leftovers(runs: Path) -> None:
@@ -62,18 +108,6 @@ def _remove_leftovers(runs: Path) -> None:
 		shutil.rmtree(left, ignore_errors=True)
 
 
-def _ask(context: Context, site: str, path: str, address: str, log: Path) -> int:
-	answer = context.web.ask(site, path, address=address, timeout=ANSWER_SECONDS)
-	if answer.kind != GOOD:
-		raise StepFailed(
-			"Starting",
-			f"{site} on its standby database",
-			": ".join([f"{path} answers {answer.status or answer.kind}", *_find_error(log)]),
-			f"see {STEP_LOG}; the backup restores, but what it restores does not serve",
-		)
-	return answer.status
-
-
 def _find_error(log: Path) -> list[str]:
 	"""The last line of the last traceback in the instance's log, where there is one."""
 	lines = read_lines(log)
@@ -81,28 +115,6 @@ def _find_error(log: Path) -> list[str]:
 		return []
 	# Gunicorn's own lines begin with a bracket.
 	return [line for line in lines if line.strip() and line[0] not in "[ "][-1:]
-
-
-def _check_console(context: Context, site: str, sites: Path) -> str:
-	code = context.spec.backup.boot_check
-	if not code:
-		return "the plan names none"
-	found = context.site_processes.call(
-		"console",
-		site,
-		timeout=CONSOLE_SECONDS,
-		sites_directory=sites,
-		code=code,
-		timeout_seconds=CONSOLE_SECONDS,
-	)
-	if not found["passed"]:
-		raise StepFailed(
-			"Checking",
-			f"{site} on its standby database",
-			found["error"],
-			f"see the plan's boot check, and {STEP_LOG}",
-		)
-	return "passed"
 
 
 def _overrides(database: str, login: dict[str, str]) -> dict[str, Any]:

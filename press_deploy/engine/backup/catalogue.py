@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from press_deploy.engine.backup.making import Maker
-from press_deploy.engine.backup.manifest import MADE, database_file, is_verified
 from press_deploy.engine.backup.restorable import prove_restorable
-from press_deploy.engine.backup.rungs import MANIFEST, Proof, Rung
+from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.databases.backup_files import MADE, MANIFEST, database_file, is_verified
 from press_deploy.engine.errors import DeployError, Refused
 from press_deploy.engine.plan_backup import Backup
 from press_deploy.engine.programs import Programs

@@ -13,8 +13,8 @@ import pymysql
 from cryptography.fernet import Fernet, InvalidToken
 
 from press_deploy.engine.backup.config_secrets import KEY_NAME, LEFT_OUT, read_config
-from press_deploy.engine.backup.manifest import config_file, describe
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.databases.backup_files import config_file, describe
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.mariadb.server_errors import number_of

@@ -20,9 +20,10 @@ from press_deploy.engine import durable
 from press_deploy.engine.backup.config_secrets import KEY_NAME, protect_config
 from press_deploy.engine.backup.dump_check import Expectation
 from press_deploy.engine.backup.dumper import choose_dumper, require_frappes_dump
-from press_deploy.engine.backup.manifest import MADE, verify
+from press_deploy.engine.backup.verifying import verify
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.database import Database, DatabaseUnavailable
+from press_deploy.engine.databases.backup_files import MADE
 from press_deploy.engine.errors import STEP_LOG, Refused, StepFailed
 from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.administrator import find_administrator

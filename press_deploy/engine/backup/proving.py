@@ -20,12 +20,12 @@ from press_deploy.engine.backup.dump_check import (
 	check_dump,
 )
 from press_deploy.engine.backup.dump_file import DamagedFile
-from press_deploy.engine.backup.manifest import find_expected_hash
 from press_deploy.engine.backup.proving_account import lend_account
 from press_deploy.engine.backup.restoring import Look, restore_mariadb, restore_sqlite
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.backup.sql_refusals import OWN_DATABASE
 from press_deploy.engine.backup.sqlite_check import WAL_DOUBT
+from press_deploy.engine.backup.verifying import find_expected_hash
 from press_deploy.engine.errors import DeployError
 from press_deploy.engine.mariadb.server import Server
 from press_deploy.engine.mariadb.server_errors import is_servers_own, number_of

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.backup.encryption_key import (
 	NAME,
@@ -20,13 +20,14 @@ from press_deploy.engine.backup.encryption_key import (
 	read_stored_passwords,
 	refuse_key,
 )
-from press_deploy.engine.backup.manifest import database_file, find_expected_hash
 from press_deploy.engine.backup.proving import prove_file
 from press_deploy.engine.backup.restoring import SHOWN_NAMES, Look, scratch_database
 from press_deploy.engine.backup.rungs import Proof, Rung
+from press_deploy.engine.backup.verifying import find_expected_hash
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.databases.backup_files import database_file
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.file_copy import hash_file
+from press_deploy.engine.hashing import hash_file
 from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.administrator import find_administrator
 from press_deploy.engine.mariadb.comparison import count_rows
@@ -36,10 +37,8 @@ from press_deploy.engine.mariadb.server import Server, quote
 from press_deploy.engine.mariadb.server_errors import translate_server_errors
 from press_deploy.engine.progress import Progress
 from press_deploy.engine.remedies import NEW_BACKUP, see_disk
+from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.sqlite_content import read_content, translate_sqlite_errors
-
-if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
 
 DOING = "Proving"
 
@@ -81,24 +80,25 @@ def _would_run_events(server: Server, directory: Path) -> bool:
 		return cursor.fetchone()[0] == "ON" and find_server_program() is not None
 
 
-def check_standby(context: Context, site: str, compared: dict[str, Any]) -> dict[str, Any]:
+def check_standby(
+	bench: Bench, standby: StandbyDatabase, directory: Path, compared: dict[str, Any]
+) -> dict[str, Any]:
 	"""What a standby database was not `compared` with the site for: its busy tables, and the keys.
 
-	`compared` is what its `prove` returned. Raises `StepFailed`.
+	`directory` is the backup that it was loaded from, `compared` what its `prove` returned. Raises `StepFailed`.
 	"""
-	config, standby = context.bench.read_config(site), context.standbys[site]
+	config = bench.read_config(standby.site)
 	is_server = (config.get("db_type") or "mariadb") == "mariadb"
 	server = find_administrator(config) if is_server else None
-	directory = context.backup_of(site)
 	# A site that was started on it may have written to it since.
 	if not Proof(directory).has(Rung.RESTORABLE):
 		_count_busy(server, standby.name, directory, [*compared["written"], *compared["changed"]])
 	stored = read_stored_passwords(server, standby.name)
 	if problem := find_key_problem(stored, config.get(NAME)):
-		raise refuse_key(site, problem)
+		raise refuse_key(standby.site, problem)
 	return {
 		"compared_with": "the live site",
-		"encryption_key": check_backup_key(context.bench, directory, stored),
+		"encryption_key": check_backup_key(bench, directory, stored),
 	}
 
 

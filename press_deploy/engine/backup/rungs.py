@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from press_deploy.engine import durable
-from press_deploy.engine.file_copy import hash_file
+from press_deploy.engine.databases.backup_files import MANIFEST
+from press_deploy.engine.hashing import hash_file
 
 PROOF = "proof.json"
 LOCK = ".proof.lock"
-MANIFEST = "manifest.json"
 NO_MANIFEST = "missing"
 
 

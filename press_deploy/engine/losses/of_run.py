@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from press_deploy.engine.backup.dump_file import unpack
-from press_deploy.engine.backup.manifest import database_file
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.canonical import canonical_json
+from press_deploy.engine.databases.backup_files import database_file
 from press_deploy.engine.errors import Refused
 from press_deploy.engine.losses import Losses, Reader, find_losses, open_snapshot
 from press_deploy.engine.run_directory import RunDirectory

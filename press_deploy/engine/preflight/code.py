@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from press_deploy.engine.allowances import find_forbidden
 from press_deploy.engine.checks import Check, fail, ok, warn
 from press_deploy.engine.errors import DeployError
-from press_deploy.engine.file_copy import FileCopy
 from press_deploy.engine.git import is_full_commit, matches_expected
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def check_copy_sources(context: Context) -> Iterator[Check]:
 			)
 			continue
 		try:
-			FileCopy(context, app).check_targets()
+			context.file_copy(app).check_targets()
 			yield ok(
 				name,
 				f"{len(app.files)} file(s) to copy from {app.ssh_host or ''}{':' if app.ssh_host else ''}{app.source}",

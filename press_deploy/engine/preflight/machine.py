@@ -17,7 +17,6 @@ from press_deploy.engine.program_logs import read_logs
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.services import ROLES, WEB, WORKERS
 from press_deploy.engine.state import unfinished_runs
-from press_deploy.engine.watched_logs import watched_files, watched_units
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
@@ -141,7 +140,7 @@ def _start_them(context: Context, names: list[str]) -> str:
 
 
 def check_recent_log_errors(context: Context) -> Iterator[Check]:
-	files = watched_files(context)
+	files = context.watched_logs.files()
 	marks = {
 		place: {**where, "size": max(0, where["size"] - RECENT_BYTES)}
 		for place, where in logs.mark(files).items()
@@ -160,7 +159,7 @@ def check_recent_log_errors(context: Context) -> Iterator[Check]:
 
 
 def check_watched_logs(context: Context) -> Iterator[Check]:
-	name, files, units = "Logs watched", watched_files(context), watched_units(context)
+	name, files, units = "Logs watched", context.watched_logs.files(), context.watched_logs.units()
 	found = f"{len(files)} files in {context.bench.logs} and the sites' logs"
 	if not files and not units:
 		yield warn(

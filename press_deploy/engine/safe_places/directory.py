@@ -19,8 +19,8 @@ from typing import Any
 
 from press_deploy.engine import durable
 from press_deploy.engine.checks import Check, fail, ok, warn
+from press_deploy.engine.durable import CHUNK_BYTES
 from press_deploy.engine.errors import STEP_LOG, DeployError, StepFailed
-from press_deploy.engine.file_copy import CHUNK_BYTES
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.progress import show_size
 from press_deploy.engine.safe_places.base import (

@@ -13,7 +13,7 @@ from typing import Any
 
 from press_deploy.engine.checks import Check, fail, ok
 from press_deploy.engine.errors import CommandFailed, DeployError, StepFailed
-from press_deploy.engine.file_copy import hash_file
+from press_deploy.engine.hashing import hash_file
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.programs import Programs
 from press_deploy.engine.progress import show_size

@@ -16,7 +16,7 @@ from typing import Any
 
 from press_deploy.engine import durable
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.file_copy import hash_file
+from press_deploy.engine.hashing import hash_file
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.site_files.archives import Archives, index_archives
 from press_deploy.engine.site_files.inventory import COPIES, Entry, Inventory, read_copy, read_inventory

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine.backup.manifest import database_file
+from press_deploy.engine.databases.backup_files import database_file
 from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.loading import load_dump
 from press_deploy.engine.mariadb.server import Server

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from press_deploy.engine import durable
-from press_deploy.engine.backup.manifest import database_file
+from press_deploy.engine.databases.backup_files import database_file
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.file_copy import hash_file
+from press_deploy.engine.hashing import hash_file
 from press_deploy.engine.remedies import OTHER_BACKUP
 
 FINAL = "final.json"

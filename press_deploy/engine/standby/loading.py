@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine.backup.manifest import database_file
+from press_deploy.engine.databases.backup_files import database_file
 from press_deploy.engine.progress import Progress
 from press_deploy.engine.standby.base import StandbyDatabase
 from press_deploy.engine.standby.filling import fill_from

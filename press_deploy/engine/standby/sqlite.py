@@ -16,8 +16,8 @@ from typing import Any
 
 from press_deploy.engine import durable
 from press_deploy.engine.backup.dump_file import DamagedFile, unpack
-from press_deploy.engine.backup.manifest import database_file
 from press_deploy.engine.checks import Check, fail, ok
+from press_deploy.engine.databases.backup_files import database_file
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.observation import Observation
 from press_deploy.engine.progress import Progress

@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import backup, site_files
-from press_deploy.engine.backup.booting import boot
+from press_deploy.engine import site_files
 from press_deploy.engine.backup.catalogue import find_previous_size
 from press_deploy.engine.backup.restorable import check_standby, prove_in_scratch
 from press_deploy.engine.backup.rungs import Proof, Rung
+from press_deploy.engine.databases import backup_files
 from press_deploy.engine.errors import DeployError, StepFailed, Stopped
 from press_deploy.engine.safe_places import SafePlace, StoredFile, open_place
 from press_deploy.engine.snapshots import SnapshotStatus, open_provider, take_snapshot
@@ -34,23 +34,23 @@ class Backup(Step):
 		methods, size = {}, 0
 		for site in context.spec.site_names:
 			directory = context.backup_of(site)
-			if not backup.is_verified(directory):
+			if not backup_files.is_verified(directory):
 				if context.wants_standby(site):
 					context.standbys[site].remember_live()
 				context.backup_maker.make(site, directory, with_files=context.spec.backup.with_files)
 				context.backup_maker.verify(
 					site, directory, find_previous_size(context.bench, site, directory)
 				)
-			made = backup.describe(directory)
+			made = backup_files.describe(directory)
 			methods[site] = {key: made[key] for key in ("method", "reason")}
 			size += made["bytes"]
 		return {"bytes": size, "methods": methods}
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		sites = context.spec.site_names
-		if missing := [site for site in sites if not backup.is_verified(context.backup_of(site))]:
+		if missing := [site for site in sites if not backup_files.is_verified(context.backup_of(site))]:
 			return Observation(False, f"no verified backup of {', '.join(missing)}")
-		methods = {backup.describe(context.backup_of(site))["method"] for site in sites}
+		methods = {backup_files.describe(context.backup_of(site))["method"] for site in sites}
 		return Observation(
 			True,
 			f"{len(sites)} site(s) backed up ({', '.join(sorted(methods))}): whole, closing line and SHA-256 checked",
@@ -173,7 +173,7 @@ class LoadStandby(Step):
 
 	def _boot(self, context: Context, site: str, directory: Path) -> None:
 		try:
-			answers = boot(context, site)
+			answers = context.booting.boot(site, context.standbys[site], context.spec.backup.boot_check)
 		except DeployError as error:
 			Proof(directory).record_failure(Rung.BOOTABLE, "boot", error.why)
 			raise
@@ -188,7 +188,7 @@ class LoadStandby(Step):
 			meter = context.measure(f"{site} into {Path(standby.name).name}")
 			load_backup(standby, directory, context.run.path / "loading", meter)
 		compared = standby.prove()
-		return {**compared, **check_standby(context, site, compared)}
+		return {**compared, **check_standby(context.bench, standby, directory, compared)}
 
 
 class CheckProof(Step):
@@ -236,7 +236,7 @@ class FinalBackup(Step):
 					f"{site}: {changed} of {facts['tables']} tables had changed; the standby is equal now"
 				)
 			else:
-				if not backup.is_verified(directory):
+				if not backup_files.is_verified(directory):
 					# Without a standby, a rollback lets the site import this.
 					context.backup_maker.make(site, directory, with_files=False, as_dump=True)
 					context.backup_maker.verify(site, directory)
@@ -267,14 +267,14 @@ class FinalBackup(Step):
 				return error.why
 			if not context.standbys[site].is_loaded():
 				return f"its standby database {context.standbys[site].name} is not there, or not whole"
-		elif not backup.is_verified(directory):
+		elif not backup_files.is_verified(directory):
 			return f"the dump in {directory} is not there, or not whole"
 		if context.spec.backup.with_files and not site_files.has_inventory(directory / "files"):
 			return f"{directory / 'files'} has no list of its files"
 		return ""
 
 	def _archives(self, context: Context, site: str) -> list[Path]:
-		return backup.archives(context.backup_of(site))
+		return backup_files.archives(context.backup_of(site))
 
 
 def open_places(context: Context) -> list[SafePlace]:
@@ -289,5 +289,5 @@ def open_places(context: Context) -> list[SafePlace]:
 def _files(directory: Path) -> list[StoredFile]:
 	return [
 		StoredFile(directory / file["name"], file["name"], file["size"], file["sha256"])
-		for file in backup.files_to_keep(directory)
+		for file in backup_files.files_to_keep(directory)
 	]

@@ -10,11 +10,9 @@ from press_deploy.engine import durable, maintenance
 from press_deploy.engine.canonical import canonical_json
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.file_copy import FileCopy
 from press_deploy.engine.plan import ConfigChange
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
-from press_deploy.engine.watched_logs import mark_watched
 from press_deploy.helper.site_config import common_config_paths, get_value, set_values, site_config_paths
 
 if TYPE_CHECKING:
@@ -76,14 +74,14 @@ class SwitchCode(Step):
 	def prepare(self, context: Context) -> dict[str, Any]:
 		return {
 			"git": {app.name: self._describe(context, app.name) for app in context.git_apps()},
-			"files": {app.name: FileCopy(context, app).keep_originals() for app in context.copied_apps()},
+			"files": {app.name: context.file_copy(app).keep_originals() for app in context.copied_apps()},
 		}
 
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		for name, target in self._targets(context).items():
 			context.repository(name).switch(target["commit"], target["branch"])
 		for app in context.copied_apps():
-			FileCopy(context, app).apply(before["files"][app.name])
+			context.file_copy(app).apply(before["files"][app.name])
 		return {}
 
 	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
@@ -97,7 +95,7 @@ class SwitchCode(Step):
 				)
 			found.append(f"{name} at {position.commit[:12]}")
 		for app in context.copied_apps():
-			if not FileCopy(context, app).is_applied():
+			if not context.file_copy(app).is_applied():
 				return Observation(False, f"files of {app.name} differ from the plan")
 			found.append(f"{len(app.files)} file(s) of {app.name}")
 		return Observation(True, "; ".join(found))
@@ -110,7 +108,7 @@ class SwitchCode(Step):
 			if moved := self._moved_branch(context, name, was):
 				repository.restore_branch(moved, was["target_branch_commit"])
 		for app in context.copied_apps():
-			files, kept = FileCopy(context, app), before["files"][app.name]
+			files, kept = context.file_copy(app), before["files"][app.name]
 			directory = context.run.private / f"edited-{app.name}"
 			if edited := files.keep_edited(kept, directory):
 				context.note(
@@ -133,7 +131,7 @@ class SwitchCode(Step):
 				return Observation(False, f"branch {moved} of {name} is not where it was")
 			found.append(f"{name} at {position.commit[:12]} on {position.branch or 'no branch'}")
 		for app in context.copied_apps():
-			if not FileCopy(context, app).is_undone(before["files"][app.name]):
+			if not context.file_copy(app).is_undone(before["files"][app.name]):
 				return Observation(False, f"files of {app.name} differ from the originals")
 			found.append(f"originals of {app.name}")
 		return Observation(True, "; ".join(found))
@@ -239,7 +237,7 @@ def _show(value: Any) -> str:
 
 
 def mark_logs(context: Context) -> dict[str, Any]:
-	"""Where the logs end now: as `mark_watched`, and "error_log": {site: newest row, None when unknown}."""
+	"""Where the logs end now: as `WatchedLogs.mark`, and "error_log": {site: newest row, None when unknown}."""
 	newest: dict[str, str | None] = {}
 	for site in context.spec.site_names:
 		try:
@@ -247,4 +245,4 @@ def mark_logs(context: Context) -> dict[str, Any]:
 		except DatabaseUnavailable as error:
 			context.note(f"The Error Log of {site} can't be read: {error}")
 			newest[site] = None
-	return {**mark_watched(context), "error_log": newest}
+	return {**context.watched_logs.mark(), "error_log": newest}

@@ -20,7 +20,6 @@ from press_deploy.engine.services import REALTIME, ROLES, WEB, WORKERS
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.base import Observation, Step
 from press_deploy.engine.steps.deploy import MarkLogs
-from press_deploy.engine.watched_logs import mark_watched, read_watched
 from press_deploy.engine.web import GOOD, MAINTENANCE
 
 if TYPE_CHECKING:
@@ -328,7 +327,7 @@ class Stabilise(Step):
 			time.sleep(min(PROBE_SECONDS, wanted.seconds / 10))
 		found = f"healthy after {now - begun:.1f} s ({healthy} healthy probes in a row)"
 		# What stopping and starting made services say ends here; the log check excuses none of it behind this.
-		return {"found": found, "processes": watch.processes, "settled": mark_watched(context)}
+		return {"found": found, "processes": watch.processes, "settled": context.watched_logs.mark()}
 
 	def _down(self, context: Context, watch: ProgramWatch) -> str:
 		restarted, down = watch.look()
@@ -378,7 +377,7 @@ def find_former_errors(context: Context) -> list[str]:
 	"""The fingerprints of what was logged since the switch, by processes that run the old code on a bench that is
 	half switched. To be asked before anything of the release but its imports and its build has run."""
 	marks = context.state.result(MarkLogs.name)
-	found = read_watched(context, marks, {}) if "marks" in marks else []
+	found = context.watched_logs.read(marks, {}) if "marks" in marks else []
 	return sorted({each.fingerprint for each in found if each.log_class.weight is Weight.AGAINST})
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.announcements import announce, can_announce
 from press_deploy.engine.changes import decide
-from press_deploy.engine.file_copy import FileCopy
 from press_deploy.engine.git import check_expected
 from press_deploy.engine.prober import GOOD, Probe, as_probe
 from press_deploy.engine.state import Phase
@@ -75,7 +74,7 @@ class FetchCode(Step):
 	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
 		targets = {app.name: self._fetch(context, app) for app in context.git_apps()}
 		for app in context.copied_apps():
-			FileCopy(context, app).stage()
+			context.file_copy(app).stage()
 		changed = {name: target.pop("changed") for name, target in targets.items()}
 		changed |= {app.name: [file.path for file in app.files] for app in context.copied_apps()}
 		decisions = decide(context.spec, changed)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import backup, durable
+from press_deploy.engine import durable
 from press_deploy.engine.backup.restorable import prove_in_scratch
 from press_deploy.engine.backup.rungs import Proof, Rung
+from press_deploy.engine.databases import backup_files
 from press_deploy.engine.errors import DeployError, StepFailed
 from press_deploy.engine.mariadb.administrator import WHERE_NAMED
 from press_deploy.engine.mariadb.scratch_server import find_server_program
@@ -136,8 +137,8 @@ class RollbackDatabase(Step):
 
 	def _choose_dump(self, context: Context, site: str) -> Path:
 		final = context.final_backup_of(site)
-		if backup.is_verified(final):
-			return backup.database_file(final)
+		if backup_files.is_verified(final):
+			return backup_files.database_file(final)
 		if context.state.is_done(FinalBackup.name):
 			raise StepFailed(
 				"Putting back",
@@ -146,7 +147,7 @@ class RollbackDatabase(Step):
 				"standby database, for which the database's administrator is not known any more",
 				f"name it: {WHERE_NAMED}",
 			)
-		return backup.database_file(context.backup_of(site))
+		return backup_files.database_file(context.backup_of(site))
 
 	def _prove_first(self, context: Context, site: str, directory: Path) -> None:
 		"""What is imported replaces the live database at once: see it restored somewhere else before."""

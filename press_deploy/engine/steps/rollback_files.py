@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import backup, site_files
+from press_deploy.engine import site_files
+from press_deploy.engine.databases import backup_files
 from press_deploy.engine.state import Phase
 from press_deploy.engine.steps.backup import FinalBackup
 from press_deploy.engine.steps.base import Observation, Step
@@ -83,4 +84,8 @@ class RollbackFiles(Step):
 		return context.final_backup_of(site) / "files"
 
 	def _places(self, context: Context, site: str) -> tuple[Path, list[Path], Path]:
-		return context.bench.site(site), backup.archives(context.backup_of(site)), self._kept(context, site)
+		return (
+			context.bench.site(site),
+			backup_files.archives(context.backup_of(site)),
+			self._kept(context, site),
+		)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import backup
+from press_deploy.engine.databases import backup_files
 from press_deploy.engine.progress import Progress
 from press_deploy.engine.run_directory import RunDirectory
 from press_deploy.engine.standby.base import StandbyDatabase
@@ -58,7 +58,7 @@ def had_standby(run: RunDirectory, state: RunState, site: str) -> bool:
 	"""A final backup that is whole in itself was made because there was no standby, and is imported instead."""
 	if site in state.sites_without_standby:
 		return False
-	return state.is_done(LoadStandby.name) and not backup.is_verified(run.final_backup_of(site))
+	return state.is_done(LoadStandby.name) and not backup_files.is_verified(run.final_backup_of(site))
 
 
 def can_be_made_again(context: Context, site: str) -> bool:

@@ -20,7 +20,6 @@ from press_deploy.engine.steps.deploy import mark_logs
 from press_deploy.engine.steps.install import Restart, Stabilise
 from press_deploy.engine.steps.removals import Removals
 from press_deploy.engine.verdict import Condition, judge_log_errors, judge_unread
-from press_deploy.engine.watched_logs import read_watched
 
 if TYPE_CHECKING:
 	from press_deploy.engine.context import Context
@@ -220,7 +219,7 @@ def find_new_errors(context: Context) -> tuple[list[dict[str, Any]], dict[str, s
 	tests, marks = context.state.result(CriticalTests.name), _marks(context)
 	settled = context.state.result(Stabilise.name).get("settled", {})
 	former = context.state.before(Restart.name).get("former_errors", [])
-	read = logs.excuse_former(read_watched(context, marks, settled), former)
+	read = logs.excuse_former(context.watched_logs.read(marks, settled), former)
 	findings = [finding.as_data() for finding in read]
 	unread = dict(tests.get("unread", {}))
 	for site, newest in marks["error_log"].items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -48,8 +47,8 @@ def test_the_directory_of_a_killed_start_is_removed_by_the_next_one_of_any_run(t
 		(left / "sites").mkdir(parents=True)
 		(left / "sites" / "site_config.json").write_text('{"db_password": "geheim"}')
 		os.symlink(apps, left / "apps")
-	context = SimpleNamespace(standbys={"a.example": None}, run=SimpleNamespace(path=tmp_path / "runs" / "2"))
+	other_run = booting.Booting(None, tmp_path / "runs" / "2", None, None, None)
 	with pytest.raises(StepFailed, match="administrator is not known"):
-		booting.boot(context, "a.example")
+		other_run.boot("a.example", None, "")
 	assert not any(left.exists() for left in lefts)
 	assert (apps / "kept").exists() and (other / "kept").exists()

@@ -16,8 +16,7 @@ from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from press_deploy.engine import backup
-from press_deploy.engine.backup import proving, proving_account, restoring
+from press_deploy.engine.backup import proving, proving_account, restoring, verifying
 from press_deploy.engine.backup.dump_check import UNCHECKED_DOUBT, DumpFacts, check_dump
 from press_deploy.engine.backup.dump_file import unpack
 from press_deploy.engine.backup.encryption_key import find_key_problem, read_stored_passwords
@@ -26,6 +25,7 @@ from press_deploy.engine.backup.proving_account import USER_PREFIX
 from press_deploy.engine.backup.restoring import PREFIX
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.backup.sqlite_check import WAL_DOUBT
+from press_deploy.engine.databases import backup_files
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb import throwaway_user
 from press_deploy.engine.mariadb.client_errors import translate_client_error
@@ -185,13 +185,13 @@ def test_the_manifest_beside_a_file_counts(server: Server, tmp_path: Path) -> No
 	path.write_bytes(write_dump({"tabOrder": 3}))
 	assert prove_file(path, Rung.WHOLE).notes == [proving.PLAIN_NOTE]
 	(tmp_path / "made.json").write_text(json.dumps({"files": [{"kind": "database", "path": str(path)}]}))
-	backup.verify(tmp_path)
+	verifying.verify(tmp_path)
 	proven = prove_file(path, Rung.RESTORABLE, server)
 	assert proven.is_enough and not proven.notes
 	path.write_bytes(path.read_bytes().replace(b"it\\'s", b"it\\'z"))
 	proven = prove_file(path, Rung.RESTORABLE, server)
 	assert proven.reached is Rung.MADE and "SHA-256" in proven.proof.why_not(Rung.WHOLE)
-	(tmp_path / backup.MANIFEST).write_text("{")
+	(tmp_path / backup_files.MANIFEST).write_text("{")
 	assert "manifest" in prove_file(path, Rung.WHOLE).proof.why_not(Rung.WHOLE)
 
 
@@ -206,7 +206,7 @@ def test_a_manifest_settles_what_a_file_alone_leaves_open(tmp_path: Path) -> Non
 		)
 	assert prove_file(path, Rung.WHOLE).notes == [UNCHECKED_DOUBT, WAL_DOUBT]
 	(tmp_path / "made.json").write_text(json.dumps({"files": [{"kind": "database", "path": str(path)}]}))
-	backup.verify(tmp_path)
+	verifying.verify(tmp_path)
 	proven = prove_file(path, Rung.RESTORABLE)
 	assert proven.is_enough and not proven.notes
 

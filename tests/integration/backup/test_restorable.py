@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
-from press_deploy.engine import backup
+from press_deploy.engine.backup import verifying
 from press_deploy.engine.backup.catalogue import prove_latest
 from press_deploy.engine.backup.config_secrets import KEY_NAME, protect_config
 from press_deploy.engine.backup.restorable import prove_in_scratch, prove_restorable
@@ -53,7 +53,7 @@ def put_backup(bench: Bench, files: dict[str, Path], mode: str, config: dict[str
 	entries.append({"kind": "config", "path": str(kept)})
 	facts = {"site": SITE, "made": "2026-01-31T10:00:00+00:00", "method": "stream", "files": entries}
 	(directory / "made.json").write_text(json.dumps(facts))
-	backup.verify(directory)
+	verifying.verify(directory)
 	return directory
 
 

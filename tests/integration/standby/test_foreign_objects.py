@@ -18,9 +18,9 @@ import pytest
 from press_deploy.engine.backup.dump_check import check_dump
 from press_deploy.engine.backup.dumper import choose_dumper
 from press_deploy.engine.backup.making import Maker, Method
-from press_deploy.engine.backup.manifest import Expectation, verify
 from press_deploy.engine.backup.proving import prove_file
 from press_deploy.engine.backup.rungs import Rung
+from press_deploy.engine.backup.verifying import Expectation, verify
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.checks import FAILED, OK
 from press_deploy.engine.database import Database

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.backup.rungs import MANIFEST
+from press_deploy.engine.databases.backup_files import MANIFEST
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb import physical
 from press_deploy.engine.mariadb.dumping import dump_database

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from press_deploy.engine.backup.rungs import MANIFEST
 from press_deploy.engine.bench import Bench
 from press_deploy.engine.checks import FAILED
+from press_deploy.engine.databases.backup_files import MANIFEST
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.standby import list_databases, open_standby, sqlite_exchange
 from press_deploy.engine.standby.sqlite import FINAL_BACKUP, SQLiteStandby

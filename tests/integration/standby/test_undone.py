@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.backup.rungs import MANIFEST
+from press_deploy.engine.databases.backup_files import MANIFEST
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.mariadb.server import quote
 from tests.integration.standby.conftest import Site

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from press_deploy.cli import main
-from press_deploy.engine.backup.manifest import MADE
-from press_deploy.engine.backup.rungs import MANIFEST, Proof, Rung
+from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.databases.backup_files import MADE, MANIFEST
 from press_deploy.engine.journal import Journal
 from press_deploy.engine.lock import BenchLock
 from press_deploy.engine.mariadb import administrator

@@ -61,11 +61,7 @@ def make_copy(places):
 			for name in names
 		]
 		app = App(name="shop", method="copy", source=str(places.source), files=files, **fields)
-		bench = SimpleNamespace(app=lambda name: places.app.parent / name)
-		return FileCopy(
-			SimpleNamespace(bench=bench, run=SimpleNamespace(private=places.private), programs=Programs()),
-			app,
-		)
+		return FileCopy(app, places.app, places.private, Programs())
 
 	return make
 

@@ -16,9 +16,9 @@ import pytest
 
 from press_deploy import hooks
 from press_deploy.engine.backup.catalogue import EXPIRED, find_backups
-from press_deploy.engine.backup.manifest import MADE
-from press_deploy.engine.backup.rungs import MANIFEST, Proof, Rung
+from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.databases.backup_files import MADE, MANIFEST
 from press_deploy.engine.errors import LockHeld, Refused
 from press_deploy.engine.journal import Journal
 from press_deploy.engine.lock import BenchLock

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine import backup
+from press_deploy.engine.databases import backup_files
 from press_deploy.engine.errors import StepFailed
 from press_deploy.engine.plan import HttpCheck
 from press_deploy.engine.steps.backup import CopyToSafePlaces
@@ -43,7 +43,7 @@ def test_the_place_that_took_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -
 		def store(self, *_: Any) -> list:
 			raise StepFailed("Copying to", "/mnt/safe/x", "there is no space left there", "free space there")
 
-	monkeypatch.setattr(backup, "files_to_keep", lambda directory: [])
+	monkeypatch.setattr(backup_files, "files_to_keep", lambda directory: [])
 	context = SimpleNamespace(
 		backup_of=lambda site: Path("/x"),
 		measure=lambda what: None,

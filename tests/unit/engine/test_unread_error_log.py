@@ -13,7 +13,7 @@ from press_deploy.engine.bench import Bench
 from press_deploy.engine.database import DatabaseUnavailable
 from press_deploy.engine.steps.validate import CriticalTests, LogCheck, find_new_errors
 from press_deploy.engine.verdict import Condition, Verdict, conclude, judge_triggers
-from press_deploy.engine.watched_logs import watched_files
+from press_deploy.engine.watched_logs import WatchedLogs
 
 from .support import SITE, make_bench, make_spec
 
@@ -35,8 +35,10 @@ class FakeDatabase:
 
 @pytest.fixture
 def context(tmp_path: Path) -> Any:
+	bench = Bench(make_bench(tmp_path / "bench"))
 	context = SimpleNamespace(
-		bench=Bench(make_bench(tmp_path / "bench")),
+		bench=bench,
+		watched_logs=WatchedLogs(bench, [SITE], SimpleNamespace(programs=list), print),
 		spec=make_spec(),
 		results={},
 		databases={},
@@ -44,7 +46,7 @@ def context(tmp_path: Path) -> Any:
 	)
 	(context.bench.logs / "web.error.log").write_text("")
 	context.results["mark-logs"] = {
-		"marks": logs.mark(watched_files(context)),
+		"marks": logs.mark(context.watched_logs.files()),
 		"error_log": {SITE: "2030-01-01"},
 	}
 	return context

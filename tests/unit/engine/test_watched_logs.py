@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from press_deploy.engine.errors import ServiceError
 from press_deploy.engine.plan import Thresholds
 from press_deploy.engine.preflight.machine import check_watched_logs
 from press_deploy.engine.verdict import judge_log_errors
-from press_deploy.engine.watched_logs import mark_watched, read_watched
+from press_deploy.engine.watched_logs import WatchedLogs
 from tests.unit.engine.support import SITE, make_bench
 
 UNIT = "bench-frappe-web.service"
@@ -30,22 +31,18 @@ def context_of(bench, *programs):
 			raise ServiceError("Asking", "services", "nobody answers")
 		return [{"name": name} for name in programs]
 
-	return SimpleNamespace(
-		bench=bench,
-		spec=SimpleNamespace(site_names=[SITE]),
-		services=SimpleNamespace(programs=answer),
-		log=lambda text: None,
-	)
+	services: Any = SimpleNamespace(programs=answer)
+	return SimpleNamespace(bench=bench, watched_logs=WatchedLogs(bench, [SITE], services, lambda text: None))
 
 
 def judge(context, marks):
-	findings = [finding.as_data() for finding in read_watched(context, marks, {})]
+	findings = [finding.as_data() for finding in context.watched_logs.read(marks, {})]
 	return judge_log_errors(findings, Thresholds())
 
 
 def test_a_log_check_over_nothing_is_unknown(bench):
 	context = context_of(bench, "bench-web:bench-frappe-web")
-	condition = judge(context, mark_watched(context))
+	condition = judge(context, context.watched_logs.mark())
 	assert (condition.holds, condition.value) == (None, "unknown")
 	assert str(bench.logs) in condition.evidence
 
@@ -55,7 +52,7 @@ def test_a_log_check_over_a_file_holds_until_something_is_in_it(bench, where):
 	file = bench.path / where / "web.log"
 	file.write_text("")
 	context = context_of(bench)
-	marks = mark_watched(context)
+	marks = context.watched_logs.mark()
 	assert judge(context, marks).holds is True
 	file.write_text("ERROR new trouble\n")
 	assert judge(context, marks).holds is False
@@ -94,7 +91,7 @@ def test_the_journal_is_watched_where_systemd_runs_the_services(bench, monkeypat
 
 	monkeypatch.setattr(journald, "_ask", ask)
 	context = context_of(bench, UNIT)
-	marks = mark_watched(context)
+	marks = context.watched_logs.mark()
 	assert marks["journal"]["cursor"] == "c"
 	assert judge(context, marks).holds is False
 	assert asked == [[UNIT]] * 2

@@ -12,9 +12,10 @@ import pytest
 
 from press_deploy.engine.backup import catalogue
 from press_deploy.engine.backup.catalogue import back_up_site, find_backups, prove_latest
-from press_deploy.engine.backup.manifest import MADE, is_verified, verify
-from press_deploy.engine.backup.rungs import MANIFEST, Proof, Rung
+from press_deploy.engine.backup.rungs import Proof, Rung
+from press_deploy.engine.backup.verifying import verify
 from press_deploy.engine.bench import Bench
+from press_deploy.engine.databases.backup_files import MADE, MANIFEST, is_verified
 from press_deploy.engine.errors import STEP_LOG, Refused, SiteProcessFailed, StepFailed
 from press_deploy.engine.journal import Journal
 from press_deploy.engine.run_directory import RunDirectory

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.backup.rungs import MANIFEST, PROOF, Proof, Rung
+from press_deploy.engine.backup.rungs import PROOF, Proof, Rung
+from press_deploy.engine.databases.backup_files import MANIFEST
 
 RECORDED = 40
 

@@ -9,11 +9,12 @@ import tarfile
 
 import pytest
 
-from press_deploy.engine import backup
+from press_deploy.engine.backup import verifying
 from press_deploy.engine.backup.dump_check import Expectation
 from press_deploy.engine.backup.rungs import Proof, Rung
+from press_deploy.engine.databases import backup_files
 from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.file_copy import hash_file
+from press_deploy.engine.hashing import hash_file
 from tests.support.dumps import PACKINGS, flip, make_broken, pack_gzip, pack_zstd, write_dump
 
 DUMP = write_dump(frappe_version="15.2.0")
@@ -102,18 +103,20 @@ BROKEN_TARS = {
 @pytest.mark.parametrize("content,kind,name", GOOD.values(), ids=GOOD)
 def test_a_whole_backup_gets_a_manifest(tmp_path, content, kind, name):
 	directory = put(tmp_path / "backup", content, kind, name)
-	manifest = backup.verify(directory)
+	manifest = verifying.verify(directory)
 	(file,) = manifest["files"]
 	assert (file["name"], file["kind"], file["size"]) == (name, kind, len(content))
-	assert file["sha256"] == hash_file(directory / name) and backup.is_verified(directory)
-	assert {stat.S_IMODE((directory / each).stat().st_mode) for each in (name, backup.MANIFEST)} == {0o600}
+	assert file["sha256"] == hash_file(directory / name) and backup_files.is_verified(directory)
+	assert {stat.S_IMODE((directory / each).stat().st_mode) for each in (name, backup_files.MANIFEST)} == {
+		0o600
+	}
 	assert Proof(directory).reached() is Rung.WHOLE
 
 
 def test_what_was_seen_in_a_dump_is_kept_as_evidence(tmp_path):
 	directory = put(tmp_path / "backup", pack_gzip(DUMP))
-	backup.verify(directory, EXPECTED)
-	assert backup.database_file(directory) == directory / "site-database.sql.gz"
+	verifying.verify(directory, EXPECTED)
+	assert backup_files.database_file(directory) == directory / "site-database.sql.gz"
 	facts = Proof(directory).facts(Rung.WHOLE)["site-database.sql.gz"]
 	assert facts["tables"] == {"tabOrder": 3000, "tabNote": 0}
 	assert (facts["database"], facts["frappe_version"]) == ("shop", "15.2.0")
@@ -121,9 +124,9 @@ def test_what_was_seen_in_a_dump_is_kept_as_evidence(tmp_path):
 
 def refuse(directory):
 	with pytest.raises(StepFailed) as caught:
-		backup.verify(directory, EXPECTED)
+		verifying.verify(directory, EXPECTED)
 	assert str(directory) in caught.value.what and caught.value.why and caught.value.remedy
-	assert not backup.is_verified(directory) and not (directory / backup.MANIFEST).exists()
+	assert not backup_files.is_verified(directory) and not (directory / backup_files.MANIFEST).exists()
 	assert Proof(directory).reached() is Rung.MADE
 	assert "rung 2 (whole) failed" in Proof(directory).why_not(Rung.WHOLE)
 
@@ -152,7 +155,7 @@ def test_a_file_that_is_missing_gets_none(tmp_path):
 
 def test_what_was_verified_and_is_broken_now_loses_its_manifest(tmp_path):
 	directory = put(tmp_path / "backup", pack_gzip(DUMP))
-	backup.verify(directory)
+	verifying.verify(directory)
 	(directory / "site-database.sql.gz").write_bytes(pack_gzip(DUMP)[:-9])
 	refuse(directory)
 
@@ -160,7 +163,7 @@ def test_what_was_verified_and_is_broken_now_loses_its_manifest(tmp_path):
 @pytest.mark.parametrize("pack", [pack_gzip, bytes], ids=["packed", "plain"])
 def test_a_sqlite_database_has_the_size_that_its_header_says(tmp_path, sqlite_file, pack):
 	name = "site.db.gz" if pack is pack_gzip else "site.db"
-	backup.verify(put(tmp_path / "good", pack(sqlite_file), name=name))
+	verifying.verify(put(tmp_path / "good", pack(sqlite_file), name=name))
 	refuse(put(tmp_path / "cut", pack(sqlite_file[:-4096]), name=name))
 	refuse(put(tmp_path / "head", pack(sqlite_file[:100]), name=name))
 
@@ -170,14 +173,14 @@ def test_a_sqlite_database_has_the_size_that_its_header_says(tmp_path, sqlite_fi
 	[
 		lambda directory: (directory / "site-database.sql.gz").unlink(),
 		lambda directory: (directory / "site-database.sql.gz").write_bytes(b"x"),
-		lambda directory: (directory / backup.MANIFEST).unlink(),
-		lambda directory: (directory / backup.MANIFEST).write_text('{"files": []}'),
+		lambda directory: (directory / backup_files.MANIFEST).unlink(),
+		lambda directory: (directory / backup_files.MANIFEST).write_text('{"files": []}'),
 	],
 	ids=["file gone", "file shorter", "manifest gone", "nothing in the manifest"],
 )
 def test_what_was_verified_and_spoiled_is_verified_no_more(tmp_path, spoil):
 	directory = put(tmp_path / "backup", pack_gzip(DUMP))
-	backup.verify(directory)
-	assert backup.is_verified(directory)
+	verifying.verify(directory)
+	assert backup_files.is_verified(directory)
 	spoil(directory)
-	assert not backup.is_verified(directory)
+	assert not backup_files.is_verified(directory)
