@@ -8,15 +8,15 @@ import frappe
 from frappe import _
 from frappe.utils import cint
 
-from press_deploy.engine.answers import check_answer
-from press_deploy.engine.execution import ask_to_roll_back
-from press_deploy.engine.plan import PlanSpec
-from press_deploy.engine.requests import STOPS, check_approval, put_request
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import RunState, State, load_state
+from press_deploy.engine.execution.execution import ask_to_roll_back
+from press_deploy.engine.journal.answers import check_answer
+from press_deploy.engine.journal.requests import STOPS, check_approval, put_request
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import RunState, State, load_state
+from press_deploy.engine.plan.spec import PlanSpec
+from press_deploy.engine.report.summary import is_owned_by
 from press_deploy.engine.steps.rollback_losses import check_listable
 from press_deploy.engine.steps.unread_losses import loses_at_work
-from press_deploy.engine.summary import is_owned_by
 from press_deploy.site import proofs, runners
 from press_deploy.site.background import begin, describe_work
 from press_deploy.site.input_messages import errors_shown

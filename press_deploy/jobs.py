@@ -10,16 +10,16 @@ import frappe
 from frappe import _
 
 from press_deploy.engine.backup import catalogue
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.execution import ask_to_roll_back
-from press_deploy.engine.lock import is_alive
-from press_deploy.engine.losses import of_run
-from press_deploy.engine.requests import read_requests
-from press_deploy.engine.retention import tidy
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import RunState, State, load_state, unfinished_runs
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.losses import of_run
+from press_deploy.engine.execution.execution import ask_to_roll_back
+from press_deploy.engine.execution.retention import tidy
+from press_deploy.engine.journal.lock import is_alive
+from press_deploy.engine.journal.requests import read_requests
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import RunState, State, load_state, unfinished_runs
+from press_deploy.engine.report.summary import is_owned_by
 from press_deploy.engine.steps.unread_losses import find_unread, refuse_unread
-from press_deploy.engine.summary import is_owned_by
 from press_deploy.site import follow_up, runners
 from press_deploy.site.background import begin, working
 from press_deploy.site.backup_records import project_backups

@@ -12,8 +12,8 @@ import click
 
 from press_deploy.cli.guard import bench_option, translate_errors
 from press_deploy.engine.backup.config_secrets import KEY_NAME, export_key, read_config
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground.errors import InputError
 
 
 @click.command("backup-key")

@@ -14,18 +14,18 @@ import click
 from press_deploy.cli.guard import FAILED, bench_option, translate_errors
 from press_deploy.engine.backup.catalogue import back_up_site, find_backups
 from press_deploy.engine.backup.rungs import Proof
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import InputError, Refused
-from press_deploy.engine.lock import keep_idle
-from press_deploy.engine.losses.of_run import list_losses
-from press_deploy.engine.mariadb.administrator import WHERE_NAMED, find_administrator
-from press_deploy.engine.plan_backup import Backup
-from press_deploy.engine.progress import ProgressMeter, show_size
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.standby import list_databases
-from press_deploy.engine.standby.base import StandbyDatabase
-from press_deploy.engine.standby.finding import find_standbys
-from press_deploy.engine.state import RunState, State, load_state
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.losses.of_run import list_losses
+from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED, find_administrator
+from press_deploy.engine.databases.standby.base import StandbyDatabase
+from press_deploy.engine.databases.standby.finding import find_standbys
+from press_deploy.engine.databases.standby.opening import list_databases
+from press_deploy.engine.ground.errors import InputError, Refused
+from press_deploy.engine.ground.progress import ProgressMeter, show_size
+from press_deploy.engine.journal.lock import keep_idle
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import RunState, State, load_state
+from press_deploy.engine.plan.backup import Backup
 from press_deploy.engine.steps.standby_of_run import had_standby, rebuild
 
 

@@ -20,19 +20,19 @@ from press_deploy.cli.prove import prove
 from press_deploy.cli.terminal import TerminalListener, open_console, show_summary, what_now
 from press_deploy.demo.command import awake
 from press_deploy.demo.command import demo as show_demo
-from press_deploy.engine.allowances import is_own_file
-from press_deploy.engine.answers import check_answer
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import Refused
-from press_deploy.engine.execution import ask_to_roll_back, create_run, execute, roll_back
-from press_deploy.engine.lock import is_alive
-from press_deploy.engine.plan import PLAN_SIZE_LIMIT, parse_plan
-from press_deploy.engine.report import write_report
-from press_deploy.engine.requests import STOPS, put_request
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import EXIT_CODES, UNCHANGED, UNFINISHED, State, load_state
-from press_deploy.engine.summary import summarise
-from press_deploy.engine.users import name_user
+from press_deploy.engine.bench.allowances import is_own_file
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.execution.execution import ask_to_roll_back, create_run, execute, roll_back
+from press_deploy.engine.ground.errors import Refused
+from press_deploy.engine.ground.users import name_user
+from press_deploy.engine.journal.answers import check_answer
+from press_deploy.engine.journal.lock import is_alive
+from press_deploy.engine.journal.requests import STOPS, put_request
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import EXIT_CODES, UNCHANGED, UNFINISHED, State, load_state
+from press_deploy.engine.plan.spec import PLAN_SIZE_LIMIT, parse_plan
+from press_deploy.engine.report.summary import summarise
+from press_deploy.engine.report.writing import write_report
 
 
 @click.group()

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from press_deploy.engine.errors import DeployError, InputError, LockHeld, Refused
+from press_deploy.engine.ground.errors import DeployError, InputError, LockHeld, Refused
 
 FAILED, BAD_USAGE = 1, 2
 

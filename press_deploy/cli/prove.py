@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from press_deploy.engine.backup.dump_file import DamagedFile, read_head
 from press_deploy.engine.backup.proving import SERVER, FileProof, prove_file
 from press_deploy.engine.backup.rungs import Rung
-from press_deploy.engine.errors import InputError, encodable
-from press_deploy.engine.mariadb.server import Server, parse_database_url
-from press_deploy.engine.progress import ProgressMeter, show_size
+from press_deploy.engine.databases.dumps.dump_file import DamagedFile, read_head
+from press_deploy.engine.databases.mariadb.server import Server, parse_database_url
+from press_deploy.engine.ground.errors import InputError, encodable
+from press_deploy.engine.ground.progress import ProgressMeter, show_size
 
 NOT_REACHED, BAD_USAGE = 1, 2
 URL_VARIABLE = "PRESS_DEPLOY_DATABASE_URL"

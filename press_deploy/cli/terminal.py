@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.journal import Record
-from press_deploy.engine.state import UNCHANGED, UNFINISHED, RunState, State
-from press_deploy.engine.steps import Step
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.journal.journal import Record
+from press_deploy.engine.journal.state import UNCHANGED, UNFINISHED, RunState, State
+from press_deploy.engine.steps.base import Step
 
 _COLOURS = {
 	State.SUCCEEDED: "green",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from press_deploy.demo.build import open_or_build
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.ground.errors import InputError
 
 USAGE = "python -m press_deploy.demo start|stop DIRECTORY"
 

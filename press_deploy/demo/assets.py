@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from press_deploy.demo import framework
-from press_deploy.engine import durable
+from press_deploy.engine.ground import durable
 
 
 def build(site: str, apps: list[str]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from press_deploy.demo import assets, packages
 from press_deploy.demo.places import SITE, TEST_SITE, Places
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.demo.releases import clone, make_origin
-from press_deploy.engine.allowances import BOOT_CHECK, CONFIG_KEYS, CONSOLE_TESTS, COPY_SOURCES, SITES
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.bench.allowances import BOOT_CHECK, CONFIG_KEYS, CONSOLE_TESTS, COPY_SOURCES, SITES
+from press_deploy.engine.ground.errors import InputError
 
 SCHEMA = """
 CREATE TABLE `tabError Log` (name TEXT PRIMARY KEY, creation TEXT, method TEXT, error TEXT);

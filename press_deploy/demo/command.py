@@ -16,10 +16,10 @@ from press_deploy.demo.build import open_or_build
 from press_deploy.demo.places import Places
 from press_deploy.demo.practice_bench import WEB_APPLICATION, PracticeBench
 from press_deploy.demo.releases import DEMONSTRATED
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import InputError
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import EXIT_CODES, State
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground.errors import InputError
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import EXIT_CODES, State
 
 GOOD, BAD = "good", "http-errors"
 LONGEST_MONITOR_SECONDS = 86_400
@@ -99,7 +99,7 @@ def _deploy(
 	"""One run; returns its end and where its report is."""
 	# Late, for the terminal is of no use to those who only want a practice bench.
 	from press_deploy.cli.terminal import TerminalListener
-	from press_deploy.engine.execution import execute
+	from press_deploy.engine.execution.execution import execute
 
 	run = RunDirectory.create(bench.path, bench.plan(release, monitor_seconds))
 	state = execute(Bench.open(bench.path), run, listeners=[TerminalListener()], by_shell=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from press_deploy.demo import framework
-from press_deploy.engine.maintenance_errors import Times, says_only_maintenance, was_written_within
+from press_deploy.engine.watching.maintenance_errors import Times, says_only_maintenance, was_written_within
 
 
 def clear_maintenance_errors(site: str, times: Times) -> dict[str, Any]:

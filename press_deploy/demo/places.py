@@ -14,7 +14,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.ground.errors import InputError
 from press_deploy.helper.errors import HelperError
 from press_deploy.helper.trust import require_root_owned
 

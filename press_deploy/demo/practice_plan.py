@@ -6,7 +6,7 @@ from typing import Any
 
 from press_deploy.demo.places import SITE, TEST_SITE, Places
 from press_deploy.demo.releases import INSTALLED, VERSIONS, find_commit
-from press_deploy.engine.plan import PlanSpec, read_plan
+from press_deploy.engine.plan.spec import PlanSpec, read_plan
 
 CONSOLE_CHECK = """\
 database.execute("INSERT INTO items (name, price) VALUES ('Validation', 10)")

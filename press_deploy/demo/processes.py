@@ -16,8 +16,8 @@ from typing import TypeVar
 import psutil
 
 from press_deploy.demo.places import Places
-from press_deploy.engine.programs import RUN_VARIABLE
-from press_deploy.engine.run_directory import list_runs
+from press_deploy.engine.bench.programs import RUN_VARIABLE
+from press_deploy.engine.journal.run_directory import list_runs
 
 MARK = "PRESS_DEPLOY_PRACTICE_BENCH"
 GRACE_SECONDS = 5.0

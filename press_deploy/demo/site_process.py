@@ -15,8 +15,8 @@ from importlib import import_module
 from typing import Any
 
 from press_deploy.demo import framework
-from press_deploy.engine.errors import DeployError
-from press_deploy.engine.site_answer import write_answer
+from press_deploy.engine.bench.site_answer import write_answer
+from press_deploy.engine.ground.errors import DeployError
 
 # Task → the module that has a function of its name, which takes the site and the arguments that the task of that name
 # takes inside Frappe. A run starts many of these processes, so that each imports what its own task needs.

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from press_deploy.demo import framework
-from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.ground.errors import StepFailed
 
 APP = "shop"
 POLL_SECONDS = 0.1

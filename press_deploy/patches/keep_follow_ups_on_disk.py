@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import frappe
 from frappe.utils import get_system_timezone, getdate
 
-from press_deploy.engine.errors import DeployError
+from press_deploy.engine.ground.errors import DeployError
 from press_deploy.site.follow_up_figures import Figure, append_figure, open_figures, read_figures
 from press_deploy.site.runners import open_run
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import frappe
 from frappe import _
 
-from press_deploy.engine.allowances import CONSOLE_TESTS, find_forbidden, forbid_console, is_allowed
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.bench.allowances import CONSOLE_TESTS, find_forbidden, forbid_console, is_allowed
+from press_deploy.engine.ground.errors import InputError
 from press_deploy.site.input_messages import describe, refuse
 
 if TYPE_CHECKING:
 	from frappe.model.document import Document
 
-	from press_deploy.engine.bench import Bench
-	from press_deploy.engine.plan import PlanSpec
+	from press_deploy.engine.bench.bench import Bench
+	from press_deploy.engine.plan.spec import PlanSpec
 
 # A draft may name what waits for the shell user: the ready-made plan does.
 NAMED_ONLY = ("smoke_tests.", "config.", "sites.", "test_site")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import frappe.commands  # noqa: F401  `bundle` uses it without importing it
 from frappe.build import bundle
 
-from press_deploy.engine import inputs
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.ground import inputs
+from press_deploy.engine.ground.errors import InputError
 
 
 def build(apps: list[str]) -> dict:

@@ -18,7 +18,7 @@ import psutil
 from frappe import _
 from frappe.utils.background_jobs import get_job_status, is_job_enqueued
 
-from press_deploy.engine.errors import DeployError
+from press_deploy.engine.ground.errors import DeployError
 from press_deploy.site.notifications import notify
 
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"

@@ -20,7 +20,7 @@ import frappe
 from frappe.utils import cint
 from frappe.utils.backups import BackupGenerator
 
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.ground.errors import InputError
 from press_deploy.site.database_client import credentials
 
 FILE_NAMES = {

@@ -15,10 +15,10 @@ from frappe import _
 
 from press_deploy.engine.backup.catalogue import BackupEntry, find_backups
 from press_deploy.engine.backup.rungs import Proof, Rung
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.canonical import canonical_json
-from press_deploy.engine.errors import DeployError
-from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground.canonical import canonical_json
+from press_deploy.engine.ground.errors import DeployError
+from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.site.projection import describe_failure, open_projection, save_projection, to_site_time
 
 EVIDENCE_LIMIT = 2000

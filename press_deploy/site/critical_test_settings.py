@@ -14,7 +14,7 @@ from typing import Any
 
 import frappe
 
-from press_deploy.engine import durable
+from press_deploy.engine.ground import durable
 
 MARKER = "press_deploy_tests.json"
 _SCHEDULER = ("System Settings", "enable_scheduler")

@@ -11,8 +11,8 @@ from pathlib import Path
 import frappe
 from frappe import scrub
 
-from press_deploy.engine import inputs
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.ground import inputs
+from press_deploy.engine.ground.errors import InputError
 
 
 def check_tests(app: str | None = None, module: str | None = None, doctype: str | None = None) -> dict:

@@ -9,10 +9,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from press_deploy.engine.backup import dump_file
-from press_deploy.engine.backup.dump_check import check_dump
-from press_deploy.engine.backup.dump_file import DamagedFile
-from press_deploy.engine.errors import SiteProcessFailed
+from press_deploy.engine.databases.dumps import dump_file
+from press_deploy.engine.databases.dumps.dump_check import check_dump
+from press_deploy.engine.databases.dumps.dump_file import DamagedFile
+from press_deploy.engine.ground.errors import SiteProcessFailed
 
 
 @dataclass(frozen=True)

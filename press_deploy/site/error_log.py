@@ -19,8 +19,8 @@ import frappe
 from frappe.deferred_insert import insert_record, queue_prefix
 from frappe.utils import get_datetime, get_system_timezone
 
-from press_deploy.engine.error_log_titles import OWN_ERROR_LOG_TITLE
-from press_deploy.engine.maintenance_errors import Times, says_only_maintenance, was_written_within
+from press_deploy.engine.ground.error_log_titles import OWN_ERROR_LOG_TITLE
+from press_deploy.engine.watching.maintenance_errors import Times, says_only_maintenance, was_written_within
 
 DOCTYPE = "Error Log"
 QUEUE = f"{queue_prefix}{DOCTYPE}"

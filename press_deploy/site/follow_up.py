@@ -10,10 +10,10 @@ from statistics import median
 
 import frappe
 
-from press_deploy.engine.errors import DeployError
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import load_state
-from press_deploy.engine.web import GOOD, fetch
+from press_deploy.engine.bench.web import GOOD, fetch
+from press_deploy.engine.ground.errors import DeployError
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import load_state
 from press_deploy.site.follow_up_figures import Figure, append_figure, read_figures
 from press_deploy.site.projection import to_site_time
 from press_deploy.site.records import project

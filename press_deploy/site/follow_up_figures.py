@@ -10,8 +10,8 @@ import os
 from dataclasses import asdict, dataclass
 from datetime import date
 
-from press_deploy.engine import durable
-from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.ground import durable
+from press_deploy.engine.journal.run_directory import RunDirectory
 
 FILE_NAME = "follow-up.jsonl"
 

@@ -10,8 +10,8 @@ import subprocess
 import click
 import frappe
 
-from press_deploy.engine.errors import DeployError
-from press_deploy.engine.plan import PlanSpec
+from press_deploy.engine.ground.errors import DeployError
+from press_deploy.engine.plan.spec import PlanSpec
 from press_deploy.site import runners
 from press_deploy.site.proofs import prove_newest
 

@@ -20,8 +20,8 @@ import frappe
 from frappe.model.base_document import BaseDocument
 from frappe.modules.patch_handler import get_patches_from_app
 
-from press_deploy.engine import inputs
-from press_deploy.engine.errors import InputError
+from press_deploy.engine.ground import inputs
+from press_deploy.engine.ground.errors import InputError
 from press_deploy.site.failures import Place, apps_directory, describe, locate, place_of
 from press_deploy.site.hook_targets import Target, find_targets, resolve
 

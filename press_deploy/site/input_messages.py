@@ -10,7 +10,7 @@ import frappe
 from frappe import _
 from frappe.utils import escape_html
 
-from press_deploy.engine.errors import DeployError, InputError, show
+from press_deploy.engine.ground.errors import DeployError, InputError, show
 
 if TYPE_CHECKING:
 	from frappe.model.document import Document

@@ -7,9 +7,9 @@ from pathlib import Path
 import frappe
 from frappe.utils import get_bench_path
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import InputError
-from press_deploy.engine.plan import CriticalTest, PlanSpec
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground.errors import InputError
+from press_deploy.engine.plan.spec import CriticalTest, PlanSpec
 from press_deploy.site.critical_test_targets import check_tests
 
 # Which other sites the bench has, no site is told.

@@ -15,12 +15,12 @@ import frappe
 from frappe.utils import cast, cint, get_datetime, get_system_timezone
 from pydantic import BaseModel
 
-from press_deploy.engine import plan as engine_plan
-from press_deploy.engine.errors import InputError
-from press_deploy.engine.plan import CONSENT, PlanSpec, read_plan
-from press_deploy.engine.plan_backup import Backup
-from press_deploy.engine.safe_places import DirectoryPlace, S3Place, SshPlace
-from press_deploy.engine.snapshots import Snapshot
+from press_deploy.engine.ground.errors import InputError
+from press_deploy.engine.plan import spec as engine_plan
+from press_deploy.engine.plan.backup import Backup
+from press_deploy.engine.plan.safe_places import DirectoryPlace, S3Place, SshPlace
+from press_deploy.engine.plan.snapshots import Snapshot
+from press_deploy.engine.plan.spec import CONSENT, PlanSpec, read_plan
 
 if TYPE_CHECKING:
 	from frappe.model.document import Document

@@ -19,9 +19,9 @@ from typing import Any
 
 import frappe
 
-from press_deploy.engine import inputs
-from press_deploy.engine.errors import DeployError, InputError, SiteProcessFailed
-from press_deploy.engine.site_answer import write_answer
+from press_deploy.engine.bench.site_answer import write_answer
+from press_deploy.engine.ground import inputs
+from press_deploy.engine.ground.errors import DeployError, InputError, SiteProcessFailed
 from press_deploy.site.failures import describe, locate
 from press_deploy.site.tasks import TASKS, load_task
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from press_deploy.engine import steps
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import UNFINISHED, RunState, State, load_state
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import UNFINISHED, RunState, State, load_state
+from press_deploy.engine.report.summary import summarise
 from press_deploy.engine.steps.unread_losses import loses_at_work
-from press_deploy.engine.summary import summarise
 
 TAIL_LINES = 50
 TAIL_BYTES = 65_536

@@ -12,7 +12,7 @@ import frappe
 from frappe import _
 from frappe.utils import convert_utc_to_system_timezone
 
-from press_deploy.engine.errors import DeployError
+from press_deploy.engine.ground.errors import DeployError
 
 if TYPE_CHECKING:
 	from frappe.model.document import Document

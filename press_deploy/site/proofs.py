@@ -17,11 +17,11 @@ import psutil
 from frappe import _
 from frappe.utils import format_date, format_datetime, pretty_date
 
-from press_deploy.engine import durable
 from press_deploy.engine.backup import catalogue
 from press_deploy.engine.backup.rungs import Proof, Rung
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import DeployError, StepFailed
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground import durable
+from press_deploy.engine.ground.errors import DeployError, StepFailed
 from press_deploy.site.background import LIMIT_SECONDS
 from press_deploy.site.backup_records import project_backups, show_rung
 from press_deploy.site.projection import to_site_time

@@ -15,12 +15,12 @@ import frappe
 from frappe.model.document import Document
 from frappe.utils import add_days, flt, getdate
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import InputError
-from press_deploy.engine.retention import FOLLOW_UP_DAYS
-from press_deploy.engine.run_directory import RunDirectory, list_runs
-from press_deploy.engine.state import State
-from press_deploy.engine.summary import summarise
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.execution.retention import FOLLOW_UP_DAYS
+from press_deploy.engine.ground.errors import InputError
+from press_deploy.engine.journal.run_directory import RunDirectory, list_runs
+from press_deploy.engine.journal.state import State
+from press_deploy.engine.report.summary import summarise
 from press_deploy.site.follow_up_figures import Figure, Figures, open_figures, read_figures
 from press_deploy.site.projection import (
 	describe_error,

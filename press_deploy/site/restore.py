@@ -15,17 +15,17 @@ from pathlib import Path
 
 import frappe
 
-from press_deploy.engine import durable
-from press_deploy.engine.backup import dump_file
 from press_deploy.engine.backup.dumper import choose_dumper
-from press_deploy.engine.backup.sqlite_check import check_sqlite
-from press_deploy.engine.errors import InputError, SiteProcessFailed
-from press_deploy.engine.mariadb import dumping
-from press_deploy.engine.mariadb.loading import load_dump
-from press_deploy.engine.mariadb.objects import drop_objects
-from press_deploy.engine.mariadb.server import Server
-from press_deploy.engine.mariadb.server_errors import translate_server_errors
-from press_deploy.engine.standby.import_check import choose_importer
+from press_deploy.engine.databases.dumps import dump_file
+from press_deploy.engine.databases.dumps.sqlite_check import check_sqlite
+from press_deploy.engine.databases.mariadb import dumping
+from press_deploy.engine.databases.mariadb.loading import load_dump
+from press_deploy.engine.databases.mariadb.objects import drop_objects
+from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.server_errors import translate_server_errors
+from press_deploy.engine.databases.standby.import_check import choose_importer
+from press_deploy.engine.ground import durable
+from press_deploy.engine.ground.errors import InputError, SiteProcessFailed
 from press_deploy.site.backup import dump_database, private_files, sqlite_file
 from press_deploy.site.caches import clear_cache
 from press_deploy.site.dumps import Dump, inspect, unpack

@@ -11,10 +11,10 @@ from typing import Any
 
 from frappe import _
 
-from press_deploy.engine.journal import read_journal
-from press_deploy.engine.losses import ACTIONS
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import RunState, State
+from press_deploy.engine.databases.losses.model import ACTIONS
+from press_deploy.engine.journal.journal import read_journal
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import RunState, State
 from press_deploy.site.projection import (
 	describe_error,
 	open_projection,

@@ -15,14 +15,15 @@ import frappe
 from frappe import _
 from frappe.utils import get_bench_path
 
-from press_deploy.engine import execution, inputs
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import DeployError, InputError, LockHeld, Refused
-from press_deploy.engine.lock import read_owner
-from press_deploy.engine.plan import PlanSpec
-from press_deploy.engine.requests import check_approval
-from press_deploy.engine.run_directory import DEPLOYMENTS, RunDirectory
-from press_deploy.engine.state import RunState, unfinished_runs
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.execution import execution
+from press_deploy.engine.ground import inputs
+from press_deploy.engine.ground.errors import DeployError, InputError, LockHeld, Refused
+from press_deploy.engine.journal.lock import read_owner
+from press_deploy.engine.journal.requests import check_approval
+from press_deploy.engine.journal.run_directory import DEPLOYMENTS, RunDirectory
+from press_deploy.engine.journal.state import RunState, unfinished_runs
+from press_deploy.engine.plan.spec import PlanSpec
 from press_deploy.helper.client import HelperClient, find_bench_name, find_socket
 from press_deploy.helper.errors import HelperError, Unreachable
 from press_deploy.site.allowances import refuse_forbidden

@@ -7,7 +7,7 @@ import traceback
 import frappe
 from frappe.migrate import SiteMigration
 
-from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.site.failures import describe, locate, place_of
 
 

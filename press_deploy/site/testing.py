@@ -19,9 +19,9 @@ try:
 except ImportError:  # Frappe 15
 	from frappe.tests.utils import FrappeTestCase as IntegrationTestCase
 
-from press_deploy.engine.journal import Journal
-from press_deploy.engine.plan import read_plan
-from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.journal.journal import Journal
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.plan.spec import read_plan
 from press_deploy.site import runners
 
 MANAGER, VIEWER, STRANGER, ADMIN = (

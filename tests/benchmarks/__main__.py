@@ -17,12 +17,12 @@ from rich.table import Table
 
 from press_deploy.demo.build import build_bench
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine import logs
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.journal import Journal
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import State, load_state
-from press_deploy.engine.summary import summarise
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.journal.journal import Journal
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import State, load_state
+from press_deploy.engine.report.summary import summarise
+from press_deploy.engine.watching import logs
 from tests.faults.bench_state import QUICK, create_run, quick_plan, resume
 
 APPENDS, LOG_MEGABYTES, RUNS = 500, 64, 3

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.databases.mariadb.server import Server, quote
 
 SEED_ROWS = 2000
 SMALL_TABLES, SMALL_ROWS = 190, 120

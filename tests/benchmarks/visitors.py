@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pymysql
 
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.server import Server
 
 VISITS_A_SECOND = 20
 TABLE = "tabVisit"

@@ -17,14 +17,14 @@ from typing import Any
 import psutil
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.execution import execute
-from press_deploy.engine.lock import is_alive, read_owner
-from press_deploy.engine.plan import PlanSpec
-from press_deploy.engine.processes import end_processes_of
-from press_deploy.engine.programs import RUN_VARIABLE
-from press_deploy.engine.run_directory import RunDirectory, list_runs
-from press_deploy.engine.state import RunState, State, load_state
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.processes import end_processes_of
+from press_deploy.engine.bench.programs import RUN_VARIABLE
+from press_deploy.engine.execution.execution import execute
+from press_deploy.engine.journal.lock import is_alive, read_owner
+from press_deploy.engine.journal.run_directory import RunDirectory, list_runs
+from press_deploy.engine.journal.state import RunState, State, load_state
+from press_deploy.engine.plan.spec import PlanSpec
 from tests.faults.killed_runner import kill_at
 from tests.support.practice_bench import git, query, restart, wait_until
 

@@ -13,9 +13,9 @@ from moto.server import ThreadedMotoServer
 
 from press_deploy.demo.build import build_bench
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import State, load_state
 from press_deploy.engine.snapshots.aws import Aws
-from press_deploy.engine.state import State, load_state
 from tests.faults.bench_state import backup_settings, create_run, quick_plan, reset, resume, write
 from tests.faults.needs import FORWARD_NEEDS
 

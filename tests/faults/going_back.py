@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.execution import roll_back
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import State, load_state
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.execution.execution import roll_back
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import State, load_state
 from press_deploy.engine.steps import install
 from tests.faults.bench_state import SITE
 from tests.faults.saboteur import Saboteur

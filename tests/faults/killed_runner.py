@@ -23,15 +23,17 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine import context, maintenance, steps
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import ServiceError
-from press_deploy.engine.execution import execute
-from press_deploy.engine.journal import Record
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.services import Services
-from press_deploy.engine.state import RunState
-from press_deploy.engine.steps import Step
+from press_deploy.engine import steps
+from press_deploy.engine.bench import maintenance
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.services import Services
+from press_deploy.engine.execution.execution import execute
+from press_deploy.engine.ground.errors import ServiceError
+from press_deploy.engine.journal.journal import Record
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import RunState
+from press_deploy.engine.steps import context
+from press_deploy.engine.steps.base import Step
 
 
 class Killer:

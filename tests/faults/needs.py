@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.plan import PlanSpec
-from press_deploy.engine.steps import Step
+from press_deploy.engine.plan.spec import PlanSpec
+from press_deploy.engine.steps.base import Step
 from tests.faults.bench_state import backup_settings, quick_plan
 
 # Steps that have no effect at all: the moment after they looked is the moment before.
@@ -43,19 +43,21 @@ ROLLBACK_NEEDS = {
 ROLLBACK_RELEASES = {"undo-build": "equipped-bad", "undo-requirements": "equipped-bad"}
 
 
-def kill_points(listed: Sequence[Step]) -> Iterator[Any]:
+def kill_points(listed: Sequence[Step]) -> list[Any]:
 	"""(step, point) at which a runner is killed; those equal to another one only in `make test-full`.
 
 	The points are right after the announcement, after the effect and before its record, and right after the record.
 	That last one is right before the next step's announcement, which is a point of its own; and a step that only
 	looks has nothing between its announcement and its record.
 	"""
+	points = []
 	for step in listed:
 		for point in ("step-announced", "effect", "step-observed"):
 			is_equal = (point == "step-observed" and step is not listed[-1]) or (
 				point == "effect" and step.name in ONLY_LOOKING
 			)
-			yield pytest.param(step.name, point, marks=[pytest.mark.full] if is_equal else [])
+			points.append(pytest.param(step.name, point, marks=[pytest.mark.full] if is_equal else []))
+	return points
 
 
 def each_change(listed: Sequence[Step]) -> list[Any]:

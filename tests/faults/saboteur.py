@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.execution import execute
-from press_deploy.engine.journal import Record
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import RunState, State
-from press_deploy.engine.steps import Step
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.execution.execution import execute
+from press_deploy.engine.journal.journal import Record
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import RunState, State
+from press_deploy.engine.steps.base import Step
 
 
 class Saboteur:

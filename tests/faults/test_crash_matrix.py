@@ -9,8 +9,8 @@ import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine import steps
-from press_deploy.engine.journal import read_journal
-from press_deploy.engine.state import State, load_state
+from press_deploy.engine.journal.journal import read_journal
+from press_deploy.engine.journal.state import State, load_state
 from tests.faults.bench_state import (
 	assert_in_order,
 	create_run,

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import InputError, Refused
-from press_deploy.engine.execution import roll_back
-from press_deploy.engine.journal import Journal
-from press_deploy.engine.losses.of_run import list_losses
-from press_deploy.engine.requests import put_request
-from press_deploy.engine.retention import tidy
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import State, load_state
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.losses.of_run import list_losses
+from press_deploy.engine.execution.execution import roll_back
+from press_deploy.engine.execution.retention import tidy
+from press_deploy.engine.ground.errors import InputError, Refused
+from press_deploy.engine.journal.journal import Journal
+from press_deploy.engine.journal.requests import put_request
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import State, load_state
 from tests.faults.bench_state import (
 	SITE,
 	assert_in_order,

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import SiteProcessFailed
-from press_deploy.engine.execution import execute
-from press_deploy.engine.site_processes import SiteProcesses
-from press_deploy.engine.state import State, load_state
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.site_processes import SiteProcesses
+from press_deploy.engine.execution.execution import execute
+from press_deploy.engine.ground.errors import SiteProcessFailed
+from press_deploy.engine.journal.state import State, load_state
 from tests.faults.bench_state import SITE, assert_in_order, create_run, kill_runner_at, quick_plan, resume
 from tests.faults.saboteur import Saboteur, run_sabotaged
 from tests.support.practice_bench import query

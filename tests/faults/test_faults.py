@@ -15,13 +15,13 @@ import psutil
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine import maintenance, services
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import JournalDamaged, LockHeld, Refused
-from press_deploy.engine.execution import execute, roll_back
-from press_deploy.engine.maintenance import MaintenanceObserver
-from press_deploy.engine.program_watch import ProgramWatch
-from press_deploy.engine.state import State, load_state
+from press_deploy.engine.bench import maintenance, services
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.maintenance import MaintenanceObserver
+from press_deploy.engine.bench.program_watch import ProgramWatch
+from press_deploy.engine.execution.execution import execute, roll_back
+from press_deploy.engine.ground.errors import JournalDamaged, LockHeld, Refused
+from press_deploy.engine.journal.state import State, load_state
 from press_deploy.engine.steps import deploy, install
 from tests.faults.bench_state import (
 	HANG_SECONDS,

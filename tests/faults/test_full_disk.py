@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.execution import roll_back
-from press_deploy.engine.state import State, load_state
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.execution.execution import roll_back
+from press_deploy.engine.journal.state import State, load_state
 from tests.faults.bench_state import create_run, quick_plan, take_picture
 from tests.faults.saboteur import Saboteur, run_sabotaged
 from tests.support.small_disk import fill_disk, small_disk

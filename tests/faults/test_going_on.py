@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine import waiting
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.context import Context
-from press_deploy.engine.execution import execute
-from press_deploy.engine.requests import Action, put_request
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import RunState, State, load_state
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.execution import waiting
+from press_deploy.engine.execution.execution import execute
+from press_deploy.engine.journal.requests import Action, put_request
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import RunState, State, load_state
+from press_deploy.engine.steps.context import Context
 from tests.faults.bench_state import (
 	assert_in_order,
 	create_run,

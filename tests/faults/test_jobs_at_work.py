@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.execution import execute
-from press_deploy.engine.losses.of_run import list_losses
-from press_deploy.engine.requests import put_request
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import State, load_state
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.losses.of_run import list_losses
+from press_deploy.engine.execution.execution import execute
+from press_deploy.engine.journal.requests import put_request
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import State, load_state
 from tests.faults.bench_state import (
 	SITE,
 	assert_in_order,

@@ -6,11 +6,12 @@ import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine import steps
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.execution import roll_back
-from press_deploy.engine.requests import put_request
-from press_deploy.engine.state import State, load_state
-from press_deploy.engine.steps import Step
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.execution.execution import roll_back
+from press_deploy.engine.journal.lifecycle import FIRST_CHANGE
+from press_deploy.engine.journal.requests import put_request
+from press_deploy.engine.journal.state import State, load_state
+from press_deploy.engine.steps.base import Step
 from tests.faults.bench_state import (
 	HANG_SECONDS,
 	assert_in_order,
@@ -110,7 +111,7 @@ def test_dead_run_is_rolled_back(bench: PracticeBench, needs_of: NeedsOf, step: 
 	before = take_picture(bench)
 	kill_runner_at(bench, run, "step-announced", step.name)
 	# A closing that was only announced is looked at: it had no effect yet.
-	had_begun = load_state(run).was_announced(steps.FIRST_CHANGE) and step.name != steps.FIRST_CHANGE
+	had_begun = load_state(run).was_announced(FIRST_CHANGE) and step.name != FIRST_CHANGE
 
 	reached = roll_back(Bench.open(bench.path), run, "admin", "it died")
 

@@ -14,13 +14,14 @@ import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine import steps
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import ServiceError
-from press_deploy.engine.execution import roll_back
-from press_deploy.engine.plan import PlanSpec
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import Phase, RunState, State, load_state
-from press_deploy.engine.steps import Step
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.execution.execution import roll_back
+from press_deploy.engine.ground.errors import ServiceError
+from press_deploy.engine.journal.lifecycle import FIRST_CHANGE
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import Phase, RunState, State, load_state
+from press_deploy.engine.plan.spec import PlanSpec
+from press_deploy.engine.steps.base import Step
 from tests.faults.bench_state import (
 	SITE,
 	assert_in_order,
@@ -68,7 +69,7 @@ def test_what_is_refused_on_the_way_there_is_taken_back(
 		assert reached is State.SUCCEEDED
 		return
 	assert take_picture(bench) == before
-	if step.phase in (Phase.PREFLIGHT, Phase.PREPARE) or step.name == steps.FIRST_CHANGE:
+	if step.phase in (Phase.PREFLIGHT, Phase.PREPARE) or step.name == FIRST_CHANGE:
 		assert reached is State.ABORTED and "Nothing was changed" in state.reason
 	else:
 		assert reached is State.ROLLED_BACK

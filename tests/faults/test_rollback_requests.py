@@ -8,12 +8,12 @@ import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine import steps
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import Refused
-from press_deploy.engine.execution import ask_to_roll_back, roll_back
-from press_deploy.engine.requests import Action, put_request
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import State, load_state
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.execution.execution import ask_to_roll_back, roll_back
+from press_deploy.engine.ground.errors import Refused
+from press_deploy.engine.journal.requests import Action, put_request
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import State, load_state
 from tests.faults.bench_state import (
 	assert_in_order,
 	backup_settings,

@@ -6,10 +6,10 @@ from click.testing import CliRunner, Result
 
 from press_deploy.cli import main
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.losses.of_run import list_losses
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import State, load_state
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.losses.of_run import list_losses
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import State, load_state
 from tests.faults.bench_state import assert_in_order, create_run, names, quick_plan, resume, write
 
 REFUSED, ROLLED_BACK, WAITING = 2, 3, 4

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import EXIT_CODES, State, load_state
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import EXIT_CODES, State, load_state
 from press_deploy.helper import errors
 from press_deploy.helper.client import HelperClient
 from tests.faults.bench_state import (

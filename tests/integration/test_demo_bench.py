@@ -18,12 +18,12 @@ import pytest
 from press_deploy.demo import processes, releases
 from press_deploy.demo.build import SCHEMA, build_bench, open_or_build
 from press_deploy.demo.places import LONGEST_DIRECTORY, SITE, TEST_SITE
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import InputError, SiteProcessFailed
-from press_deploy.engine.preview import open_preview
-from press_deploy.engine.programs import Programs
-from press_deploy.engine.site_processes import SiteProcesses
-from press_deploy.engine.web import Web
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.preview import open_preview
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.bench.site_processes import SiteProcesses
+from press_deploy.engine.bench.web import Web
+from press_deploy.engine.ground.errors import InputError, SiteProcessFailed
 from tests.support.practice_bench import (
 	LIMIT_SECONDS,
 	WEB,

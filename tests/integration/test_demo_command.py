@@ -12,8 +12,8 @@ import pytest
 from press_deploy.demo import processes
 from press_deploy.demo.build import open_or_build
 from press_deploy.demo.releases import DEMONSTRATED
-from press_deploy.engine.run_directory import list_runs
-from press_deploy.engine.state import State, load_state
+from press_deploy.engine.journal.run_directory import list_runs
+from press_deploy.engine.journal.state import State, load_state
 from tests.support.practice_bench import git
 
 LIMIT_SECONDS = 180

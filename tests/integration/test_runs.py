@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.execution import execute
-from press_deploy.engine.requests import put_request
-from press_deploy.engine.state import State, load_state
-from press_deploy.engine.summary import summarise
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.execution.execution import execute
+from press_deploy.engine.journal.requests import put_request
+from press_deploy.engine.journal.state import State, load_state
+from press_deploy.engine.report.summary import summarise
 from tests.faults.bench_state import (
 	SITE,
 	Picture,

@@ -17,25 +17,26 @@ from unittest import mock
 import psutil
 import pytest
 
-from press_deploy.engine import processes, steps
+from press_deploy.engine import steps
 from press_deploy.engine.backup.rungs import Proof
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.context import Context
-from press_deploy.engine.journal import Journal, Record
-from press_deploy.engine.listening import Listener, tell_each
-from press_deploy.engine.mariadb.administrator import find_administrator
-from press_deploy.engine.mariadb.comparison import read_tables
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.plan import read_plan
-from press_deploy.engine.programs import RUN_VARIABLE, Programs
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.runner import Runner
-from press_deploy.engine.services import WEB
-from press_deploy.engine.site_processes import SiteProcesses
-from press_deploy.engine.state import Phase, RunState, State
+from press_deploy.engine.bench import processes
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.programs import RUN_VARIABLE, Programs
+from press_deploy.engine.bench.services import WEB
+from press_deploy.engine.bench.site_processes import SiteProcesses
+from press_deploy.engine.bench.web import GOOD, MAINTENANCE, Answer, Web
+from press_deploy.engine.databases.mariadb.administrator import find_administrator
+from press_deploy.engine.databases.mariadb.comparison import read_tables
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.execution.listening import Listener, tell_each
+from press_deploy.engine.execution.runner import Runner
+from press_deploy.engine.journal.journal import Journal, Record
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import Phase, RunState, State
+from press_deploy.engine.plan.spec import read_plan
 from press_deploy.engine.steps.backup import Backup, CheckProof, CopyToSafePlaces, LoadStandby
+from press_deploy.engine.steps.context import Context
 from press_deploy.engine.steps.migrate import Migrate
-from press_deploy.engine.web import GOOD, MAINTENANCE, Answer, Web
 from press_deploy.helper.site_config import set_values, site_config_paths
 from tests.site.keep_site import keep, put_back
 from tests.site.real_site import Site

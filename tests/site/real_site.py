@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from press_deploy.engine.site_answer import open_answer, read_answer
+from press_deploy.engine.bench.site_answer import open_answer, read_answer
 from tests.site import interpreter
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from press_deploy.engine.backup import booting
 from press_deploy.engine.backup.rungs import Rung
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.web import Web
+from press_deploy.engine.bench.web import Web
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.ground.errors import StepFailed
 from tests.site.conftest import BENCH, SITE
 from tests.site.prepared_run import PreparedRun, prepare_run, require_administrator
 from tests.site.real_site import Site

@@ -17,16 +17,16 @@ from typing import Any
 import pymysql.cursors
 import pytest
 
-from press_deploy.engine.answers import check_answer
 from press_deploy.engine.databases import backup_files
-from press_deploy.engine.errors import Refused
-from press_deploy.engine.interrupts import RollbackNeeded
-from press_deploy.engine.journal import Journal
-from press_deploy.engine.losses.of_run import list_losses
-from press_deploy.engine.mariadb.comparison import are_equal, read_tables
-from press_deploy.engine.requests import put_request
-from press_deploy.engine.standby import mariadb_swap
-from press_deploy.engine.state import State
+from press_deploy.engine.databases.losses.of_run import list_losses
+from press_deploy.engine.databases.mariadb.comparison import are_equal, read_tables
+from press_deploy.engine.databases.standby import mariadb_swap
+from press_deploy.engine.ground.errors import Refused
+from press_deploy.engine.journal.answers import check_answer
+from press_deploy.engine.journal.journal import Journal
+from press_deploy.engine.journal.requests import put_request
+from press_deploy.engine.journal.state import State
+from press_deploy.engine.steps.interrupts import RollbackNeeded
 from tests.site.conftest import BENCH, SITE
 from tests.site.prepared_run import WalkedRun, When, keep_as_it_is, leave_nothing, require_administrator
 from tests.site.real_site import Site
@@ -387,7 +387,7 @@ def repair_records(story: Story) -> list[list[dict[str, Any]]]:
 		f"""
 from pathlib import Path
 from press_deploy import jobs
-from press_deploy.engine.bench import Bench
+from press_deploy.engine.bench.bench import Bench
 jobs.runners.open_bench = lambda: Bench(Path({str(story.run.directory)!r}))
 jobs.repair_records()
 """,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import SiteProcessFailed
-from press_deploy.engine.programs import Programs
-from press_deploy.engine.site_processes import SiteProcesses
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.bench.site_processes import SiteProcesses
+from press_deploy.engine.ground.errors import SiteProcessFailed
 from tests.site.real_site import TaskFailed
 
 LIMIT_SECONDS = 120

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.mariadb.comparison import TableState, read_tables
-from press_deploy.engine.mariadb.objects import read_objects
-from press_deploy.engine.mariadb.schemas import drop_database
-from press_deploy.engine.mariadb.scratch_server import ScratchServer, start_scratch_server
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.standby import open_standby
-from press_deploy.engine.standby.mariadb import MariaDBStandby
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.mariadb.comparison import TableState, read_tables
+from press_deploy.engine.databases.mariadb.objects import read_objects
+from press_deploy.engine.databases.mariadb.schemas import drop_database
+from press_deploy.engine.databases.mariadb.scratch_server import ScratchServer, start_scratch_server
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.standby.mariadb import MariaDBStandby
+from press_deploy.engine.databases.standby.opening import open_standby
 
 FAST = ("--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--innodb-buffer-pool-size=64M")
 SITE, RUN = "shop.example", "2026-01-31-release-7f3a"

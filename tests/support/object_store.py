@@ -18,9 +18,11 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.programs import Programs
-from press_deploy.engine.safe_places import S3Place, SafePlace, StoredFile, open_place
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.plan.safe_places import S3Place
+from press_deploy.engine.safe_places import open_place
+from press_deploy.engine.safe_places.base import SafePlace, StoredFile
 
 LOOPBACK = "127.0.0.1"
 BELOW = "bench/run-1/shop.example"

@@ -11,9 +11,9 @@ from typing import Any
 
 from press_deploy.demo import processes
 from press_deploy.demo.practice_bench import PracticeBench
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.programs import Programs
-from press_deploy.engine.site_processes import SiteProcesses
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.bench.site_processes import SiteProcesses
 
 LIMIT_SECONDS = 30.0
 WEB, WORKERS = "web", "workers"

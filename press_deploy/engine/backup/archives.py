@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from press_deploy.engine.backup.config_secrets import is_encrypted
-from press_deploy.engine.backup.dump_file import DamagedFile, unpack
-from press_deploy.engine.durable import CHUNK_BYTES
+from press_deploy.engine.databases.dumps.dump_file import DamagedFile, unpack
+from press_deploy.engine.ground.durable import CHUNK_BYTES
 
 # Two empty blocks end a tar.
 TAR_END_BYTES = 1024

@@ -12,20 +12,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import STEP_LOG, StepFailed
-from press_deploy.engine.mariadb.administrator import WHERE_NAMED, find_administrator
-from press_deploy.engine.mariadb.server_errors import translate_server_errors
-from press_deploy.engine.mariadb.throwaway_user import (
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.preview import BOOT, LOG, open_preview, read_lines
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.bench.site_processes import SiteProcesses
+from press_deploy.engine.bench.web import GOOD, Web
+from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED, find_administrator
+from press_deploy.engine.databases.mariadb.server_errors import translate_server_errors
+from press_deploy.engine.databases.mariadb.throwaway_user import (
 	drop_leftovers,
 	escape_database,
 	make_throwaway_user,
 )
-from press_deploy.engine.preview import BOOT, LOG, open_preview, read_lines
-from press_deploy.engine.programs import Programs
-from press_deploy.engine.site_processes import SiteProcesses
-from press_deploy.engine.standby.base import StandbyDatabase
-from press_deploy.engine.web import GOOD, Web
+from press_deploy.engine.databases.standby.base import StandbyDatabase
+from press_deploy.engine.ground.errors import STEP_LOG, StepFailed
 
 PATHS = ("/api/method/ping", "/login")
 ANSWER_SECONDS, CONSOLE_SECONDS = 60, 300

@@ -17,15 +17,15 @@ from typing import Any
 from press_deploy.engine.backup.making import Maker
 from press_deploy.engine.backup.restorable import prove_restorable
 from press_deploy.engine.backup.rungs import Proof, Rung
-from press_deploy.engine.bench import Bench
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.databases.backup_files import MADE, MANIFEST, database_file, is_verified
-from press_deploy.engine.errors import DeployError, Refused
-from press_deploy.engine.plan_backup import Backup
-from press_deploy.engine.programs import Programs
-from press_deploy.engine.progress import ProgressMeter
-from press_deploy.engine.run_directory import RunDirectory, list_runs
-from press_deploy.engine.site_processes import SiteProcesses
-from press_deploy.engine.state import load_state
+from press_deploy.engine.ground.errors import DeployError, Refused
+from press_deploy.engine.ground.progress import ProgressMeter
+from press_deploy.engine.journal.run_directory import RunDirectory, list_runs
+from press_deploy.engine.journal.state import load_state
+from press_deploy.engine.plan.backup import Backup
 
 # Beside the runs, in the directory that is the bench user's alone.
 BACKUPS = "backups"

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from press_deploy.engine import durable
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.inputs import is_secret_name
-from press_deploy.engine.remedies import OTHER_BACKUP, see_disk
+from press_deploy.engine.ground import durable
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.inputs import is_secret_name
+from press_deploy.engine.ground.remedies import OTHER_BACKUP, see_disk
 
 Mode = Literal["leave_out", "encrypt", "plain"]
 ENCRYPTED_SUFFIX = ".encrypted"

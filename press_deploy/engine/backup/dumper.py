@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from press_deploy.engine.errors import Refused
-from press_deploy.engine.mariadb.administrator import WHERE_NAMED, find_administrator
-from press_deploy.engine.mariadb.foreign_objects import Lack, find_not_in_frappes, find_unreadable
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED, find_administrator
+from press_deploy.engine.databases.mariadb.foreign_objects import Lack, find_not_in_frappes, find_unreadable
+from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.ground.errors import Refused
 
 DOING = "Backing up"
 

@@ -13,12 +13,12 @@ import pymysql
 from cryptography.fernet import Fernet, InvalidToken
 
 from press_deploy.engine.backup.config_secrets import KEY_NAME, LEFT_OUT, read_config
-from press_deploy.engine.bench import Bench
+from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.backup_files import config_file, describe
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb.server import Server
-from press_deploy.engine.mariadb.server_errors import number_of
-from press_deploy.engine.remedies import SERVER_RUNS, see_disk
+from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.server_errors import number_of
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.remedies import SERVER_RUNS, see_disk
 
 # A site that once changed its key has rows that nothing opens any more; one that opens shows the key.
 TRIED_ROWS = 50

@@ -16,21 +16,21 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine import durable
 from press_deploy.engine.backup.config_secrets import KEY_NAME, protect_config
-from press_deploy.engine.backup.dump_check import Expectation
 from press_deploy.engine.backup.dumper import choose_dumper, require_frappes_dump
 from press_deploy.engine.backup.verifying import verify
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.database import Database, DatabaseUnavailable
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.databases.backup_files import MADE
-from press_deploy.engine.errors import STEP_LOG, Refused, StepFailed
-from press_deploy.engine.mariadb import physical
-from press_deploy.engine.mariadb.administrator import find_administrator
-from press_deploy.engine.mariadb.dumping import dump_database
-from press_deploy.engine.plan_backup import Backup
-from press_deploy.engine.progress import Progress, show_size
-from press_deploy.engine.site_processes import SiteProcesses
+from press_deploy.engine.databases.database import Database, DatabaseUnavailable
+from press_deploy.engine.databases.dumps.dump_check import Expectation
+from press_deploy.engine.databases.mariadb import physical
+from press_deploy.engine.databases.mariadb.administrator import find_administrator
+from press_deploy.engine.databases.mariadb.dumping import dump_database
+from press_deploy.engine.ground import durable
+from press_deploy.engine.ground.errors import STEP_LOG, Refused, StepFailed
+from press_deploy.engine.ground.progress import Progress, show_size
+from press_deploy.engine.plan.backup import Backup
 
 BACKUP_SECONDS = 7200
 # A copy of the server's files holds its system tablespace and its log, too; that pays for large databases.

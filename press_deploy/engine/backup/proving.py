@@ -12,24 +12,24 @@ from typing import Any
 
 import pymysql
 
-from press_deploy.engine.backup.dump_check import (
+from press_deploy.engine.backup.proving_account import lend_account
+from press_deploy.engine.backup.restoring import Look, restore_mariadb, restore_sqlite
+from press_deploy.engine.backup.rungs import Proof, Rung
+from press_deploy.engine.backup.verifying import find_expected_hash
+from press_deploy.engine.databases.dumps.dump_check import (
 	ANYTHING,
 	UNCHECKED_DOUBT,
 	DumpFacts,
 	Expectation,
 	check_dump,
 )
-from press_deploy.engine.backup.dump_file import DamagedFile
-from press_deploy.engine.backup.proving_account import lend_account
-from press_deploy.engine.backup.restoring import Look, restore_mariadb, restore_sqlite
-from press_deploy.engine.backup.rungs import Proof, Rung
-from press_deploy.engine.backup.sql_refusals import OWN_DATABASE
-from press_deploy.engine.backup.sqlite_check import WAL_DOUBT
-from press_deploy.engine.backup.verifying import find_expected_hash
-from press_deploy.engine.errors import DeployError
-from press_deploy.engine.mariadb.server import Server
-from press_deploy.engine.mariadb.server_errors import is_servers_own, number_of
-from press_deploy.engine.progress import Progress
+from press_deploy.engine.databases.dumps.dump_file import DamagedFile
+from press_deploy.engine.databases.dumps.sql_refusals import OWN_DATABASE
+from press_deploy.engine.databases.dumps.sqlite_check import WAL_DOUBT
+from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.server_errors import is_servers_own, number_of
+from press_deploy.engine.ground.errors import DeployError
+from press_deploy.engine.ground.progress import Progress
 
 PLAIN_NOTE = (
 	"It is not packed and has no manifest beside it, so it has no checksum: a byte that was changed inside a "

@@ -15,10 +15,14 @@ from typing import Any
 import pymysql
 
 from press_deploy.engine.backup.restoring import PREFIX
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb.server import Server
-from press_deploy.engine.mariadb.server_errors import number_of, translate_server_errors
-from press_deploy.engine.mariadb.throwaway_user import drop_user, escape_database, make_throwaway_user
+from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.server_errors import number_of, translate_server_errors
+from press_deploy.engine.databases.mariadb.throwaway_user import (
+	drop_user,
+	escape_database,
+	make_throwaway_user,
+)
+from press_deploy.engine.ground.errors import StepFailed
 
 USER_PREFIX = "press_deploy_prover_"
 # No rights to make users or to pass rights on; a server without users (1290); an older one, without the right to

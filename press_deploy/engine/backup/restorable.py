@@ -24,21 +24,21 @@ from press_deploy.engine.backup.proving import prove_file
 from press_deploy.engine.backup.restoring import SHOWN_NAMES, Look, scratch_database
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.backup.verifying import find_expected_hash
-from press_deploy.engine.bench import Bench
+from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.backup_files import database_file
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.hashing import hash_file
-from press_deploy.engine.mariadb import physical
-from press_deploy.engine.mariadb.administrator import find_administrator
-from press_deploy.engine.mariadb.comparison import count_rows
-from press_deploy.engine.mariadb.schemas import list_tables
-from press_deploy.engine.mariadb.scratch_server import find_server_program, run_scratch_server
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.mariadb.server_errors import translate_server_errors
-from press_deploy.engine.progress import Progress
-from press_deploy.engine.remedies import NEW_BACKUP, see_disk
-from press_deploy.engine.standby.base import StandbyDatabase
-from press_deploy.engine.standby.sqlite_content import read_content, translate_sqlite_errors
+from press_deploy.engine.databases.mariadb import physical
+from press_deploy.engine.databases.mariadb.administrator import find_administrator
+from press_deploy.engine.databases.mariadb.comparison import count_rows
+from press_deploy.engine.databases.mariadb.schemas import list_tables
+from press_deploy.engine.databases.mariadb.scratch_server import find_server_program, run_scratch_server
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.mariadb.server_errors import translate_server_errors
+from press_deploy.engine.databases.standby.base import StandbyDatabase
+from press_deploy.engine.databases.standby.sqlite_content import read_content, translate_sqlite_errors
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.hashing import hash_file
+from press_deploy.engine.ground.progress import Progress
+from press_deploy.engine.ground.remedies import NEW_BACKUP, see_disk
 
 DOING = "Proving"
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import pymysql
 
-from press_deploy.engine.backup.dump_check import DumpFacts, check_server_version, scratch_file
-from press_deploy.engine.backup.dump_file import DamagedFile, unpack
-from press_deploy.engine.backup.sqlite_check import check_sqlite
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb.loading import load_dump
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.mariadb.server_errors import translate_server_errors
-from press_deploy.engine.progress import Progress, show_size
+from press_deploy.engine.databases.dumps.dump_check import DumpFacts, check_server_version, scratch_file
+from press_deploy.engine.databases.dumps.dump_file import DamagedFile, unpack
+from press_deploy.engine.databases.dumps.sqlite_check import check_sqlite
+from press_deploy.engine.databases.mariadb.loading import load_dump
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.mariadb.server_errors import translate_server_errors
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.progress import Progress, show_size
 
 PREFIX = "press_deploy_prove_"
 DOING = "Proving"

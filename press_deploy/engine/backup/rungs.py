@@ -16,9 +16,9 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine import durable
 from press_deploy.engine.databases.backup_files import MANIFEST
-from press_deploy.engine.hashing import hash_file
+from press_deploy.engine.ground import durable
+from press_deploy.engine.ground.hashing import hash_file
 
 PROOF = "proof.json"
 LOCK = ".proof.lock"

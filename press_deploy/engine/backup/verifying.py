@@ -10,16 +10,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine import durable
 from press_deploy.engine.backup.archives import check_archive, check_config
-from press_deploy.engine.backup.dump_check import ANYTHING, Expectation, check_dump
-from press_deploy.engine.backup.dump_file import DamagedFile
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.databases.backup_files import MADE, MANIFEST, make_entry, read_json
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.hashing import hash_file
-from press_deploy.engine.mariadb.physical import check_whole
-from press_deploy.engine.progress import Progress
+from press_deploy.engine.databases.dumps.dump_check import ANYTHING, Expectation, check_dump
+from press_deploy.engine.databases.dumps.dump_file import DamagedFile
+from press_deploy.engine.databases.mariadb.physical import check_whole
+from press_deploy.engine.ground import durable
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.hashing import hash_file
+from press_deploy.engine.ground.progress import Progress
 
 REMEDY = "free space, then start a new run"
 

@@ -1,0 +1,1 @@
+"""The sites' databases: figures, dumps, standby databases, what a rollback would lose."""

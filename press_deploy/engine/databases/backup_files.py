@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine.hashing import hash_file
+from press_deploy.engine.ground.hashing import hash_file
 
 MANIFEST = "manifest.json"
 MADE = "made.json"

@@ -8,21 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from press_deploy.engine.programs import Programs
-from press_deploy.engine.safe_places.base import SafePlace, StoredFile
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.plan.safe_places import DirectoryPlace, S3Place, SshPlace
+from press_deploy.engine.safe_places.base import SafePlace
 from press_deploy.engine.safe_places.directory import DirectorySafePlace
-from press_deploy.engine.safe_places.model import DirectoryPlace, S3Place, SafePlaceSpec, SshPlace
 from press_deploy.engine.safe_places.ssh import SshSafePlace
-
-__all__ = [
-	"DirectoryPlace",
-	"S3Place",
-	"SafePlace",
-	"SafePlaceSpec",
-	"SshPlace",
-	"StoredFile",
-	"open_place",
-]
 
 _Credentials = Mapping[str, str] | None
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine.checks import Check
-from press_deploy.engine.errors import InputError, StepFailed
-from press_deploy.engine.observation import Observation
+from press_deploy.engine.ground.checks import Check
+from press_deploy.engine.ground.errors import InputError, StepFailed
+from press_deploy.engine.ground.observation import Observation
 
 CHECK_NAME = "Safe place"
 PROBE_TEXT = b"press_deploy can write here\n"

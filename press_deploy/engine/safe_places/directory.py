@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine import durable
-from press_deploy.engine.checks import Check, fail, ok, warn
-from press_deploy.engine.durable import CHUNK_BYTES
-from press_deploy.engine.errors import STEP_LOG, DeployError, StepFailed
-from press_deploy.engine.observation import Observation
-from press_deploy.engine.progress import show_size
+from press_deploy.engine.ground import durable
+from press_deploy.engine.ground.checks import Check, fail, ok, warn
+from press_deploy.engine.ground.durable import CHUNK_BYTES
+from press_deploy.engine.ground.errors import STEP_LOG, DeployError, StepFailed
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.ground.progress import show_size
+from press_deploy.engine.plan.safe_places import DirectoryPlace
 from press_deploy.engine.safe_places.base import (
 	CHECK_NAME,
 	PROBE_TEXT,
@@ -34,7 +35,6 @@ from press_deploy.engine.safe_places.base import (
 	differing_copy,
 	evidence,
 )
-from press_deploy.engine.safe_places.model import DirectoryPlace
 
 _REASONS = {
 	errno.ENOSPC: ("there is no space left there", "free space there, then start the plan again"),

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import FlexibleChecksumError
 
-from press_deploy.engine.checks import Check, fail, ok, warn
-from press_deploy.engine.errors import DeployError, StepFailed
-from press_deploy.engine.observation import Observation
+from press_deploy.engine.ground.checks import Check, fail, ok, warn
+from press_deploy.engine.ground.errors import DeployError, StepFailed
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.plan.safe_places import S3Place
 from press_deploy.engine.safe_places import s3_client
 from press_deploy.engine.safe_places.base import (
 	CHECK_NAME,
@@ -28,7 +29,6 @@ from press_deploy.engine.safe_places.base import (
 	evidence,
 	lost_copy,
 )
-from press_deploy.engine.safe_places.model import S3Place
 from press_deploy.engine.safe_places.s3_client import translated
 from press_deploy.engine.safe_places.s3_transfer import StoreObject, abort_uploads, hash_stored, send
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore import exceptions
 
-from press_deploy.engine.errors import STEP_LOG, InputError, StepFailed
-from press_deploy.engine.safe_places.model import S3Place
+from press_deploy.engine.ground.errors import STEP_LOG, InputError, StepFailed
+from press_deploy.engine.plan.safe_places import S3Place
 
 CONNECT_SECONDS = 10
 # How long the store may say nothing, not how long a part may take.

@@ -15,8 +15,8 @@ from typing import Any
 
 from botocore import exceptions
 
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.remedies import see_disk
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.remedies import see_disk
 from press_deploy.engine.safe_places import s3_client
 from press_deploy.engine.safe_places.base import Progress, StoredFile, altered_source
 from press_deploy.engine.safe_places.s3_client import error_code, translate

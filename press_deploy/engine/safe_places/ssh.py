@@ -11,13 +11,14 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from press_deploy.engine.checks import Check, fail, ok
-from press_deploy.engine.errors import CommandFailed, DeployError, StepFailed
-from press_deploy.engine.hashing import hash_file
-from press_deploy.engine.observation import Observation
-from press_deploy.engine.programs import Programs
-from press_deploy.engine.progress import show_size
-from press_deploy.engine.remedies import see_disk
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.ground.checks import Check, fail, ok
+from press_deploy.engine.ground.errors import CommandFailed, DeployError, StepFailed
+from press_deploy.engine.ground.hashing import hash_file
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.ground.progress import show_size
+from press_deploy.engine.ground.remedies import see_disk
+from press_deploy.engine.plan.safe_places import SshPlace
 from press_deploy.engine.safe_places.base import (
 	CHECK_NAME,
 	PROBE_TEXT,
@@ -30,7 +31,6 @@ from press_deploy.engine.safe_places.base import (
 	evidence,
 	lost_copy,
 )
-from press_deploy.engine.safe_places.model import SshPlace
 from press_deploy.engine.safe_places.ssh_errors import translate
 
 ANSWER_SECONDS = 60

@@ -5,7 +5,7 @@ Invariant: text of a program is looked up, never trusted to be a success.
 
 from __future__ import annotations
 
-from press_deploy.engine.errors import STEP_LOG, CommandFailed, StepFailed
+from press_deploy.engine.ground.errors import STEP_LOG, CommandFailed, StepFailed
 
 _REACH = ("it can't be reached", "check host, firewall and network, then start the plan again")
 _SPACE = ("there is no space left there", "free space there, then start the plan again")

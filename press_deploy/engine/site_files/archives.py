@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from press_deploy.engine import durable
-from press_deploy.engine.durable import CHUNK_BYTES
-from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.ground import durable
+from press_deploy.engine.ground.durable import CHUNK_BYTES
+from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.site_files.places import ROOTS
 
 INDEX = "archives.json"

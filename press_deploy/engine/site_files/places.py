@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from press_deploy.engine import durable
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.hashing import hash_file
+from press_deploy.engine.ground import durable
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.hashing import hash_file
 
 ROOTS = (("public", "files"), ("private", "files"))
 # In a root's directory, so that a rename brings it anywhere below; a run has one at a time.

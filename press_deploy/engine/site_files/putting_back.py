@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from press_deploy.engine import durable
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.hashing import hash_file
-from press_deploy.engine.observation import Observation
+from press_deploy.engine.ground import durable
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.hashing import hash_file
+from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.site_files.archives import Archives, index_archives
 from press_deploy.engine.site_files.inventory import COPIES, Entry, Inventory, read_copy, read_inventory
 from press_deploy.engine.site_files.places import (

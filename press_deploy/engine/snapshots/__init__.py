@@ -10,12 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 
-from press_deploy.engine.errors import InputError
-from press_deploy.engine.snapshots.base import Provider, ProviderTrouble, SnapshotStatus
-from press_deploy.engine.snapshots.model import Snapshot
-from press_deploy.engine.snapshots.taking import take_snapshot
-
-__all__ = ["Provider", "ProviderTrouble", "Snapshot", "SnapshotStatus", "open_provider", "take_snapshot"]
+from press_deploy.engine.ground.errors import InputError
+from press_deploy.engine.plan.snapshots import Snapshot
+from press_deploy.engine.snapshots.base import Provider
 
 # Module and class of each. They bring libraries that take long to import, and few plans name one.
 PROVIDERS = {"aws": ("aws", "Aws"), "gcp": ("gcp", "Gcp"), "digitalocean": ("digitalocean", "DigitalOcean")}

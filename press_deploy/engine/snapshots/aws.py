@@ -18,10 +18,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from press_deploy.engine.plan.snapshots import Snapshot, region_name, volume_id
 from press_deploy.engine.snapshots import names
 from press_deploy.engine.snapshots.base import Provider, ProviderTrouble, SnapshotStatus, shorten
 from press_deploy.engine.snapshots.metadata import InstanceMetadata
-from press_deploy.engine.snapshots.model import Snapshot, region_name, volume_id
 from press_deploy.engine.snapshots.rest import CONNECT_SECONDS, READ_SECONDS, REMEDIES, read_pause
 
 INSTANCE = r"i-[0-9a-f]{8,17}"

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from press_deploy.engine.checks import Check, fail, ok, warn
-from press_deploy.engine.errors import DeployError
-from press_deploy.engine.snapshots.model import Snapshot
+from press_deploy.engine.ground.checks import Check, fail, ok, warn
+from press_deploy.engine.ground.errors import DeployError
+from press_deploy.engine.plan.snapshots import Snapshot
 
 CHECK_NAME = "Cloud snapshot"
 

@@ -15,10 +15,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from press_deploy.engine.plan.snapshots import Snapshot, volume_id
 from press_deploy.engine.snapshots import names
 from press_deploy.engine.snapshots.base import Provider, ProviderTrouble, SnapshotStatus, pick, shorten
 from press_deploy.engine.snapshots.metadata import InstanceMetadata
-from press_deploy.engine.snapshots.model import Snapshot, volume_id
 from press_deploy.engine.snapshots.rest import RestService
 
 ADDRESS = "https://api.digitalocean.com"

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from press_deploy.engine.plan.snapshots import Snapshot, project_id, volume_id, zone_name
 from press_deploy.engine.snapshots import names
 from press_deploy.engine.snapshots.base import Provider, ProviderTrouble, SnapshotStatus, pick, shorten
 from press_deploy.engine.snapshots.google_tokens import GoogleTokens, load_key
 from press_deploy.engine.snapshots.metadata import InstanceMetadata
-from press_deploy.engine.snapshots.model import Snapshot, project_id, volume_id, zone_name
 from press_deploy.engine.snapshots.rest import RestService
 
 ADDRESS = "https://compute.googleapis.com"

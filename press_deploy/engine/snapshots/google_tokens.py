@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from press_deploy.engine.plan.snapshots import endpoint
 from press_deploy.engine.snapshots.base import ProviderTrouble, pick
 from press_deploy.engine.snapshots.metadata import InstanceMetadata
-from press_deploy.engine.snapshots.model import endpoint
 from press_deploy.engine.snapshots.rest import RestService
 
 KEY_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from press_deploy.engine import inputs
+from press_deploy.engine.ground import inputs
 
 RUN_TAG, PLAN_TAG = "press-deploy-run", "press-deploy-plan"
 # Google Cloud allows 63 characters of lower case letters, digits and dashes, the others allow more.

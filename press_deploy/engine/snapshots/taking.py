@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.plan.snapshots import Snapshot
 from press_deploy.engine.snapshots.base import Provider, ProviderTrouble, SnapshotStatus
-from press_deploy.engine.snapshots.model import Snapshot
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 120.0
 # Somebody may ask the run to stop during a long pause, so it is made of short ones.

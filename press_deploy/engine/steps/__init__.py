@@ -11,7 +11,7 @@ from press_deploy.engine.steps.backup import (
 	FinalBackup,
 	LoadStandby,
 )
-from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.deploy import (
 	ChangeConfig,
 	Maintenance,
@@ -24,7 +24,7 @@ from press_deploy.engine.steps.imports import PresentImports, ReleaseImports
 from press_deploy.engine.steps.install import Build, Requirements, Restart, Stabilise
 from press_deploy.engine.steps.jobs import PauseJobs, ResumeJobs, RollbackResumeJobs
 from press_deploy.engine.steps.migrate import Migrate
-from press_deploy.engine.steps.preflight import Preflight
+from press_deploy.engine.steps.preflight.step import Preflight
 from press_deploy.engine.steps.prepare import Announce, Baseline, FetchCode
 from press_deploy.engine.steps.release import (
 	AnnounceSuccess,
@@ -118,16 +118,4 @@ ROLLBACK: list[Step] = [
 # A rollback that nobody approved: nothing was undone yet, so the sites are only opened again.
 ABANDONED_ROLLBACK: list[Step] = [RollbackOpen(), RollbackResumeJobs(), RollbackClearErrorLog()]
 
-# Before this one is announced there is nothing to roll back.
-FIRST_CHANGE = Maintenance.name
-
-__all__ = [
-	"ABANDONED_ROLLBACK",
-	"FIRST_CHANGE",
-	"FORWARD",
-	"ROLLBACK",
-	"LostDocuments",
-	"Observation",
-	"RollbackOpen",
-	"Step",
-]
+__all__ = ["ABANDONED_ROLLBACK", "FORWARD", "ROLLBACK", "LostDocuments", "RollbackOpen"]

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.interrupts import WaitForPerson
-from press_deploy.engine.losses.of_run import describe_all, find_all
-from press_deploy.engine.standby.base import StandbyDatabase
-from press_deploy.engine.state import RunState
+from press_deploy.engine.databases.losses.of_run import describe_all, find_all
+from press_deploy.engine.databases.standby.base import StandbyDatabase
+from press_deploy.engine.journal.state import RunState
+from press_deploy.engine.steps.interrupts import WaitForPerson
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 DRAINS = ("pause-jobs", "rollback-pause-jobs")
 

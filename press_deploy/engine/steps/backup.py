@@ -13,16 +13,20 @@ from press_deploy.engine.backup.catalogue import find_previous_size
 from press_deploy.engine.backup.restorable import check_standby, prove_in_scratch
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.databases import backup_files
-from press_deploy.engine.errors import DeployError, StepFailed, Stopped
-from press_deploy.engine.safe_places import SafePlace, StoredFile, open_place
-from press_deploy.engine.snapshots import SnapshotStatus, open_provider, take_snapshot
-from press_deploy.engine.standby.final_record import read_record
-from press_deploy.engine.standby.loading import load_backup
-from press_deploy.engine.state import Phase
-from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.databases.standby.final_record import read_record
+from press_deploy.engine.databases.standby.loading import load_backup
+from press_deploy.engine.ground.errors import DeployError, StepFailed, Stopped
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
+from press_deploy.engine.safe_places import open_place
+from press_deploy.engine.safe_places.base import SafePlace, StoredFile
+from press_deploy.engine.snapshots import open_provider
+from press_deploy.engine.snapshots.base import SnapshotStatus
+from press_deploy.engine.snapshots.taking import take_snapshot
+from press_deploy.engine.steps.base import Step
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 
 class Backup(Step):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.observation import Observation
-from press_deploy.engine.state import Phase
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 
 class Step:

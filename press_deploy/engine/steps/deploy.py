@@ -6,17 +6,19 @@ import hashlib
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import durable, maintenance
-from press_deploy.engine.canonical import canonical_json
-from press_deploy.engine.database import DatabaseUnavailable
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.plan import ConfigChange
-from press_deploy.engine.state import Phase
-from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.bench import maintenance
+from press_deploy.engine.databases.database import DatabaseUnavailable
+from press_deploy.engine.ground import durable
+from press_deploy.engine.ground.canonical import canonical_json
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
+from press_deploy.engine.plan.spec import ConfigChange
+from press_deploy.engine.steps.base import Step
 from press_deploy.helper.site_config import common_config_paths, get_value, set_values, site_config_paths
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 
 class Maintenance(Step):

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.errors import DeployError
-from press_deploy.engine.maintenance_errors import closed_times
-from press_deploy.engine.state import Phase
+from press_deploy.engine.ground.errors import DeployError
+from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import Step
+from press_deploy.engine.watching.maintenance_errors import closed_times
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 CLEAR_SECONDS = 120
 

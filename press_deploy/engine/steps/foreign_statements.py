@@ -12,22 +12,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.mariadb.foreigners import (
+from press_deploy.engine.bench.processes import list_ports_of
+from press_deploy.engine.databases.mariadb.foreigners import (
 	Connection,
 	choose_observer,
 	end_connection,
 	list_busy,
 	tell_how_to_end,
 )
-from press_deploy.engine.mariadb.lock_watch import LockWatch
-from press_deploy.engine.mariadb.server import Server
-from press_deploy.engine.mariadb.server_errors import translate_server_errors
-from press_deploy.engine.processes import list_ports_of
-from press_deploy.engine.state import Phase
-from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.databases.mariadb.lock_watch import LockWatch
+from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.server_errors import translate_server_errors
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
+from press_deploy.engine.steps.base import Step
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 DOING = "Looking for others' statements on"
 POLL_SECONDS = 0.5

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import inventory
-from press_deploy.engine.errors import DeployError, StepFailed
-from press_deploy.engine.state import Phase
+from press_deploy.engine.databases import inventory
+from press_deploy.engine.ground.errors import DeployError, StepFailed
+from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.deploy import SwitchCode
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 IMPORT_SECONDS = 600
 SHOWN_FAILURES = 3

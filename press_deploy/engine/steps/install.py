@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from press_deploy.engine import assets, distributions
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.log_classes import Weight
-from press_deploy.engine.processes import started_at
-from press_deploy.engine.program_logs import list_logs, read_logs
-from press_deploy.engine.program_watch import ProgramWatch
-from press_deploy.engine.services import REALTIME, ROLES, WEB, WORKERS
-from press_deploy.engine.state import Phase
-from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.bench import assets, distributions
+from press_deploy.engine.bench.processes import started_at
+from press_deploy.engine.bench.program_logs import list_logs, read_logs
+from press_deploy.engine.bench.program_watch import ProgramWatch
+from press_deploy.engine.bench.services import REALTIME, ROLES, WEB, WORKERS
+from press_deploy.engine.bench.web import GOOD, MAINTENANCE
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
+from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.deploy import MarkLogs
-from press_deploy.engine.web import GOOD, MAINTENANCE
+from press_deploy.engine.watching.log_classes import Weight
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 REQUIREMENTS_SECONDS = 1800
 BUILD_SECONDS = 1800

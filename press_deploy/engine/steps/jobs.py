@@ -9,14 +9,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.draining import AT_WORK, WAITING, describe_jobs
-from press_deploy.engine.errors import DeployError
-from press_deploy.engine.state import Phase
-from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.bench.draining import AT_WORK, WAITING, describe_jobs
+from press_deploy.engine.ground.errors import DeployError
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
+from press_deploy.engine.steps.base import Step
 from press_deploy.helper.site_config import get_value, set_values, site_config_paths
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 JOBS_SECONDS = 60
 # So long the site process waits for the end of the jobs before it says which there still are.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import inventory, patches
-from press_deploy.engine.errors import DeployError, StepFailed
-from press_deploy.engine.state import Phase
-from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.databases import inventory, patches
+from press_deploy.engine.ground.errors import DeployError, StepFailed
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
+from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.foreign_statements import watch_for_holders
 from press_deploy.engine.steps.install import find_former_errors, why_not_needed
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 MIGRATE_SECONDS = 7200
 

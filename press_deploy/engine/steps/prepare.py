@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.announcements import announce, can_announce
-from press_deploy.engine.changes import decide
-from press_deploy.engine.git import check_expected
-from press_deploy.engine.prober import GOOD, Probe, as_probe
-from press_deploy.engine.state import Phase
-from press_deploy.engine.steps.base import Observation, Step
-from press_deploy.engine.verdict import latency_figures
+from press_deploy.engine.bench.git import check_expected
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
+from press_deploy.engine.plan.changes import decide
+from press_deploy.engine.steps.announcements import announce, can_announce
+from press_deploy.engine.steps.base import Step
+from press_deploy.engine.verdict.conditions import latency_figures
+from press_deploy.engine.watching.prober import GOOD, Probe, as_probe
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
-	from press_deploy.engine.plan import App
+	from press_deploy.engine.plan.spec import App
+	from press_deploy.engine.steps.context import Context
 
 BASELINE_INTERVAL_SECONDS = 0.1
 

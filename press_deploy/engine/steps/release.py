@@ -5,23 +5,30 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.decision import decide, describe
-from press_deploy.engine.interrupts import RollbackNeeded
-from press_deploy.engine.log_classes import Weight
-from press_deploy.engine.logs import count_against, weighing
-from press_deploy.engine.maintenance import OPEN
-from press_deploy.engine.prober import WINDOW_INTERVAL_SECONDS, Probe, read_probes
-from press_deploy.engine.sampling import Sample, Sampler, read_samples
-from press_deploy.engine.state import Phase
-from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.bench.maintenance import OPEN
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
+from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.decision import decide, describe
+from press_deploy.engine.steps.interrupts import RollbackNeeded
 from press_deploy.engine.steps.jobs import PauseJobs
 from press_deploy.engine.steps.prepare import Announce
 from press_deploy.engine.steps.validate import check_http, find_new_errors, http_checks, judge_programs
-from press_deploy.engine.verdict import Condition, Verdict, judge_monitoring, judge_triggers, wants_rollback
+from press_deploy.engine.verdict.conditions import (
+	Condition,
+	Verdict,
+	judge_monitoring,
+	judge_triggers,
+	wants_rollback,
+)
+from press_deploy.engine.watching.log_classes import Weight
+from press_deploy.engine.watching.logs import count_against, weighing
+from press_deploy.engine.watching.prober import WINDOW_INTERVAL_SECONDS, Probe, read_probes
+from press_deploy.engine.watching.sampling import Sample, Sampler, read_samples
 from press_deploy.helper.site_config import get_value
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 
 class Open(Step):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.decision import decide
-from press_deploy.engine.removals import judge_removals, show_names
-from press_deploy.engine.state import Phase
+from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.decision import decide
 from press_deploy.engine.steps.migrate import Migrate
-from press_deploy.engine.verdict import Condition, wants_rollback
+from press_deploy.engine.verdict.conditions import Condition, wants_rollback
+from press_deploy.engine.verdict.removals import judge_removals, show_names
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 
 class Removals(Step):

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.errors import STEP_LOG, DeployError, StepFailed
-from press_deploy.engine.maintenance import CLOSED_OR_BROKEN
-from press_deploy.engine.preview import PREVIEW, open_preview
-from press_deploy.engine.program_logs import read_web_log
-from press_deploy.engine.services import WEB
-from press_deploy.engine.state import Phase
-from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.bench.maintenance import CLOSED_OR_BROKEN
+from press_deploy.engine.bench.preview import PREVIEW, open_preview
+from press_deploy.engine.bench.program_logs import read_web_log
+from press_deploy.engine.bench.services import WEB
+from press_deploy.engine.bench.web import GOOD
+from press_deploy.engine.ground.errors import STEP_LOG, DeployError, StepFailed
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
+from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.deploy import Maintenance
 from press_deploy.engine.steps.install import RESTART_SECONDS, Restart, Stabilise
 from press_deploy.engine.steps.jobs import PauseJobs
 from press_deploy.engine.steps.prepare import Announce
 from press_deploy.engine.steps.release import Open
 from press_deploy.engine.steps.rollback_losses import open_all_former_data
-from press_deploy.engine.web import GOOD
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 
 class RollbackMaintenance(Maintenance):

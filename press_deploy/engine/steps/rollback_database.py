@@ -8,17 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import durable
 from press_deploy.engine.backup.restorable import prove_in_scratch
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.databases import backup_files
-from press_deploy.engine.errors import DeployError, StepFailed
-from press_deploy.engine.mariadb.administrator import WHERE_NAMED
-from press_deploy.engine.mariadb.scratch_server import find_server_program
-from press_deploy.engine.state import Phase
+from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED
+from press_deploy.engine.databases.mariadb.scratch_server import find_server_program
+from press_deploy.engine.ground import durable
+from press_deploy.engine.ground.errors import DeployError, StepFailed
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.approval import require_approval_again
 from press_deploy.engine.steps.backup import FinalBackup
-from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.foreign_statements import watch_for_holders
 from press_deploy.engine.steps.standby_of_run import (
 	can_be_made_again,
@@ -37,7 +38,7 @@ from press_deploy.engine.steps.ways_back import (
 )
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 RESTORE_SECONDS = 7200
 

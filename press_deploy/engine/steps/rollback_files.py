@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine import site_files
 from press_deploy.engine.databases import backup_files
-from press_deploy.engine.state import Phase
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.backup import FinalBackup
-from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.ways_back import find_moment
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 NAMES_SHOWN = 10
 

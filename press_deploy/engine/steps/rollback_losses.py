@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.errors import DeployError, Refused, StepFailed
-from press_deploy.engine.interrupts import WaitForPerson
-from press_deploy.engine.losses import Exported, Losses, export, find_losses
-from press_deploy.engine.losses.of_run import describe_all, open_former
-from press_deploy.engine.standby.base import StandbyDatabase
-from press_deploy.engine.standby.finding import find_standbys
-from press_deploy.engine.state import Phase
+from press_deploy.engine.databases.losses.export import Exported, export
+from press_deploy.engine.databases.losses.finding import find_losses
+from press_deploy.engine.databases.losses.model import Losses
+from press_deploy.engine.databases.losses.of_run import describe_all, open_former
+from press_deploy.engine.databases.standby.base import StandbyDatabase
+from press_deploy.engine.databases.standby.finding import find_standbys
+from press_deploy.engine.ground.errors import DeployError, Refused, StepFailed
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.approval import had_jobs_at_work, require_approval
 from press_deploy.engine.steps.backup import LoadStandby
-from press_deploy.engine.steps.base import Observation, Step
+from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.interrupts import WaitForPerson
 from press_deploy.engine.steps.rollback_database import RollbackDatabase
 from press_deploy.engine.steps.standby_of_run import (
 	can_be_made_again,
@@ -29,10 +32,10 @@ from press_deploy.engine.steps.unread_losses import choose_listed
 from press_deploy.engine.steps.ways_back import SWAP, find_earlier_way
 
 if TYPE_CHECKING:
-	from press_deploy.engine.bench import Bench
-	from press_deploy.engine.context import Context
-	from press_deploy.engine.run_directory import RunDirectory
-	from press_deploy.engine.state import RunState
+	from press_deploy.engine.bench.bench import Bench
+	from press_deploy.engine.journal.run_directory import RunDirectory
+	from press_deploy.engine.journal.state import RunState
+	from press_deploy.engine.steps.context import Context
 
 
 class LostDocuments(Step):

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.databases import backup_files
-from press_deploy.engine.progress import Progress
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.standby.base import StandbyDatabase
-from press_deploy.engine.state import RunState
+from press_deploy.engine.databases.standby.base import StandbyDatabase
+from press_deploy.engine.ground.progress import Progress
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import RunState
 from press_deploy.engine.steps.backup import FinalBackup, LoadStandby
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 
 def is_listable(standby: StandbyDatabase | None) -> bool:

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.errors import Refused
-from press_deploy.engine.losses.of_run import describe_all, find_all
-from press_deploy.engine.standby.base import StandbyDatabase
-from press_deploy.engine.standby.finding import find_standbys
+from press_deploy.engine.databases.losses.of_run import describe_all, find_all
+from press_deploy.engine.databases.standby.base import StandbyDatabase
+from press_deploy.engine.databases.standby.finding import find_standbys
+from press_deploy.engine.ground.errors import Refused
 from press_deploy.engine.steps.standby_of_run import is_swapped
 from press_deploy.engine.steps.ways_back import find_earlier_way
 
 if TYPE_CHECKING:
-	from press_deploy.engine.bench import Bench
-	from press_deploy.engine.run_directory import RunDirectory
-	from press_deploy.engine.state import RunState
+	from press_deploy.engine.bench.bench import Bench
+	from press_deploy.engine.journal.run_directory import RunDirectory
+	from press_deploy.engine.journal.state import RunState
 
 
 def loses_at_work(state: RunState, database: bool) -> bool:

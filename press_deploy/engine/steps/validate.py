@@ -6,24 +6,24 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine import logs
-from press_deploy.engine.database import DatabaseUnavailable
-from press_deploy.engine.decision import decide
-from press_deploy.engine.errors import DeployError
-from press_deploy.engine.plan import ConsoleCheck, CriticalTest, HttpCheck
-from press_deploy.engine.preview import PREVIEW, open_preview
-from press_deploy.engine.program_logs import list_logs
-from press_deploy.engine.program_watch import ProgramWatch
-from press_deploy.engine.state import Phase
+from press_deploy.engine.bench.preview import PREVIEW, open_preview
+from press_deploy.engine.bench.program_logs import list_logs
+from press_deploy.engine.bench.program_watch import ProgramWatch
+from press_deploy.engine.databases.database import DatabaseUnavailable
+from press_deploy.engine.ground.errors import DeployError
+from press_deploy.engine.journal.state import Phase
+from press_deploy.engine.plan.spec import ConsoleCheck, CriticalTest, HttpCheck
 from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.decision import decide
 from press_deploy.engine.steps.deploy import mark_logs
 from press_deploy.engine.steps.install import Restart, Stabilise
 from press_deploy.engine.steps.removals import Removals
-from press_deploy.engine.verdict import Condition, judge_log_errors, judge_unread
+from press_deploy.engine.verdict.conditions import Condition, judge_log_errors, judge_unread
+from press_deploy.engine.watching import logs
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
-	from press_deploy.engine.web import Answer
+	from press_deploy.engine.bench.web import Answer
+	from press_deploy.engine.steps.context import Context
 
 GRACE_SECONDS = 30
 _MARKUP = re.compile(r"<(head|script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)

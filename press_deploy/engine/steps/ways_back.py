@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from press_deploy.engine.standby.base import StandbyDatabase
-from press_deploy.engine.state import RunState
+from press_deploy.engine.databases.standby.base import StandbyDatabase
+from press_deploy.engine.journal.state import RunState
 from press_deploy.engine.steps.standby_of_run import is_swap_complete
 
 if TYPE_CHECKING:
-	from press_deploy.engine.context import Context
+	from press_deploy.engine.steps.context import Context
 
 SWAP, RESTORE = "swap", "restore"
 # In the quarantine of a database that was imported, once it was.

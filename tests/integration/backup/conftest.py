@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.mariadb.scratch_server import find_server_program, run_scratch_server
-from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.databases.mariadb.scratch_server import find_server_program, run_scratch_server
+from press_deploy.engine.databases.mariadb.server import Server, quote
 
 NUMBERS = itertools.count()
 # A socket's path may not be long.

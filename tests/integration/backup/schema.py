@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.databases.mariadb.server import Server, quote
 
 ORDERS = 2000
 EVERYTHING = [

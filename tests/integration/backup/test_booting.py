@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from press_deploy.engine.backup import booting
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.backup.conftest import MakeDatabase
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from press_deploy.engine.backup.dump_check import check_dump
-from press_deploy.engine.errors import CommandFailed, InputError, StepFailed
-from press_deploy.engine.mariadb import disk_watch, dumping, loading
-from press_deploy.engine.mariadb.dumping import dump_database
-from press_deploy.engine.mariadb.loading import load_dump
-from press_deploy.engine.mariadb.scratch_server import ScratchServer, start_scratch_server
-from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.databases.dumps.dump_check import check_dump
+from press_deploy.engine.databases.mariadb import disk_watch, dumping, loading
+from press_deploy.engine.databases.mariadb.dumping import dump_database
+from press_deploy.engine.databases.mariadb.loading import load_dump
+from press_deploy.engine.databases.mariadb.scratch_server import ScratchServer, start_scratch_server
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.ground.errors import CommandFailed, InputError, StepFailed
 from tests.integration.backup.conftest import MakeDatabase, own_temporary_files, short_directory
 from tests.integration.backup.schema import EVERYTHING, OBJECTS, TABLES, read_checksums
 from tests.support.dumps import pack_gzip, pack_zstd, write_dump

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from press_deploy.cli.prove import prove
 from press_deploy.engine.backup.proving import prove_file
 from press_deploy.engine.backup.rungs import Rung
-from press_deploy.engine.mariadb.scratch_server import run_scratch_server
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.scratch_server import run_scratch_server
+from press_deploy.engine.databases.mariadb.server import Server
 from tests.integration.backup.conftest import MakeDatabase, short_directory
 from tests.integration.backup.schema import EVERYTHING
 from tests.support.dumps import write_dump

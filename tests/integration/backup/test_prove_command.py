@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from press_deploy.cli.prove import URL_VARIABLE, prove
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.server import Server
 from tests.support.dumps import PACKINGS, Broken, make_broken, write_dump
 
 DUMP = write_dump(frappe_version="15.2.0")

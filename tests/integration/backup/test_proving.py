@@ -17,22 +17,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from press_deploy.engine.backup import proving, proving_account, restoring, verifying
-from press_deploy.engine.backup.dump_check import UNCHECKED_DOUBT, DumpFacts, check_dump
-from press_deploy.engine.backup.dump_file import unpack
 from press_deploy.engine.backup.encryption_key import find_key_problem, read_stored_passwords
 from press_deploy.engine.backup.proving import prove_file
 from press_deploy.engine.backup.proving_account import USER_PREFIX
 from press_deploy.engine.backup.restoring import PREFIX
 from press_deploy.engine.backup.rungs import Rung
-from press_deploy.engine.backup.sqlite_check import WAL_DOUBT
 from press_deploy.engine.databases import backup_files
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb import throwaway_user
-from press_deploy.engine.mariadb.client_errors import translate_client_error
-from press_deploy.engine.mariadb.dumping import dump_database
-from press_deploy.engine.mariadb.scratch_server import run_scratch_server
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.mariadb.server_errors import translate
+from press_deploy.engine.databases.dumps.dump_check import UNCHECKED_DOUBT, DumpFacts, check_dump
+from press_deploy.engine.databases.dumps.dump_file import unpack
+from press_deploy.engine.databases.dumps.sqlite_check import WAL_DOUBT
+from press_deploy.engine.databases.mariadb import throwaway_user
+from press_deploy.engine.databases.mariadb.client_errors import translate_client_error
+from press_deploy.engine.databases.mariadb.dumping import dump_database
+from press_deploy.engine.databases.mariadb.scratch_server import run_scratch_server
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.mariadb.server_errors import translate
+from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.backup.conftest import MakeDatabase, short_directory
 from tests.integration.backup.schema import EVERYTHING, TABLES
 from tests.support.dumps import pack_gzip, write_dump

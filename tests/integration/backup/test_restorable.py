@@ -19,12 +19,12 @@ from press_deploy.engine.backup.catalogue import prove_latest
 from press_deploy.engine.backup.config_secrets import KEY_NAME, protect_config
 from press_deploy.engine.backup.restorable import prove_in_scratch, prove_restorable
 from press_deploy.engine.backup.rungs import Proof, Rung
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb import physical
-from press_deploy.engine.mariadb.dumping import dump_database
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.standby.loading import load_backup
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.mariadb import physical
+from press_deploy.engine.databases.mariadb.dumping import dump_database
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.standby.loading import load_backup
+from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.steps.backup import LoadStandby
 from tests.integration.backup.conftest import MakeDatabase, short_directory
 from tests.integration.backup.schema import EVERYTHING

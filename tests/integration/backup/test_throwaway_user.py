@@ -5,9 +5,13 @@ from __future__ import annotations
 import pymysql
 import pytest
 
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.mariadb.throwaway_user import drop_leftovers, escape_database, make_throwaway_user
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.mariadb.throwaway_user import (
+	drop_leftovers,
+	escape_database,
+	make_throwaway_user,
+)
+from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.backup.conftest import MakeDatabase
 
 NAME = "throwaway_50%"

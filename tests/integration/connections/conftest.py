@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.mariadb.foreigners import end_connection
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.mariadb.foreigners import end_connection
+from press_deploy.engine.databases.mariadb.server import Server
 from tests.support.databases import (
 	RestartableServer,
 	execute,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.database import Database
-from press_deploy.engine.mariadb.server import Server
-from press_deploy.engine.plan import Drain
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.database import Database
+from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.plan.spec import Drain
 from press_deploy.engine.steps.foreign_statements import ForeignStatements
 from press_deploy.engine.steps.migrate import Migrate
 from tests.support.databases import SITE, execute

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.mariadb.foreigners import (
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.processes import list_ports_of
+from press_deploy.engine.databases.mariadb.foreigners import (
 	SHOWN_LENGTH,
 	Connection,
 	Ourselves,
@@ -23,9 +24,8 @@ from press_deploy.engine.mariadb.foreigners import (
 	list_busy,
 	list_connections,
 )
-from press_deploy.engine.mariadb.lock_watch import LockWatch
-from press_deploy.engine.mariadb.server import Server
-from press_deploy.engine.processes import list_ports_of
+from press_deploy.engine.databases.mariadb.lock_watch import LockWatch
+from press_deploy.engine.databases.mariadb.server import Server
 from tests.support.databases import SITE, execute, make_user
 from tests.unit.engine.support import wait_until
 

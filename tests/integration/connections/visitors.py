@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 
 import pymysql
 
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.server import Server
 
 LIVE = "my_shop"
 # A report of 100 seconds over the table that is altered.

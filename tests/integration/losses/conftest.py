@@ -13,9 +13,12 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine.losses import Losses, Reader, find_losses, open_snapshot
-from press_deploy.engine.mariadb.scratch_server import run_scratch_server
-from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.databases.losses.finding import find_losses
+from press_deploy.engine.databases.losses.model import Losses
+from press_deploy.engine.databases.losses.reader import Reader
+from press_deploy.engine.databases.losses.snapshot import open_snapshot
+from press_deploy.engine.databases.mariadb.scratch_server import run_scratch_server
+from press_deploy.engine.databases.mariadb.server import Server, quote
 
 NUMBERS = itertools.count()
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from press_deploy.engine.losses import Named
-from press_deploy.engine.losses.added_columns import find_filled
-from press_deploy.engine.losses.queries import Pair
+from press_deploy.engine.databases.losses.added_columns import find_filled
+from press_deploy.engine.databases.losses.model import Named
+from press_deploy.engine.databases.losses.queries import Pair
 
 TASK = "CREATE TABLE `tabTask` (name VARCHAR(140) PRIMARY KEY, title VARCHAR(140), modified VARCHAR(30))"
 ITEM = "CREATE TABLE `tabItem` (name VARCHAR(140) PRIMARY KEY, parent VARCHAR(140), parenttype VARCHAR(140))"

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from press_deploy.engine.losses import Losses, find_losses
-from press_deploy.engine.losses.content import Content
-from press_deploy.engine.losses.queries import Pair
-from press_deploy.engine.losses.reader import Table
+from press_deploy.engine.databases.losses.content import Content
+from press_deploy.engine.databases.losses.finding import find_losses
+from press_deploy.engine.databases.losses.model import Losses
+from press_deploy.engine.databases.losses.queries import Pair
+from press_deploy.engine.databases.losses.reader import Table
 
 NOTE = (
 	"CREATE TABLE `tabNote` (name VARCHAR(140) PRIMARY KEY, docstatus INT NOT NULL DEFAULT 0, title TEXT, "
@@ -118,7 +119,8 @@ def test_the_hash_is_the_same_in_another_database_and_process(lost):
 	"""The list that is approved and the one behind closed doors are made by two programs."""
 	if lost.kind == "sqlite":
 		program = (
-			"import sys\nfrom press_deploy.engine.losses import find_losses, open_snapshot\n"
+			"import sys\nfrom press_deploy.engine.databases.losses.finding import find_losses\n"
+			"from press_deploy.engine.databases.losses.snapshot import open_snapshot\n"
 			"with open_snapshot(None, *sys.argv[1:]) as reader:\n"
 			"\tprint(find_losses(reader, *sys.argv[1:]).sha256)"
 		)

@@ -11,8 +11,10 @@ import sys
 
 import pytest
 
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.losses import Losses, Named, export, find_losses
+from press_deploy.engine.databases.losses.export import export
+from press_deploy.engine.databases.losses.finding import find_losses
+from press_deploy.engine.databases.losses.model import Losses, Named
+from press_deploy.engine.ground.errors import StepFailed
 
 from .conftest import SQLiteDatabases
 
@@ -216,8 +218,10 @@ def test_names_that_are_hostile(databases, tmp_path):
 FULL = """
 import resource, sys
 from pathlib import Path
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.losses import export, find_losses, open_snapshot
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.databases.losses.export import export
+from press_deploy.engine.databases.losses.finding import find_losses
+from press_deploy.engine.databases.losses.snapshot import open_snapshot
 import signal
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -2,10 +2,12 @@
 
 import pytest
 
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.losses import Losses, Named, find_losses, open_snapshot
-from press_deploy.engine.losses.comparison import Comparison
-from press_deploy.engine.losses.queries import _compare_kept, _compare_live
+from press_deploy.engine.databases.losses.comparison import Comparison
+from press_deploy.engine.databases.losses.finding import find_losses
+from press_deploy.engine.databases.losses.model import Losses, Named
+from press_deploy.engine.databases.losses.queries import _compare_kept, _compare_live
+from press_deploy.engine.databases.losses.snapshot import open_snapshot
+from press_deploy.engine.ground.errors import StepFailed
 
 from .conftest import SQLiteDatabases
 

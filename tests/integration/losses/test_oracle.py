@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from press_deploy.engine.losses import ACTIONS, Losses, Named
+from press_deploy.engine.databases.losses.model import ACTIONS, Losses, Named
 
 from .conftest import MariaDBDatabases, SQLiteDatabases
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from press_deploy.engine.losses import export, find_losses
+from press_deploy.engine.databases.losses.export import export
+from press_deploy.engine.databases.losses.finding import find_losses
 
 NOTE = "CREATE TABLE `tabNote` (name VARCHAR(140) PRIMARY KEY, t TEXT)"
 LINE = "CREATE TABLE `tabLine` (name VARCHAR(140) PRIMARY KEY, parent VARCHAR(140), parenttype VARCHAR(140), t TEXT)"

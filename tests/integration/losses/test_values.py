@@ -4,8 +4,8 @@ from contextlib import closing
 
 import pytest
 
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.losses import Named
+from press_deploy.engine.databases.losses.model import Named
+from press_deploy.engine.ground.errors import StepFailed
 
 from .conftest import MariaDBDatabases, run_private_server
 

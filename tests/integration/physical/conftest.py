@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.mariadb import physical
-from press_deploy.engine.mariadb.scratch_server import find_server_program
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.databases.mariadb import physical
+from press_deploy.engine.databases.mariadb.scratch_server import find_server_program
+from press_deploy.engine.databases.mariadb.server import Server
 from tests.integration.physical.schema import EVERYTHING
 from tests.support.databases import RestartableServer, execute, make_database, private_directory
 

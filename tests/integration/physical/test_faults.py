@@ -15,11 +15,11 @@ import psutil
 import pytest
 import zstandard
 
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb import physical, physical_check, physical_program
-from press_deploy.engine.mariadb.physical_stream import END, MAGIC, read_stream
-from press_deploy.engine.mariadb.server import Server
-from press_deploy.engine.programs import RUN_VARIABLE
+from press_deploy.engine.bench.programs import RUN_VARIABLE
+from press_deploy.engine.databases.mariadb import physical, physical_check, physical_program
+from press_deploy.engine.databases.mariadb.physical_stream import END, MAGIC, read_stream
+from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.physical.conftest import LIVE, STANDBY
 from tests.integration.physical.test_round_trip import assert_equal
 from tests.support.databases import RestartableServer, execute, make_database, private_directory, read_content
@@ -97,7 +97,7 @@ def test_a_copy_that_cannot_be_prepared_is_not_loaded(
 		spoilt.append(directory)
 		return content
 
-	monkeypatch.setattr("press_deploy.engine.mariadb.physical_load.read_stream", read_and_spoil)
+	monkeypatch.setattr("press_deploy.engine.databases.mariadb.physical_load.read_stream", read_and_spoil)
 	with pytest.raises(StepFailed, match="mariadb-backup ended with exit status"):
 		physical.load(backup, server, LIVE, standby, tmp_path)
 	assert spoilt
@@ -154,8 +154,8 @@ def test_the_programs_failure_is_told_in_its_own_words(server: Server, tmp_path:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from press_deploy.engine.mariadb import physical, physical_import, physical_load
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.databases.mariadb import physical, physical_import, physical_load
+from press_deploy.engine.databases.mariadb.server import Server
 moment, socket, live, standby, file, work = sys.argv[1:]
 server = Server(os.environ["USER_OF_SERVER"], socket=socket)
 def die(*_):
@@ -229,7 +229,9 @@ def test_a_server_killed_while_loading_goes_on_afterwards(backup: Path, tmp_path
 		try:
 			make_database(running.server, STANDBY)
 			with pytest.MonkeyPatch.context() as patch, pytest.raises(StepFailed, match="was lost"):
-				patch.setattr("press_deploy.engine.mariadb.physical_import._move", lambda *_: running.kill())
+				patch.setattr(
+					"press_deploy.engine.databases.mariadb.physical_import._move", lambda *_: running.kill()
+				)
 				physical.load(backup, running.server, LIVE, STANDBY, tmp_path)
 			assert running.scratch.process.poll() is not None
 			running.start()

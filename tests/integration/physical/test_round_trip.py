@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb import physical, physical_check, physical_import
-from press_deploy.engine.mariadb.comparison import TableState, are_equal
-from press_deploy.engine.mariadb.server import Server
-from press_deploy.engine.mariadb.sleeping_events import call_awake
+from press_deploy.engine.databases.mariadb import physical, physical_check, physical_import
+from press_deploy.engine.databases.mariadb.comparison import TableState, are_equal
+from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.sleeping_events import call_awake
+from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.physical.conftest import LIVE, STANDBY
 from tests.integration.physical.schema import LOGICAL
 from tests.support.databases import RestartableServer, execute, make_database, read_content, read_stored

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.safe_places import S3Place, StoredFile, s3_client, s3_transfer
+from press_deploy.engine.plan.safe_places import S3Place
+from press_deploy.engine.safe_places import s3_client, s3_transfer
+from press_deploy.engine.safe_places.base import StoredFile
 from tests.support.object_store import SECRET, FaultyStore, faulty_proxy, running_store
 from tests.support.small_disk import small_disk
 

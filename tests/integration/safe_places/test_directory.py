@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.checks import FAILED, OK, WARNING
-from press_deploy.engine.errors import InputError, StepFailed
-from press_deploy.engine.programs import Programs
-from press_deploy.engine.safe_places import DirectoryPlace, directory, open_place
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.ground.checks import FAILED, OK, WARNING
+from press_deploy.engine.ground.errors import InputError, StepFailed
+from press_deploy.engine.plan.safe_places import DirectoryPlace
+from press_deploy.engine.safe_places import directory, open_place
 
 BELOW = "bench/run-1/shop.example"
 
@@ -158,8 +159,10 @@ def test_a_file_that_is_not_the_manifests_is_not_kept(there, make_file):
 COPIER = """
 import os, signal, sys
 from pathlib import Path
-from press_deploy.engine.programs import Programs
-from press_deploy.engine.safe_places import DirectoryPlace, StoredFile, open_place
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.plan.safe_places import DirectoryPlace
+from press_deploy.engine.safe_places import open_place
+from press_deploy.engine.safe_places.base import StoredFile
 file = StoredFile(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4])
 open_place(DirectoryPlace(path=sys.argv[5]), Path("/"), Programs()).store(
 	[file], sys.argv[6], lambda done: os.kill(os.getpid(), signal.SIGKILL))

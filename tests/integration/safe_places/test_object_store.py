@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from press_deploy.engine.checks import FAILED, OK, WARNING
-from press_deploy.engine.errors import InputError, StepFailed
+from press_deploy.engine.ground.checks import FAILED, OK, WARNING
+from press_deploy.engine.ground.errors import InputError, StepFailed
 from tests.support import object_store as faults
 from tests.support.object_store import BELOW, LARGE, FaultyStore, failure, key, open_store, stored_bytes
 

@@ -10,8 +10,9 @@ import threading
 
 import pytest
 
-from press_deploy.engine.errors import DeployError
-from press_deploy.engine.safe_places import S3Place, s3_client
+from press_deploy.engine.ground.errors import DeployError
+from press_deploy.engine.plan.safe_places import S3Place
+from press_deploy.engine.safe_places import s3_client
 from tests.support import object_store as faults
 from tests.support.object_store import BELOW, LARGE, FaultyStore, failure, key, open_store, stored_bytes
 from tests.support.practice_bench import wait_until
@@ -183,8 +184,10 @@ def test_somebody_who_wants_to_stop_leaves_nothing_half_made(store: FaultyStore,
 UPLOADER = """
 import sys
 from pathlib import Path
-from press_deploy.engine.programs import Programs
-from press_deploy.engine.safe_places import S3Place, StoredFile, open_place, s3_transfer
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.plan.safe_places import S3Place
+from press_deploy.engine.safe_places import open_place, s3_transfer
+from press_deploy.engine.safe_places.base import StoredFile
 s3_transfer.PART_BYTES = 5 << 20
 spec = S3Place.model_validate_json(sys.argv[1])
 files = [StoredFile(Path(path), name, int(size), sha256)

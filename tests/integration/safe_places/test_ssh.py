@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.checks import FAILED, OK
-from press_deploy.engine.errors import InputError, StepFailed
-from press_deploy.engine.programs import Programs
-from press_deploy.engine.safe_places import SshPlace, open_place
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.ground.checks import FAILED, OK
+from press_deploy.engine.ground.errors import InputError, StepFailed
+from press_deploy.engine.plan.safe_places import SshPlace
+from press_deploy.engine.safe_places import open_place
 from press_deploy.engine.safe_places.ssh import PARTIAL_DIRECTORY
 from tests.support.practice_bench import wait_until
 from tests.support.ssh_server import SshServer, running_sshd

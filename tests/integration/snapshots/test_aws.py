@@ -8,9 +8,12 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.elastic_block_store import Snapshot as MotoSnapshot
 from moto.instance_metadata.responses import INSTANCE_METADATA
 
-from press_deploy.engine.checks import FAILED, OK, WARNING
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.snapshots import Snapshot, SnapshotStatus, open_provider, take_snapshot
+from press_deploy.engine.ground.checks import FAILED, OK, WARNING
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.plan.snapshots import Snapshot
+from press_deploy.engine.snapshots import open_provider
+from press_deploy.engine.snapshots.base import SnapshotStatus
+from press_deploy.engine.snapshots.taking import take_snapshot
 from tests.support.cloud_providers import AwsMetadata, FakeTime, FaultProxy
 
 TAGS = {"run": "20260101-000000-release-ab12", "plan": "Mise à jour d'été"}

@@ -6,9 +6,12 @@ import json
 
 import pytest
 
-from press_deploy.engine.checks import FAILED, OK, WARNING
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.snapshots import Snapshot, SnapshotStatus, open_provider, take_snapshot
+from press_deploy.engine.ground.checks import FAILED, OK, WARNING
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.plan.snapshots import Snapshot
+from press_deploy.engine.snapshots import open_provider
+from press_deploy.engine.snapshots.base import SnapshotStatus
+from press_deploy.engine.snapshots.taking import take_snapshot
 from tests.support.cloud_providers import FakeTime
 
 from .google_cloud import DISK, PROJECT, ZONE, GoogleCloud

@@ -9,7 +9,9 @@ import sys
 
 import pytest
 
-from press_deploy.engine.snapshots import Snapshot, open_provider, take_snapshot
+from press_deploy.engine.plan.snapshots import Snapshot
+from press_deploy.engine.snapshots import open_provider
+from press_deploy.engine.snapshots.taking import take_snapshot
 
 from .digital_ocean import DROPLET, VOLUME
 from .google_cloud import DISK, PROJECT, ZONE
@@ -18,7 +20,9 @@ TAGS = {"run": "20260101-000000-release-ab12", "plan": "release"}
 # Killed as soon as the provider has said that it heard: nobody wrote the id down.
 DIES = f"""
 import os, signal, sys
-from press_deploy.engine.snapshots import Snapshot, open_provider, take_snapshot
+from press_deploy.engine.plan.snapshots import Snapshot
+from press_deploy.engine.snapshots import open_provider
+from press_deploy.engine.snapshots.taking import take_snapshot
 spec = Snapshot.model_validate_json(sys.argv[1])
 take_snapshot(open_provider(spec), spec, {TAGS!r}, lambda status: os.kill(os.getpid(), signal.SIGKILL),
 	attempted_before=False)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pymysql.cursors
 
-from press_deploy.engine import durable
+from press_deploy.engine.ground import durable
 
 # They change nothing: a kill before them is one before the effect that follows.
 _READING = ("SELECT", "SHOW", "USE", "SET", "CHECKSUM")

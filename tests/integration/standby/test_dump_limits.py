@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.checks import FAILED
-from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.ground.checks import FAILED
+from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.standby.conftest import Site
 
 WORDS = "no dump carries"

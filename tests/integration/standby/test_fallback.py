@@ -10,23 +10,23 @@ from types import SimpleNamespace
 
 import pytest
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.checks import FAILED, WARNING, Check
-from press_deploy.engine.context import Context
-from press_deploy.engine.errors import Refused
-from press_deploy.engine.journal import Journal
-from press_deploy.engine.mariadb import administrator
-from press_deploy.engine.mariadb.dumping import dump_database
-from press_deploy.engine.mariadb.loading import load_dump
-from press_deploy.engine.mariadb.scratch_server import start_scratch_server
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.preflight import backups
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.standby import mariadb_check
-from press_deploy.engine.standby.import_check import why_no_import
-from press_deploy.engine.state import Phase, RunState, load_state
-from press_deploy.engine.steps import preflight as preflight_step
-from press_deploy.engine.steps.preflight import Preflight
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.mariadb import administrator
+from press_deploy.engine.databases.mariadb.dumping import dump_database
+from press_deploy.engine.databases.mariadb.loading import load_dump
+from press_deploy.engine.databases.mariadb.scratch_server import start_scratch_server
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.standby import mariadb_check
+from press_deploy.engine.databases.standby.import_check import why_no_import
+from press_deploy.engine.ground.checks import FAILED, WARNING, Check
+from press_deploy.engine.ground.errors import Refused
+from press_deploy.engine.journal.journal import Journal
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import Phase, RunState, load_state
+from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.preflight import backups
+from press_deploy.engine.steps.preflight import step as preflight_step
+from press_deploy.engine.steps.preflight.step import Preflight
 from press_deploy.engine.steps.rollback_losses import check_listable
 from press_deploy.engine.steps.standby_of_run import had_standby
 from tests.support.databases import SITE, execute, make_bench, make_database, private_directory

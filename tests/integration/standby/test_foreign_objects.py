@@ -15,29 +15,29 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine.backup.dump_check import check_dump
 from press_deploy.engine.backup.dumper import choose_dumper
 from press_deploy.engine.backup.making import Maker, Method
 from press_deploy.engine.backup.proving import prove_file
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.backup.verifying import Expectation, verify
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.checks import FAILED, OK
-from press_deploy.engine.database import Database
-from press_deploy.engine.errors import Refused, StepFailed
-from press_deploy.engine.mariadb import administrator, physical
-from press_deploy.engine.mariadb.dumping import dump_database
-from press_deploy.engine.mariadb.foreign_objects import find_unreadable
-from press_deploy.engine.mariadb.loading import load_dump
-from press_deploy.engine.mariadb.objects import drop_objects
-from press_deploy.engine.mariadb.scratch_server import run_scratch_server
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.plan_backup import Backup
-from press_deploy.engine.preflight import backups
-from press_deploy.engine.preflight.stored_objects import check_objects
-from press_deploy.engine.standby.import_check import choose_importer, why_no_import
-from press_deploy.engine.standby.loading import load_backup
-from press_deploy.engine.standby.mariadb import MariaDBStandby
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.database import Database
+from press_deploy.engine.databases.dumps.dump_check import check_dump
+from press_deploy.engine.databases.mariadb import administrator, physical
+from press_deploy.engine.databases.mariadb.dumping import dump_database
+from press_deploy.engine.databases.mariadb.foreign_objects import find_unreadable
+from press_deploy.engine.databases.mariadb.loading import load_dump
+from press_deploy.engine.databases.mariadb.objects import drop_objects
+from press_deploy.engine.databases.mariadb.scratch_server import run_scratch_server
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.standby.import_check import choose_importer, why_no_import
+from press_deploy.engine.databases.standby.loading import load_backup
+from press_deploy.engine.databases.standby.mariadb import MariaDBStandby
+from press_deploy.engine.ground.checks import FAILED, OK
+from press_deploy.engine.ground.errors import Refused, StepFailed
+from press_deploy.engine.plan.backup import Backup
+from press_deploy.engine.steps.preflight import backups
+from press_deploy.engine.steps.preflight.stored_objects import check_objects
 from tests.integration.standby.foreign import BY_ROOT, DEFINERS, NO_VIEW_OF_OTHERS, RELEASE
 from tests.support.databases import (
 	SITE,

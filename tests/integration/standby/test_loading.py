@@ -10,12 +10,13 @@ import pytest
 import zstandard
 
 from press_deploy.demo.processes import wait_for
-from press_deploy.engine.checks import FAILED, OK, WARNING, Check
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb.dumping import dump_database
-from press_deploy.engine.mariadb.objects import without_status
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.standby import list_databases, mariadb_check, open_standby
+from press_deploy.engine.databases.mariadb.dumping import dump_database
+from press_deploy.engine.databases.mariadb.objects import without_status
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.standby import mariadb_check
+from press_deploy.engine.databases.standby.opening import list_databases, open_standby
+from press_deploy.engine.ground.checks import FAILED, OK, WARNING, Check
+from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.standby import killed
 from tests.integration.standby.conftest import Site
 from tests.support.databases import (

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from press_deploy.engine.databases.backup_files import MANIFEST
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb import physical
-from press_deploy.engine.mariadb.dumping import dump_database
-from press_deploy.engine.mariadb.objects import without_status
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.standby import mariadb
-from press_deploy.engine.standby.loading import load_backup
+from press_deploy.engine.databases.mariadb import physical
+from press_deploy.engine.databases.mariadb.dumping import dump_database
+from press_deploy.engine.databases.mariadb.objects import without_status
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.standby import mariadb
+from press_deploy.engine.databases.standby.loading import load_backup
+from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.standby import killed
 from tests.integration.standby.conftest import Site
 from tests.support.databases import execute, make_site_database, make_standby, read_content

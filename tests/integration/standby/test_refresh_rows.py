@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb.comparison import are_equal, read_tables
-from press_deploy.engine.mariadb.server import Server, quote
-from press_deploy.engine.standby import mariadb_refresh
+from press_deploy.engine.databases.mariadb.comparison import are_equal, read_tables
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.standby import mariadb_refresh
+from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.standby.conftest import Site
 from tests.support.databases import execute, make_database
 

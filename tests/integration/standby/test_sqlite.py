@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 import zstandard
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.checks import FAILED
+from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.backup_files import MANIFEST
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.standby import list_databases, open_standby, sqlite_exchange
-from press_deploy.engine.standby.sqlite import FINAL_BACKUP, SQLiteStandby
-from press_deploy.engine.standby.sqlite_content import copy_online, read_content, read_objects
+from press_deploy.engine.databases.standby import sqlite_exchange
+from press_deploy.engine.databases.standby.opening import list_databases, open_standby
+from press_deploy.engine.databases.standby.sqlite import FINAL_BACKUP, SQLiteStandby
+from press_deploy.engine.databases.standby.sqlite_content import copy_online, read_content, read_objects
+from press_deploy.engine.ground.checks import FAILED
+from press_deploy.engine.ground.errors import StepFailed
 from tests.support.databases import RUN, SITE
 
 # What a swap does to files and notes; a kill before any of them is one between two effects.

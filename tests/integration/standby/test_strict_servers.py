@@ -9,7 +9,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.server import Server
 from tests.integration.standby.conftest import Site
 from tests.support.databases import execute
 

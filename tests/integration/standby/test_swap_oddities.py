@@ -9,12 +9,17 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb import objects as stored
-from press_deploy.engine.mariadb import swap as swapping
-from press_deploy.engine.mariadb.holders import find_holders
-from press_deploy.engine.mariadb.objects import drop_objects, make_objects, read_objects, tell_unmovable
-from press_deploy.engine.mariadb.server import Server, quote
+from press_deploy.engine.databases.mariadb import objects as stored
+from press_deploy.engine.databases.mariadb import swap as swapping
+from press_deploy.engine.databases.mariadb.holders import find_holders
+from press_deploy.engine.databases.mariadb.objects import (
+	drop_objects,
+	make_objects,
+	read_objects,
+	tell_unmovable,
+)
+from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.standby import killed
 from tests.integration.standby.conftest import Site
 from tests.support.databases import execute, make_database, make_standby

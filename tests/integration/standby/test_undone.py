@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from press_deploy.engine.databases.backup_files import MANIFEST
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.mariadb.server import quote
+from press_deploy.engine.databases.mariadb.server import quote
+from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.standby.conftest import Site
 from tests.support.databases import execute
 

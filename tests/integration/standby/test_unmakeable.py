@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.mariadb.foreign_objects import find_reaching_views, find_unmakeable
-from press_deploy.engine.mariadb.scratch_server import run_scratch_server
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.foreign_objects import find_reaching_views, find_unmakeable
+from press_deploy.engine.databases.mariadb.scratch_server import run_scratch_server
+from press_deploy.engine.databases.mariadb.server import Server
 from tests.support.databases import execute, make_database, private_directory
 
 

@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 
 from press_deploy.cli import main
 from press_deploy.engine.backup.config_secrets import KEY_NAME, protect_config
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.checks import FAILED, OK, WARNING, Check
-from press_deploy.engine.preflight.backup_key import check_backup_key
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground.checks import FAILED, OK, WARNING, Check
+from press_deploy.engine.steps.preflight.backup_key import check_backup_key
 
 CONFIG = {"db_name": "shop", "encryption_key": "geheim"}
 

@@ -16,14 +16,14 @@ from rich.console import Console
 from press_deploy import __version__
 from press_deploy.cli import main
 from press_deploy.cli.terminal import TerminalListener, open_console, show_summary
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.journal import Journal
-from press_deploy.engine.lock import keep_idle
-from press_deploy.engine.plan import read_plan
-from press_deploy.engine.requests import read_requests
-from press_deploy.engine.run_directory import RunDirectory, list_runs
-from press_deploy.engine.state import load_state
-from press_deploy.engine.summary import summarise
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.journal.journal import Journal
+from press_deploy.engine.journal.lock import keep_idle
+from press_deploy.engine.journal.requests import read_requests
+from press_deploy.engine.journal.run_directory import RunDirectory, list_runs
+from press_deploy.engine.journal.state import load_state
+from press_deploy.engine.plan.spec import read_plan
+from press_deploy.engine.report.summary import summarise
 
 PLAN = {
 	"title": "Release",

@@ -14,15 +14,15 @@ from click.testing import CliRunner, Result
 
 from press_deploy.cli import main
 from press_deploy.engine.backup.rungs import Proof, Rung
-from press_deploy.engine.bench import Bench
+from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.backup_files import MADE, MANIFEST
-from press_deploy.engine.journal import Journal
-from press_deploy.engine.lock import BenchLock
-from press_deploy.engine.mariadb import administrator
-from press_deploy.engine.plan import read_plan
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.standby.base import StandbyDatabase
-from press_deploy.engine.standby.finding import find_standby
+from press_deploy.engine.databases.mariadb import administrator
+from press_deploy.engine.databases.standby.base import StandbyDatabase
+from press_deploy.engine.databases.standby.finding import find_standby
+from press_deploy.engine.journal.journal import Journal
+from press_deploy.engine.journal.lock import BenchLock
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.plan.spec import read_plan
 
 SITES = ("first.example", "second.example")
 PLAN = {

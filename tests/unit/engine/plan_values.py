@@ -1,6 +1,6 @@
 """What the fields of a plan refuse: for each how a value gets into a plan, and values that are wrong in it."""
 
-from press_deploy.engine.plan import CONSENT
+from press_deploy.engine.plan.spec import CONSENT
 
 from .support import HOSTILE_TEXT, MINIMAL, SHA256, WRONG_TYPES
 

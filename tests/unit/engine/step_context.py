@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.plan import read_plan
-from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.plan.spec import read_plan
 
 from .support import MINIMAL, SITE, make_bench
 

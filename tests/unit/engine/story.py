@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine import journal, summary
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.journal import Journal
-from press_deploy.engine.plan import PlanSpec, read_plan
-from press_deploy.engine.prober import COLUMNS as PROBE_COLUMNS
-from press_deploy.engine.report import build_report
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.sampling import COLUMNS as SAMPLE_COLUMNS
-from press_deploy.engine.timeline_charts import CLOSING, OPENING
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.journal import journal
+from press_deploy.engine.journal.journal import Journal
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.plan.spec import PlanSpec, read_plan
+from press_deploy.engine.report import summary
+from press_deploy.engine.report.timeline_charts import CLOSING, OPENING
+from press_deploy.engine.report.writing import build_report
+from press_deploy.engine.watching.prober import COLUMNS as PROBE_COLUMNS
+from press_deploy.engine.watching.sampling import COLUMNS as SAMPLE_COLUMNS
 
 OLD, NEW = "3b1d6a0c9f2e48d7b5a4c3e2f1d0b9a8c7d6e5f4", "f00a724de1c25b9b8a7f6e5d4c3b2a1908f7e6d5"
 BEGIN = datetime(2026, 1, 14, 2, 0, 0, tzinfo=timezone.utc).timestamp()

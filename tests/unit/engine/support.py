@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine.plan import PlanSpec, read_plan
+from press_deploy.engine.plan.spec import PlanSpec, read_plan
 
 HANG_SECONDS = 20.0
 # Runs are known by their name in the environment of processes; two sessions of tests must not meet.

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from press_deploy.engine.allowances import (
+from press_deploy.engine.bench.allowances import (
 	BOOT_CHECK,
 	CONFIG_KEYS,
 	CONSOLE_TESTS,
@@ -14,10 +14,10 @@ from press_deploy.engine.allowances import (
 	find_forbidden,
 	is_own_file,
 )
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import InputError
-from press_deploy.engine.preflight.code import check_copy_sources
-from press_deploy.engine.preflight.plan import check_allowances
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground.errors import InputError
+from press_deploy.engine.steps.preflight.code import check_copy_sources
+from press_deploy.engine.steps.preflight.plan import check_allowances
 
 from .support import SHA256, SITE, make_bench, make_spec
 

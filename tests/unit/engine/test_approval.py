@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine.interrupts import WaitForPerson
-from press_deploy.engine.journal import Record
-from press_deploy.engine.state import RunState
+from press_deploy.engine.journal.journal import Record
+from press_deploy.engine.journal.state import RunState
 from press_deploy.engine.steps import approval
+from press_deploy.engine.steps.interrupts import WaitForPerson
 
 LISTED = {
 	"sha256": "a" * 64,

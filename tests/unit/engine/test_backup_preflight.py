@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from press_deploy.engine.checks import FAILED, WARNING
-from press_deploy.engine.preflight import backups
+from press_deploy.engine.ground.checks import FAILED, WARNING
+from press_deploy.engine.steps.preflight import backups
 
 
 @pytest.mark.parametrize(

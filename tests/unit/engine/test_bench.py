@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from press_deploy.cli.guard import find_own_bench
-from press_deploy.engine.bench import Bench
+from press_deploy.engine.bench.bench import Bench
 
 
 def test_a_command_for_a_bench_with_the_program_names_the_program(tmp_path: Path) -> None:

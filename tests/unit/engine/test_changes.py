@@ -2,7 +2,7 @@
 
 import pytest
 
-from press_deploy.engine.changes import decide
+from press_deploy.engine.plan.changes import decide
 
 from .support import make_spec
 

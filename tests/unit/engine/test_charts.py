@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine import charts, timeline_charts
-from press_deploy.engine.prober import Probe
+from press_deploy.engine.report import charts, timeline_charts
+from press_deploy.engine.watching.prober import Probe
 
 BEGIN = 1_768_356_000.0
 

@@ -12,8 +12,8 @@ from typing import IO
 import psutil
 import pytest
 
-from press_deploy.engine.errors import CommandFailed
-from press_deploy.engine.mariadb.client_process import close_pipe, end_client, start_client
+from press_deploy.engine.databases.mariadb.client_process import close_pipe, end_client, start_client
+from press_deploy.engine.ground.errors import CommandFailed
 
 # Starts a process of its own, says its number, and waits to be ended.
 WITH_CHILD = """

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.draining import describe_jobs
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.draining import describe_jobs
 from press_deploy.engine.steps import jobs
 from press_deploy.engine.steps.jobs import PauseJobs
 

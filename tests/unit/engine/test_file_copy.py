@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import pytest
 
 from press_deploy.demo.ports import choose_port
-from press_deploy.engine.errors import CommandFailed, StepFailed
-from press_deploy.engine.file_copy import FileCopy, fetch_command
-from press_deploy.engine.plan import App
-from press_deploy.engine.programs import Programs
+from press_deploy.engine.bench.file_copy import FileCopy, fetch_command
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.ground.errors import CommandFailed, StepFailed
+from press_deploy.engine.plan.spec import App
 
 from .support import wait_until
 

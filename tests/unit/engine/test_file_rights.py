@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.checks import OK, Check
-from press_deploy.engine.preflight.file_rights import check_file_rights
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground.checks import OK, Check
+from press_deploy.engine.steps.preflight.file_rights import check_file_rights
 
 from .support import SITE, make_bench
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from press_deploy.engine.mariadb.foreign_objects import Lack, _grant_routines
+from press_deploy.engine.databases.mariadb.foreign_objects import Lack, _grant_routines
 
 
 @pytest.mark.parametrize(

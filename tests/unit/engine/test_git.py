@@ -5,10 +5,16 @@ import subprocess
 
 import pytest
 
-from press_deploy.engine import git as engine_git
-from press_deploy.engine.errors import CommandFailed, StepFailed
-from press_deploy.engine.git import Position, Repository, check_expected, is_full_commit, matches_expected
-from press_deploy.engine.programs import Programs
+from press_deploy.engine.bench import git as engine_git
+from press_deploy.engine.bench.git import (
+	Position,
+	Repository,
+	check_expected,
+	is_full_commit,
+	matches_expected,
+)
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.ground.errors import CommandFailed, StepFailed
 
 from .support import commit_file, git
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from press_deploy.engine import inventory
-from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.databases import inventory
+from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.steps import imports
 from press_deploy.engine.steps.imports import ReleaseImports
 

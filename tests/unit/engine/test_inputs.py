@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from press_deploy.engine import inputs
+from press_deploy.engine.ground import inputs
 
 from .support import HOSTILE_TEXT
 

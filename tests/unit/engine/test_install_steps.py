@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from press_deploy.engine import distributions, patches
-from press_deploy.engine.errors import CommandTimedOut, SiteProcessFailed, StepFailed
+from press_deploy.engine.bench import distributions
+from press_deploy.engine.databases import patches
+from press_deploy.engine.ground.errors import CommandTimedOut, SiteProcessFailed, StepFailed
 from press_deploy.engine.steps.backup import FinalBackup
 from press_deploy.engine.steps.install import Build, Requirements
 from press_deploy.engine.steps.migrate import Migrate

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from press_deploy.engine.errors import JournalDamaged, JournalError, StepFailed
-from press_deploy.engine.journal import Journal, hash_fields, read_journal
+from press_deploy.engine.ground.errors import JournalDamaged, JournalError, StepFailed
+from press_deploy.engine.journal.journal import Journal, hash_fields, read_journal
 from tests.support.small_disk import fill_disk, small_disk
 
 
@@ -234,7 +234,7 @@ def test_the_reserves_go_when_the_journal_is_closed(path):
 
 def test_a_killed_writer_leaves_whole_records(path):
 	code = (
-		"import sys; from pathlib import Path; from press_deploy.engine.journal import Journal\n"
+		"import sys; from pathlib import Path; from press_deploy.engine.journal.journal import Journal\n"
 		"journal = Journal(Path(sys.argv[1]))\n"
 		"while True: journal.append('tick', {'text': 'x' * 5000}); print(len(journal.records), flush=True)"
 	)

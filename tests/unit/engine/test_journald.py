@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine import journald, logs
-from press_deploy.engine.log_classes import Weight
+from press_deploy.engine.watching import journald, logs
+from press_deploy.engine.watching.log_classes import Weight
 
 WEB, WORKER = "bench-frappe-web.service", "bench-frappe-short-worker@1.service"
 # As journalctl(1) has it: --after-cursor, --since=@…, --lines, --unit more than once; only entries of these units,

@@ -9,15 +9,15 @@ import threading
 
 import pytest
 
-from press_deploy.engine.errors import LockHeld, Refused
-from press_deploy.engine.lock import BenchLock, is_alive, keep_idle, read_owner
-from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.ground.errors import LockHeld, Refused
+from press_deploy.engine.journal.lock import BenchLock, is_alive, keep_idle, read_owner
+from press_deploy.engine.journal.run_directory import RunDirectory
 from tests.support.small_disk import fill_disk, small_disk
 
 from .support import make_spec, wait_until
 
 HOLD = (
-	"import sys, time; from pathlib import Path; from press_deploy.engine.lock import BenchLock\n"
+	"import sys, time; from pathlib import Path; from press_deploy.engine.journal.lock import BenchLock\n"
 	"with BenchLock(Path(sys.argv[1]), 'first', 'deployment', lambda run: True):\n"
 	"\tprint('held', flush=True); sys.stdin.read()"
 )

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine import logs
-from press_deploy.engine.log_classes import CLASSES, Weight, classify
-from press_deploy.engine.log_entries import Entry, Origin
+from press_deploy.engine.watching import logs
+from press_deploy.engine.watching.log_classes import CLASSES, Weight, classify
+from press_deploy.engine.watching.log_entries import Entry, Origin
 
 SAMPLES = Path(__file__).parent / "log_samples"
 SITE_PACKAGES = "/home/frappe/frappe-bench/env/lib/python3.11/site-packages"

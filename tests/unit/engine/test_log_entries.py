@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from press_deploy.engine.log_entries import FORGOTTEN_AFTER_LINES, Entry, Origin, read_entries
+from press_deploy.engine.watching.log_entries import FORGOTTEN_AFTER_LINES, Entry, Origin, read_entries
 
 LOGGING = "/usr/lib/python3.11/logging/handlers.py"
 APP = "/home/frappe/frappe-bench/apps/shop/shop/orders.py"

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from press_deploy.engine import logs
-from press_deploy.engine.log_classes import Weight
-from press_deploy.engine.log_entries import LINE_LIMIT
+from press_deploy.engine.watching import logs
+from press_deploy.engine.watching.log_classes import Weight
+from press_deploy.engine.watching.log_entries import LINE_LIMIT
 
 OLD = "ERROR old trouble\n" * 3
 NEW = "ERROR new trouble\n"

@@ -7,10 +7,9 @@ import time
 
 import pytest
 
-from press_deploy.engine import maintenance
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import ServiceError
-from press_deploy.engine.maintenance import (
+from press_deploy.engine.bench import maintenance
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.maintenance import (
 	CLOSED,
 	CLOSED_OR_BROKEN,
 	LEASE_SECONDS,
@@ -18,9 +17,10 @@ from press_deploy.engine.maintenance import (
 	Lease,
 	MaintenanceObserver,
 )
-from press_deploy.engine.programs import end_group
-from press_deploy.engine.services import WEB
-from press_deploy.engine.web import GOOD, MAINTENANCE, REFUSED, SERVER_ERROR, TIMEOUT, Answer
+from press_deploy.engine.bench.programs import end_group
+from press_deploy.engine.bench.services import WEB
+from press_deploy.engine.bench.web import GOOD, MAINTENANCE, REFUSED, SERVER_ERROR, TIMEOUT, Answer
+from press_deploy.engine.ground.errors import ServiceError
 
 from .support import SITE, make_bench, wait_until
 

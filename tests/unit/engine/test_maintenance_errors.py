@@ -7,8 +7,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from press_deploy.engine.journal import Record
-from press_deploy.engine.maintenance_errors import closed_times, says_only_maintenance, was_written_within
+from press_deploy.engine.journal.journal import Record
+from press_deploy.engine.watching.maintenance_errors import (
+	closed_times,
+	says_only_maintenance,
+	was_written_within,
+)
 
 TURNED_AWAY = """Traceback with variables (most recent call last):
   File "apps/frappe/frappe/app.py", line 111, in application

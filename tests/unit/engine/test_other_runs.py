@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.journal import Journal
-from press_deploy.engine.preflight.machine import check_other_runs
-from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.journal.journal import Journal
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.steps.preflight.machine import check_other_runs
 
 from .support import make_bench, make_spec
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.mariadb.part_file import name_part, translate_write_error, write_whole
+from press_deploy.engine.databases.mariadb.part_file import name_part, translate_write_error, write_whole
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from press_deploy.engine.canonical import canonical_json
-from press_deploy.engine.errors import InputError
-from press_deploy.engine.plan import CONSENT, PLAN_SIZE_LIMIT, parse_plan, read_plan
+from press_deploy.engine.ground.canonical import canonical_json
+from press_deploy.engine.ground.errors import InputError
+from press_deploy.engine.plan.spec import CONSENT, PLAN_SIZE_LIMIT, parse_plan, read_plan
 
 from .plan_values import (
 	CHANGE,

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import InputError
-from press_deploy.engine.prober import (
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.web import BROKEN, GOOD, MAINTENANCE, REFUSED, Web
+from press_deploy.engine.ground.errors import InputError
+from press_deploy.engine.watching.prober import (
 	GAP_SECONDS,
 	Probe,
 	Prober,
@@ -16,7 +17,6 @@ from press_deploy.engine.prober import (
 	find_outages,
 	read_probes,
 )
-from press_deploy.engine.web import BROKEN, GOOD, MAINTENANCE, REFUSED, Web
 from tests.support.small_disk import fill_disk, small_disk
 
 from .support import SITE, make_bench, make_spec, nobody_listening, reply, serve, wait_until

@@ -10,10 +10,10 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from press_deploy.engine import processes
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.processes import end_processes_of, list_ports_of, started_at
-from press_deploy.engine.programs import RUN_VARIABLE
+from press_deploy.engine.bench import processes
+from press_deploy.engine.bench.processes import end_processes_of, list_ports_of, started_at
+from press_deploy.engine.bench.programs import RUN_VARIABLE
+from press_deploy.engine.ground.errors import StepFailed
 
 from .support import OWN, wait_until
 
@@ -68,9 +68,7 @@ def test_one_that_is_started_meanwhile_is_ended_too(monkeypatch):
 
 
 def test_the_runner_and_its_ancestors_are_spared(tmp_path):
-	code = (
-		f"from press_deploy.engine.processes import end_processes_of; print(end_processes_of('{OWN}-run-d'))"
-	)
+	code = f"from press_deploy.engine.bench.processes import end_processes_of; print(end_processes_of('{OWN}-run-d'))"
 	with start(f"{OWN}-run-d", "sh", "-c", f'{sys.executable} -c "{code}"; echo alive') as parent:
 		assert parent.stdout.read().split("\n")[-2] == "alive"
 	assert parent.returncode == 0

@@ -2,8 +2,8 @@
 
 import pytest
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.program_logs import find_log, list_logs, read_logs
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.program_logs import find_log, list_logs, read_logs
 
 CONFIGURATION = """\
 [program:bench-frappe-web]

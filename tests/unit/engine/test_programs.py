@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from press_deploy.engine import programs as engine_programs
-from press_deploy.engine.errors import STEP_LOG, CommandFailed, CommandTimedOut, StepFailed
-from press_deploy.engine.programs import RUN_VARIABLE, Programs
-from press_deploy.engine.step_log import StepLog
+from press_deploy.engine.bench import programs as engine_programs
+from press_deploy.engine.bench.programs import RUN_VARIABLE, Programs
+from press_deploy.engine.bench.step_log import StepLog
+from press_deploy.engine.ground.errors import STEP_LOG, CommandFailed, CommandTimedOut, StepFailed
 
 from .support import HANG_SECONDS, OWN, wait_until
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine import projection
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.projection import Projector
-from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.journal import projection
+from press_deploy.engine.journal.projection import Projector
+from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.steps.jobs import PauseJobs
 
 HANG_SECONDS = 30

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 import press_deploy
-from press_deploy.engine import errors
-from press_deploy.engine.errors import CommandFailed, DeployError, StepFailed, Stopped
+from press_deploy.engine.ground import errors
+from press_deploy.engine.ground.errors import CommandFailed, DeployError, StepFailed, Stopped
 
 SOURCE = Path(press_deploy.__file__).parent
 # `InputError` is (field, value, why, remedy), the others (doing, what, why, remedy); checks are (name, found, remedy).
@@ -33,7 +33,7 @@ VAGUE = re.compile(
 )
 # Why these may have no remedy of their own.
 WITHOUT = {
-	("engine/context.py", "Stopped"): "somebody asked for it, and knows why",
+	("engine/steps/context.py", "Stopped"): "somebody asked for it, and knows why",
 	("site/process.py", "SiteProcessFailed"): "the process that started this one adds its log",
 	(
 		"site/schema.py",
@@ -136,7 +136,7 @@ def test_the_log_is_named_wherever_it_stands():
 
 
 def test_the_reason_of_a_run_names_what_failed():
-	from press_deploy.engine.runner import _tell
+	from press_deploy.engine.execution.runner import _tell
 
 	step = SimpleNamespace(title="Stabilise")
 	assert _tell(step, StepFailed("Stabilising", "web:1", "died", "")) == "Stabilise: web:1: died"

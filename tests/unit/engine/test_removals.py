@@ -8,11 +8,16 @@ from contextlib import closing
 
 import pytest
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.inventory import count_rows, list_apps, list_executed_patches, take_inventory
-from press_deploy.engine.removals import judge_removals
-from press_deploy.engine.verdict import Verdict, conclude, wants_rollback
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.inventory import (
+	count_rows,
+	list_apps,
+	list_executed_patches,
+	take_inventory,
+)
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.verdict.conditions import Verdict, conclude, wants_rollback
+from press_deploy.engine.verdict.removals import judge_removals
 
 from .support import SITE, make_bench, make_spec
 

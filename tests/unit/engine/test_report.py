@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine import charts
-from press_deploy.engine.report import render_html, write_report
-from press_deploy.engine.report_page import duration, figure, offset, plain, sentence
+from press_deploy.engine.report import charts
+from press_deploy.engine.report.page import duration, figure, offset, plain, sentence
+from press_deploy.engine.report.writing import render_html, write_report
 
 from .report_stories import (
 	STORIES,

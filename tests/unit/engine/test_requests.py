@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from press_deploy.engine.errors import InputError
-from press_deploy.engine.requests import put_request, read_requests
-from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.ground.errors import InputError
+from press_deploy.engine.journal.requests import put_request, read_requests
+from press_deploy.engine.journal.run_directory import RunDirectory
 
 from .support import make_bench, make_spec
 

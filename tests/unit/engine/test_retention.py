@@ -17,18 +17,18 @@ import pytest
 from press_deploy import hooks
 from press_deploy.engine.backup.catalogue import EXPIRED, find_backups
 from press_deploy.engine.backup.rungs import Proof, Rung
-from press_deploy.engine.bench import Bench
+from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.backup_files import MADE, MANIFEST
-from press_deploy.engine.errors import LockHeld, Refused
-from press_deploy.engine.journal import Journal
-from press_deploy.engine.lock import BenchLock
-from press_deploy.engine.plan_backup import Backup
-from press_deploy.engine.retention import PROVEN, find_expired, tidy
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.standby import finding
-from press_deploy.engine.standby.base import StandbyDatabase
-from press_deploy.engine.standby.finding import find_standby
-from press_deploy.engine.state import load_state
+from press_deploy.engine.databases.standby import finding
+from press_deploy.engine.databases.standby.base import StandbyDatabase
+from press_deploy.engine.databases.standby.finding import find_standby
+from press_deploy.engine.execution.retention import PROVEN, find_expired, tidy
+from press_deploy.engine.ground.errors import LockHeld, Refused
+from press_deploy.engine.journal.journal import Journal
+from press_deploy.engine.journal.lock import BenchLock
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import load_state
+from press_deploy.engine.plan.backup import Backup
 from press_deploy.engine.steps.rollback_losses import check_listable
 
 from .support import SITE, make_spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from press_deploy.engine.mariadb.rights import find_missing_rights, find_pattern, read_rights
+from press_deploy.engine.databases.mariadb.rights import find_missing_rights, find_pattern, read_rights
 
 
 @pytest.mark.parametrize(

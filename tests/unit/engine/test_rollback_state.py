@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from press_deploy.engine.journal import Record
-from press_deploy.engine.requests import find_stop
-from press_deploy.engine.state import RunState, State, StepState
+from press_deploy.engine.journal.journal import Record
+from press_deploy.engine.journal.requests import find_stop
+from press_deploy.engine.journal.state import RunState, State, StepState
 from press_deploy.engine.steps.rollback import RollbackPauseJobs
 
 

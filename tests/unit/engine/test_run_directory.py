@@ -5,11 +5,11 @@ import os
 
 import pytest
 
-from press_deploy.engine import inputs
-from press_deploy.engine.canonical import canonical_json
-from press_deploy.engine.errors import InputError, JournalDamaged
-from press_deploy.engine.plan import PLAN_SIZE_LIMIT
-from press_deploy.engine.run_directory import RunDirectory, list_runs
+from press_deploy.engine.ground import inputs
+from press_deploy.engine.ground.canonical import canonical_json
+from press_deploy.engine.ground.errors import InputError, JournalDamaged
+from press_deploy.engine.journal.run_directory import RunDirectory, list_runs
+from press_deploy.engine.plan.spec import PLAN_SIZE_LIMIT
 
 from .support import HOSTILE_TEXT, SITE, make_bench, make_spec
 

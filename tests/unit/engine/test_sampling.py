@@ -2,9 +2,9 @@
 
 import pytest
 
-from press_deploy.engine.database import DatabaseUnavailable
-from press_deploy.engine.prober import Probe
-from press_deploy.engine.sampling import Sampler, read_samples
+from press_deploy.engine.databases.database import DatabaseUnavailable
+from press_deploy.engine.watching.prober import Probe
+from press_deploy.engine.watching.sampling import Sampler, read_samples
 
 from .support import SITE
 

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from press_deploy.engine import services
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.services import Services
+from press_deploy.engine.bench import services
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.services import Services
 
 from .support import HANG_SECONDS, make_bench
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from press_deploy.engine.mariadb.sleeping_events import call_awake, lay_asleep, lay_asleep_in
+from press_deploy.engine.databases.mariadb.sleeping_events import call_awake, lay_asleep, lay_asleep_in
 
 # As mariadb-dump 10.11 writes them.
 HEAD = "/*!50106 CREATE*/ /*!50117 DEFINER=`a``b`@`localhost`*/ /*!50106 EVENT"

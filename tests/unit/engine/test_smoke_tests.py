@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from press_deploy.engine.bench.web import Answer
 from press_deploy.engine.databases import backup_files
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.plan import HttpCheck
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.plan.spec import HttpCheck
 from press_deploy.engine.steps.backup import CopyToSafePlaces
 from press_deploy.engine.steps.validate import check_http
-from press_deploy.engine.web import Answer
 
 BODY = '{"message": "7.0.0"}'
 

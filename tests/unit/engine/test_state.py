@@ -2,10 +2,17 @@
 
 import pytest
 
-from press_deploy.engine.errors import JournalDamaged
-from press_deploy.engine.journal import Journal, Record
-from press_deploy.engine.run_directory import RunDirectory
-from press_deploy.engine.state import EXIT_CODES, UNFINISHED, RunState, State, load_state, unfinished_runs
+from press_deploy.engine.ground.errors import JournalDamaged
+from press_deploy.engine.journal.journal import Journal, Record
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import (
+	EXIT_CODES,
+	UNFINISHED,
+	RunState,
+	State,
+	load_state,
+	unfinished_runs,
+)
 
 from .support import make_bench, make_spec
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine import assets, distributions, patches
-from press_deploy.engine.bench import Bench
+from press_deploy.engine.bench import assets, distributions
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases import patches
 
 from .support import SITE, make_bench
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from press_deploy.engine.mariadb.trigger_text import free_statement, names_database
+from press_deploy.engine.databases.mariadb.trigger_text import free_statement, names_database
 
 BODY = " BEGIN SET NEW.x = '\\\\ FOR EACH ROW 😀'; END"
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine import logs
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.database import DatabaseUnavailable
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.database import DatabaseUnavailable
 from press_deploy.engine.steps.validate import CriticalTests, LogCheck, find_new_errors
-from press_deploy.engine.verdict import Condition, Verdict, conclude, judge_triggers
-from press_deploy.engine.watched_logs import WatchedLogs
+from press_deploy.engine.verdict.conditions import Condition, Verdict, conclude, judge_triggers
+from press_deploy.engine.watching import logs
+from press_deploy.engine.watching.watched_logs import WatchedLogs
 
 from .support import SITE, make_bench, make_spec
 

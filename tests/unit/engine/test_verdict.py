@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from press_deploy.engine import verdict
-from press_deploy.engine.prober import GOOD, Probe
-from press_deploy.engine.sampling import Sample
-from press_deploy.engine.verdict import Condition, Verdict, conclude, settle, wants_rollback
+from press_deploy.engine.verdict import conditions as verdict
+from press_deploy.engine.verdict.conditions import Condition, Verdict, conclude, settle, wants_rollback
+from press_deploy.engine.watching.prober import GOOD, Probe
+from press_deploy.engine.watching.sampling import Sample
 
 from .support import SITE, make_spec
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine import journald
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.checks import OK, WARNING
-from press_deploy.engine.errors import ServiceError
-from press_deploy.engine.plan import Thresholds
-from press_deploy.engine.preflight.machine import check_watched_logs
-from press_deploy.engine.verdict import judge_log_errors
-from press_deploy.engine.watched_logs import WatchedLogs
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground.checks import OK, WARNING
+from press_deploy.engine.ground.errors import ServiceError
+from press_deploy.engine.plan.spec import Thresholds
+from press_deploy.engine.steps.preflight.machine import check_watched_logs
+from press_deploy.engine.verdict.conditions import judge_log_errors
+from press_deploy.engine.watching import journald
+from press_deploy.engine.watching.watched_logs import WatchedLogs
 from tests.unit.engine.support import SITE, make_bench
 
 UNIT = "bench-frappe-web.service"

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from press_deploy.engine.bench import Bench
-from press_deploy.engine.web import (
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.web import (
 	BROKEN,
 	CLIENT_ERROR,
 	GOOD,

@@ -16,7 +16,7 @@ from press_deploy import api, jobs
 from press_deploy.engine.backup import catalogue
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.databases.backup_files import MADE, MANIFEST
-from press_deploy.engine.errors import Refused, StepFailed
+from press_deploy.engine.ground.errors import Refused, StepFailed
 from press_deploy.site import background, backup_records, proofs
 from press_deploy.site.testing import MANAGER, STRANGER, VIEWER, DeploymentTestCase, created
 

@@ -7,8 +7,8 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import now_datetime
 
-from press_deploy.engine.errors import DeployError, InputError
-from press_deploy.engine.plan import PlanSpec, read_plan
+from press_deploy.engine.ground.errors import DeployError, InputError
+from press_deploy.engine.plan.spec import PlanSpec, read_plan
 from press_deploy.site.allowances import check_draft, describe_forbidden, refuse_forbidden
 from press_deploy.site.input_messages import describe, errors_shown, refuse
 from press_deploy.site.plan_references import check_references
@@ -175,7 +175,7 @@ class DeploymentPlan(Document):
 		self.db_set("status", "Cancelled")
 
 	def as_spec(self) -> dict:
-		"""The plan as plain data for `press_deploy.engine.plan.read_plan`."""
+		"""The plan as plain data for `press_deploy.engine.plan.spec.read_plan`."""
 		return build_spec(self)
 
 	def read_spec(self) -> PlanSpec:

@@ -7,10 +7,10 @@ from unittest import mock
 import frappe
 
 from press_deploy import api
-from press_deploy.engine.errors import InputError
-from press_deploy.engine.plan import CONSENT, PlanSpec, read_plan
-from press_deploy.engine.run_directory import list_runs
-from press_deploy.engine.snapshots import Snapshot
+from press_deploy.engine.ground.errors import InputError
+from press_deploy.engine.journal.run_directory import list_runs
+from press_deploy.engine.plan.snapshots import Snapshot
+from press_deploy.engine.plan.spec import CONSENT, PlanSpec, read_plan
 from press_deploy.site import foreground, plan_spec
 from press_deploy.site.install import add_ready_made_plan
 from press_deploy.site.plan_spec import SAFE_PLACES

@@ -9,9 +9,9 @@ from unittest import mock
 import frappe
 
 from press_deploy import api, jobs
-from press_deploy.engine import execution
-from press_deploy.engine.errors import InputError, Refused
-from press_deploy.engine.requests import put_request, read_requests
+from press_deploy.engine.execution import execution
+from press_deploy.engine.ground.errors import InputError, Refused
+from press_deploy.engine.journal.requests import put_request, read_requests
 from press_deploy.site import background
 from press_deploy.site import records as projection
 from press_deploy.site.records import project, project_all

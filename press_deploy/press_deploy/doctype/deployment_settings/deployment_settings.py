@@ -6,8 +6,8 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import get_bench_path
 
-from press_deploy.engine import inputs
-from press_deploy.engine.errors import DeployError, InputError
+from press_deploy.engine.ground import inputs
+from press_deploy.engine.ground.errors import DeployError, InputError
 from press_deploy.helper.client import HelperClient, find_bench_name, find_socket
 from press_deploy.helper.errors import HelperError
 from press_deploy.site.input_messages import errors_shown

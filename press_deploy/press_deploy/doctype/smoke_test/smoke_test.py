@@ -6,7 +6,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
-from press_deploy.engine.plan import read_plan
+from press_deploy.engine.plan.spec import read_plan
 from press_deploy.site.allowances import find_forbidden_test
 from press_deploy.site.input_messages import describe, errors_shown, refuse
 from press_deploy.site.plan_spec import build_smoke_test

@@ -14,11 +14,11 @@ from press_deploy.engine.backup import catalogue
 from press_deploy.engine.backup.catalogue import back_up_site, find_backups, prove_latest
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.backup.verifying import verify
-from press_deploy.engine.bench import Bench
+from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.backup_files import MADE, MANIFEST, is_verified
-from press_deploy.engine.errors import STEP_LOG, Refused, SiteProcessFailed, StepFailed
-from press_deploy.engine.journal import Journal
-from press_deploy.engine.run_directory import RunDirectory
+from press_deploy.engine.ground.errors import STEP_LOG, Refused, SiteProcessFailed, StepFailed
+from press_deploy.engine.journal.journal import Journal
+from press_deploy.engine.journal.run_directory import RunDirectory
 from tests.unit.engine.support import SITE, make_spec
 
 

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from press_deploy.engine.mariadb.client_errors import READ_BYTES, read_words, translate_client_error
+from press_deploy.engine.databases.mariadb.client_errors import READ_BYTES, read_words, translate_client_error
 
 REPEATED = "--------------\nINSERT INTO a VALUES ('geheim (1045)\nERROR 12 ')\n--------------\n\n"
 

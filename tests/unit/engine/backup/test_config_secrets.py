@@ -12,7 +12,7 @@ import pytest
 
 from press_deploy.engine.backup.archives import check_config
 from press_deploy.engine.backup.config_secrets import KEY_NAME, LEFT_OUT, protect_config, read_config
-from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.ground.errors import StepFailed
 
 CONFIG = {
 	"db_name": "shop",

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from press_deploy.engine.backup import dump_check, dump_file
-from press_deploy.engine.backup.dump_check import (
+from press_deploy.engine.databases.dumps import dump_check, dump_file
+from press_deploy.engine.databases.dumps.dump_check import (
 	NO_ROWS_DOUBT,
 	UNCHECKED_DOUBT,
 	Expectation,
 	check_dump,
 	is_newer,
 )
-from press_deploy.engine.backup.dump_file import DamagedFile, read_head
-from press_deploy.engine.backup.sqlite_check import WAL_DOUBT
+from press_deploy.engine.databases.dumps.dump_file import DamagedFile, read_head
+from press_deploy.engine.databases.dumps.sqlite_check import WAL_DOUBT
 from tests.support.dumps import PACKINGS, Broken, flip, make_broken, pack_gzip, pack_zstd, write_dump
 
 EXPECTED = Expectation(database="shop", server_version="10.11.6-MariaDB", frappe_version="15.2.0")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.backup.dump_check import check_dump
-from press_deploy.engine.backup.dump_file import DamagedFile
+from press_deploy.engine.databases.dumps.dump_check import check_dump
+from press_deploy.engine.databases.dumps.dump_file import DamagedFile
 from tests.support.dumps import pack_gzip, pack_zstd, write_dump
 
 DUMP = write_dump({"tabOrder": 3})

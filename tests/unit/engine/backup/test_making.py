@@ -6,8 +6,8 @@ import pytest
 
 from press_deploy.engine.backup import making
 from press_deploy.engine.backup.making import PHYSICAL_FROM_BYTES, choose_method
-from press_deploy.engine.errors import Refused
-from press_deploy.engine.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.ground.errors import Refused
 
 MARIADB = {"db_name": "shop", "db_type": "mariadb"}
 LARGE, SMALL = PHYSICAL_FROM_BYTES, PHYSICAL_FROM_BYTES - 1

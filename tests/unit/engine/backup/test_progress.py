@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from press_deploy.engine.progress import ProgressMeter, describe, show_seconds, show_size
+from press_deploy.engine.ground.progress import ProgressMeter, describe, show_seconds, show_size
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import tarfile
 import pytest
 
 from press_deploy.engine.backup import verifying
-from press_deploy.engine.backup.dump_check import Expectation
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.databases import backup_files
-from press_deploy.engine.errors import StepFailed
-from press_deploy.engine.hashing import hash_file
+from press_deploy.engine.databases.dumps.dump_check import Expectation
+from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.hashing import hash_file
 from tests.support.dumps import PACKINGS, flip, make_broken, pack_gzip, pack_zstd, write_dump
 
 DUMP = write_dump(frappe_version="15.2.0")

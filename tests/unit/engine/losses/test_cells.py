@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from press_deploy.engine.losses.concealing import as_plain
-from press_deploy.engine.losses.export import as_cell, name_file
+from press_deploy.engine.databases.losses.concealing import as_plain
+from press_deploy.engine.databases.losses.export import as_cell, name_file
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from press_deploy.engine.losses.concealing import is_secret
+from press_deploy.engine.databases.losses.concealing import is_secret
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from press_deploy.engine.errors import InputError
-from press_deploy.engine.losses import ACTIONS, Losses, Named
+from press_deploy.engine.databases.losses.model import ACTIONS, Losses, Named
+from press_deploy.engine.ground.errors import InputError
 
 INVOICES = {"created": Named(3, ("SI-1", "SI-2", "SI-3")), "submitted": Named(1, ("SI-0",))}
 LOSSES = Losses(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.errors import CommandFailed
-from press_deploy.engine.safe_places import SshPlace, StoredFile
+from press_deploy.engine.ground.errors import CommandFailed
+from press_deploy.engine.plan.safe_places import SshPlace
+from press_deploy.engine.safe_places.base import StoredFile
 from press_deploy.engine.safe_places.ssh import script_command, send_command, ssh_command
 from press_deploy.engine.safe_places.ssh_errors import translate
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from press_deploy.engine.safe_places import DirectoryPlace, S3Place, SafePlaceSpec, SshPlace
+from press_deploy.engine.plan.safe_places import DirectoryPlace, S3Place, SafePlaceSpec, SshPlace
 
 from ..support import HOSTILE_TEXT
 

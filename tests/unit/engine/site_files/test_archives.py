@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.site_files.archives import index_archives, map_member
 
 

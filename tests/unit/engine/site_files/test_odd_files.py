@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from press_deploy.engine.checks import FAILED, OK
-from press_deploy.engine.preflight.sites import check_site_files
+from press_deploy.engine.ground.checks import FAILED, OK
+from press_deploy.engine.steps.preflight.sites import check_site_files
 
 from .actions import LOGO, PICTURE, observe, restore, take
 from .conftest import FILES

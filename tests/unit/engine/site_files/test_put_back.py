@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from press_deploy.engine.errors import StepFailed
+from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.site_files import has_inventory
 from press_deploy.engine.site_files import places as places_module
 

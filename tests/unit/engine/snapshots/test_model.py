@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from press_deploy.engine.errors import InputError
-from press_deploy.engine.snapshots import Snapshot, open_provider
+from press_deploy.engine.ground.errors import InputError
+from press_deploy.engine.plan.snapshots import Snapshot
+from press_deploy.engine.snapshots import open_provider
 
 UUID = "506f78a4-e098-11e5-ad9f-000f53306ae1"
 GOOD = (

@@ -1,0 +1,1 @@
+"""The standby database: the backup, loaded and proven beside the live database, ready to be swapped in."""

@@ -1,0 +1,289 @@
+"""The runner: executes the steps of a run, one after the other, and survives its own death.
+
+Invariant: every effect is announced in the journal before it is made and recorded after it was observed.
+A resumed run asks reality, not the journal, whether a half-done step is done.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from functools import partial
+
+from press_deploy.engine import steps
+from press_deploy.engine.execution.listening import Listener, tell_each
+from press_deploy.engine.execution.waiting import leave_waiting
+from press_deploy.engine.ground.errors import DeployError, JournalError, Refused, StepFailed
+from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.state import Phase, RunState, State
+from press_deploy.engine.steps.announcements import tell_who_must_act
+from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.interrupts import RollbackNeeded, WaitForPerson
+
+# In these phases no visitor may get through.
+CLOSED_PHASES = {Phase.DEPLOY, Phase.VALIDATE}
+CAME_LATER = "the run was begun by an earlier version, which has no such step, and is beyond it"
+
+
+class Runner:
+	"""Executes or resumes the run that stands in a context."""
+
+	def __init__(self, context: Context, listeners: list[Listener]):
+		self.context, self.listeners = context, listeners
+
+	@property
+	def state(self) -> RunState:
+		return self.context.state
+
+	def run(self) -> State:
+		"""Go on from wherever the journal says the run is; return the state it reached."""
+		facts = {"pid": os.getpid(), "resumed": bool(self.state.steps), "python": sys.version.split()[0]}
+		unwatched = self.context.services.watch_runner(self.context.run.name)
+		try:
+			self.context.journal.append("runner-started", facts)
+			if unwatched:
+				self.context.note(unwatched)
+			go_on = self._go_on
+			while True:
+				try:
+					reached = go_on()
+				except RollbackNeeded as cause:
+					go_on = partial(self._start_rollback, cause)
+					continue
+				# Whoever answered while the report was written found a runner alive, and started none.
+				if reached is not State.WAITING or not self.context.has_requests():
+					return reached
+				go_on = self._go_on
+		finally:
+			# Also for an error or an interrupt by a person: what follows from that is not decided by a restart.
+			self.context.services.unwatch_runner(self.context.run.name)
+			self.context.close()
+
+	def _go_on(self) -> State:
+		if self.state.state is State.WAITING:
+			if kept := leave_waiting(self.context):
+				return self._end(State.SUCCEEDED, kept)
+			if self.state.state is State.WAITING:
+				tell_who_must_act(self.context)
+				return State.WAITING
+		try:
+			self.context.keep_what_is_held()
+		except DeployError as error:
+			# The step that goes on, or goes back, meets the same cause, and knows what follows from it.
+			self.context.note(f"The sites could not be held closed after the resume: {error}")
+		if self.state.state is State.ROLLING_BACK:
+			return self._roll_back()
+		return self._walk()
+
+	def _walk(self) -> State:
+		for step in steps.FORWARD:
+			known = self.state.step(step.name)
+			if not known and self._has_passed(step):
+				self._journal("step-skipped", step, reason=CAME_LATER)
+				continue
+			try:
+				if not (known and known.is_over):
+					self.context.stop_if_asked()
+					if step.phase in CLOSED_PHASES:
+						self.context.check_maintenance_holds()
+					self._perform(step)
+			except WaitForPerson as wait:
+				return self._wait(step, wait)
+			except JournalError:
+				raise
+			except DeployError as error:
+				return self._stop(step, error)
+			if self.state.dry_run and step.phase is Phase.PREFLIGHT:
+				return self._end(State.CHECKED, "the dry run found nothing against this deployment")
+		self.context.stop_if_asked()
+		return self._end(State.SUCCEEDED, "the release is live and healthy")
+
+	def _has_passed(self, step: Step) -> bool:
+		"""Whether the run is beyond a step that its journal does not have: an earlier version began it without."""
+		later = steps.FORWARD[steps.FORWARD.index(step) + 1 :]
+		return any(self.state.step(each.name) for each in later)
+
+	def _perform(self, step: Step) -> None:
+		"""Make a step's effect unless it is there, and let every failure of it be one of ours."""
+		with self.context.log_of(step.name):
+			try:
+				self._attempt(step)
+			except (JournalError, WaitForPerson, RollbackNeeded):
+				raise
+			except DeployError as error:
+				error.name_log(str(self.context.run.step_log(step.name)))
+				self._note_failure(step, error)
+				raise
+			except Exception as error:
+				# A defect in a step must end in a rollback like any other failure, not in a traceback.
+				self.context.log_exception()
+				log = self.context.run.step_log(step.name)
+				failure = StepFailed(
+					"Executing", step.title, f"{type(error).__name__}: {error}", f"see {log}"
+				)
+				self._note_failure(step, failure)
+				raise failure from error
+
+	def _attempt(self, step: Step) -> None:
+		"""Announce, apply, observe, record; after a crash, first ask what is there already."""
+		context, known = self.context, self.state.step(step.name)
+		if known and known.is_over:
+			return
+		if known and known.status == "failed" and step.phase is not Phase.ROLLBACK:
+			# The runner died between a failure and what follows from it.
+			kind = Refused if known.error["kind"] == "Refused" else StepFailed
+			raise kind(**{key: known.error[key] for key in ("doing", "what", "why", "remedy")})
+		# What failed on the way back is tried again: its cause may be gone, and nothing better is known.
+		if known and known.was_announced:
+			before = known.before
+			observation = step.observe(context, before, None)
+			if observation.done:
+				return self._record(step, {}, observation)
+			context.log(f"{step.title}: not done yet ({observation.found}); doing it again")
+		elif reason := step.skip_reason(context):
+			return self._journal("step-skipped", step, reason=reason)
+		else:
+			before = step.prepare(context)
+			self._journal("step-announced", step, before=before)
+		result = step.apply(context, before) or {}
+		tell_each(self.listeners, lambda listener: listener.effect_made(step))
+		observation = step.observe(context, before, result)
+		if not observation.done:
+			raise StepFailed(
+				"Observing", step.title, observation.found, f"see {context.run.step_log(step.name)}"
+			)
+		self._record(step, result, observation)
+
+	def _note_failure(self, step: Step, error: DeployError) -> None:
+		known = self.state.step(step.name)
+		if known is None or known.status != "failed" or known.error != error.as_data():
+			self._journal("step-failed", step, error=error.as_data())
+
+	def _record(self, step: Step, result: dict, observation: Observation) -> None:
+		result = {**result, **({"evidence": observation.evidence} if observation.evidence else {})}
+		self._journal("step-observed", step, result=result, found=observation.found)
+
+	def _heed_database_request(self) -> None:
+		"""While only the code goes back: does somebody want the database to go with it?"""
+		state = self.state
+		if state.step(steps.RollbackOpen.name):
+			return  # whoever asks from now on is told at the end
+		while request := self.context.take_request():
+			if request.action != "approve" and not request.database:
+				self.context.note(
+					f"{request.by} asked ({request.action}: {request.reason}); it is on its way back."
+				)
+		since = [each for each in state.requests if each["seq"] > state.rollback["seq"]]
+		wanted = next((each for each in since if each.get("database")), None)
+		if wanted and not state.rolls_database_back:
+			raise RollbackNeeded.asked_by(wanted)
+
+	def _stop(self, step: Step, error: DeployError) -> State:
+		"""What follows when a step can't be done: roll back, or end where nothing was changed yet."""
+		if step.phase is Phase.CLOSE:
+			self.context.note(f"{step.title} failed: {error}")
+			return self._end(
+				State.SUCCEEDED, f"the release is live, but {step.title.lower()} failed: {error.told}", error
+			)
+		if self.context.may_have_changed_something():
+			return self._start_rollback(RollbackNeeded(_tell(step, error), error=error))
+		self.context.release_lease()
+		if isinstance(error, Refused):
+			return self._end(State.REFUSED, error.why, error)
+		return self._end(State.ABORTED, f"{_tell(step, error)}. Nothing was changed.", error)
+
+	def _start_rollback(self, cause: RollbackNeeded) -> State:
+		if self._would_lose_data(cause):
+			return self._wait_for_rollback(cause)
+		self.context.journal.append("rollback-started", cause.as_data())
+		return self._roll_back()
+
+	def _would_lose_data(self, cause: RollbackNeeded) -> bool:
+		"""Once migrated and opened, going back takes the users' work since: that is a person's decision."""
+		migrated, opened = self.state.was_announced("migrate"), self.state.was_announced("open")
+		return migrated and opened and cause.by is None
+
+	def _wait_for_rollback(self, cause: RollbackNeeded) -> State:
+		taken = self.state.step("final-backup").ended
+		reason = (
+			f"{cause.cause}. The database was migrated and the sites were opened since: rolling back returns it to "
+			f"the backup of {taken[:19]} UTC, and everything written after that is lost"
+		)
+		return self._wait(None, WaitForPerson(reason, when_nobody_decides="wait", accepts_go=False))
+
+	def _roll_back(self) -> State:
+		"""The rollback's own state machine. Entered again after a crash, it goes on where it was."""
+		# What was kept back for this: on a full disk, putting files back takes room as well.
+		self.context.journal.free_reserve()
+		abandoned = self.state.rollback.get("abandoned")
+		try:
+			for step in steps.ABANDONED_ROLLBACK if abandoned else steps.ROLLBACK:
+				if not abandoned:
+					self._heed_database_request()
+				self._perform(step)
+		except JournalError:
+			raise
+		except WaitForPerson as wait:
+			return self._wait(step, wait)
+		except DeployError as error:
+			if isinstance(step, steps.LostDocuments) and self.state.may_stay_as_it_is:
+				# Nobody can say what would be lost, so the rollback is given up, and the sites are opened again.
+				self.context.journal.append("rollback-abandoned", {"reason": _tell(step, error)})
+				return self._roll_back()
+			what_now = self._what_now()
+			self.context.leave_maintenance_to_a_person()
+			return self._end(
+				State.FATAL, f"the rollback stopped at “{_tell(step, error, '”: ')}. {what_now}", error
+			)
+		if abandoned:
+			return self._keep_release(abandoned)
+		return self._end(State.ROLLED_BACK, f"rolled back: {self.state.rollback['cause']}")
+
+	def _keep_release(self, why: str) -> State:
+		"""The rollback was given up: a run that was over stays so, any other goes on where it left its way."""
+		if self.state.has_succeeded:
+			return self._end(State.SUCCEEDED, f"not rolled back, the release stays: {why}")
+		self.context.journal.append("went-forward", {"reason": why})
+		return self._walk()
+
+	def _what_now(self) -> str:
+		try:
+			closed = self.context.bench.sites_in_maintenance(self.context.spec.site_names)
+			maintenance = f"In maintenance mode: {', '.join(closed)}. " if closed else "The sites are open. "
+		except DeployError as error:
+			maintenance = f"Whether the sites are open can't be told: {error.why}. "
+		database = ["--database"] if self.state.rollback.get("database") else []
+		again = self.context.bench.command_to_type("rollback", self.context.run.name, *database)
+		return f"{maintenance}Mend the cause, then: {again}"
+
+	def _wait(self, step: Step | None, wait: WaitForPerson) -> State:
+		seconds = self.context.spec.decision_seconds
+		facts = {"step": step.name if step else None, "deadline": time.time() + seconds}
+		self.context.journal.append("waiting", {**wait.as_data(), **facts})
+		tell_who_must_act(self.context)
+		self.context.hand_maintenance_over(seconds)
+		self.context.finish()
+		return State.WAITING
+
+	def _end(self, state: State, reason: str, error: DeployError | None = None) -> State:
+		if self.context.services.lost_helper:
+			self.context.note("The helper had gone; the run went on with the bench user's own rights.")
+		while request := self.context.take_request():
+			self.context.note(f"{request.by} asked too late ({request.action}: {request.reason}); ask again.")
+		data = {"state": state.value, "reason": reason}
+		self.context.journal.append("run-ended", {**data, "error": error.as_data()} if error else data)
+		tell_who_must_act(self.context)
+		self.context.finish()
+		return state
+
+	def _journal(self, event: str, step: Step, **data: object) -> None:
+		facts = {"step": step.name, "phase": step.phase.value, "title": step.title}
+		self.context.journal.append(event, {**facts, **data})
+
+
+def _tell(step: Step, error: DeployError, colon: str = ": ") -> str:
+	"""Which step failed over what, and why, in one sentence."""
+	why = error.why if error.what == step.title else error.told
+	return f"{step.title}{colon}{why}"

@@ -1,0 +1,1 @@
+"""What to deploy where: the plan spec and its parts, validated."""

@@ -1,0 +1,1 @@
+"""What a run shows people when it is over."""

@@ -1,0 +1,1 @@
+"""What a bench says of itself: probes, samples, logs."""
