@@ -1,5 +1,5 @@
 """`python -m press_deploy.cli`, as the helper starts the runner."""
 
-from press_deploy.cli.commands import main
+from press_deploy.cli.main import main
 
 main()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,7 +15,9 @@ from rich.table import Table
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.journal.journal import Record
 from press_deploy.engine.journal.state import UNCHANGED, UNFINISHED, RunState, State
-from press_deploy.engine.steps.base import Step
+
+if TYPE_CHECKING:
+	from press_deploy.engine.steps.base import Step
 
 _COLOURS = {
 	State.SUCCEEDED: "green",

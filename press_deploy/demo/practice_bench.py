@@ -17,7 +17,8 @@ from press_deploy.demo import processes, service_files
 from press_deploy.demo.places import SITE, Places, make_runtime_directory
 from press_deploy.demo.ports import choose_port
 from press_deploy.demo.practice_plan import make_plan
-from press_deploy.engine.bench.web import Answer, fetch
+from press_deploy.engine.bench.answer import Answer
+from press_deploy.engine.bench.web import fetch
 from press_deploy.engine.ground import durable
 from press_deploy.engine.plan.spec import PlanSpec
 from press_deploy.helper import configuration, installed_files

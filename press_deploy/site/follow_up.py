@@ -10,7 +10,8 @@ from statistics import median
 
 import frappe
 
-from press_deploy.engine.bench.web import GOOD, fetch
+from press_deploy.engine.bench.answer import GOOD
+from press_deploy.engine.bench.web import fetch
 from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import load_state

@@ -22,7 +22,8 @@ from pathlib import Path
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.web import Web
 from press_deploy.engine.plan.spec import read_plan
-from press_deploy.engine.watching.prober import Prober, downtime_seconds, find_outages, read_probes
+from press_deploy.engine.watching.prober import Prober
+from press_deploy.engine.watching.probes import downtime_seconds, find_outages, read_probes
 
 STABILISE_SECONDS = 30
 # After maintenance off, workers still have the old configuration in their cache for up to a minute.

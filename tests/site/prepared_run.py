@@ -20,11 +20,12 @@ import pytest
 from press_deploy.engine import steps
 from press_deploy.engine.backup.rungs import Proof
 from press_deploy.engine.bench import processes
+from press_deploy.engine.bench.answer import GOOD, MAINTENANCE, Answer
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.programs import RUN_VARIABLE, Programs
 from press_deploy.engine.bench.services import WEB
 from press_deploy.engine.bench.site_processes import SiteProcesses
-from press_deploy.engine.bench.web import GOOD, MAINTENANCE, Answer, Web
+from press_deploy.engine.bench.web import Web
 from press_deploy.engine.databases.mariadb.administrator import find_administrator
 from press_deploy.engine.databases.mariadb.comparison import read_tables
 from press_deploy.engine.databases.mariadb.server import Server, quote

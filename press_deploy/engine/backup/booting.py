@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from press_deploy.engine.bench.answer import GOOD
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.preview import BOOT, LOG, open_preview, read_lines
 from press_deploy.engine.bench.programs import Programs
 from press_deploy.engine.bench.site_processes import SiteProcesses
-from press_deploy.engine.bench.web import GOOD, Web
+from press_deploy.engine.bench.web import Web
 from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED, find_administrator
 from press_deploy.engine.databases.mariadb.server_errors import translate_server_errors
 from press_deploy.engine.databases.mariadb.throwaway_user import (

@@ -12,10 +12,7 @@ from collections.abc import Callable
 
 import psutil
 
-from press_deploy.engine.bench.bench import Bench
-from press_deploy.engine.bench.processes import started_at
-from press_deploy.engine.bench.services import WEB, Services
-from press_deploy.engine.bench.web import (
+from press_deploy.engine.bench.answer import (
 	BROKEN,
 	CLIENT_ERROR,
 	GOOD,
@@ -23,8 +20,11 @@ from press_deploy.engine.bench.web import (
 	REFUSED,
 	SERVER_ERROR,
 	TIMEOUT,
-	Web,
 )
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.processes import started_at
+from press_deploy.engine.bench.services import WEB, Services
+from press_deploy.engine.bench.web import Web
 from press_deploy.engine.ground.errors import DeployError, ServiceError
 from press_deploy.engine.ground.observation import Observation
 

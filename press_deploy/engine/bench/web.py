@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 import requests
 
+from press_deploy.engine.bench.answer import (
+	BROKEN,
+	CLIENT_ERROR,
+	GOOD,
+	MAINTENANCE,
+	REFUSED,
+	SERVER_ERROR,
+	TIMEOUT,
+	Answer,
+)
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.ground.unix_socket import SCHEME, UnixSocketAdapter
 from press_deploy.engine.plan.spec import PlanSpec
 
-GOOD, MAINTENANCE, SERVER_ERROR, CLIENT_ERROR = "good", "503", "5xx", "4xx"
-REFUSED, TIMEOUT, BROKEN = "refused", "timeout", "broken"
 BODY_LIMIT = 1_000_000
-
-
-@dataclass(frozen=True)
-class Answer:
-	"""One answer: `status` is None when there was none; `latency_ms` until the whole body was there."""
-
-	time: float
-	status: int | None
-	kind: str
-	latency_ms: float
-	text: str = ""
-	why: str = ""
 
 
 class Web:

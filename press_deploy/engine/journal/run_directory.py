@@ -13,13 +13,24 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.ground import durable, inputs
 from press_deploy.engine.ground.errors import InputError, JournalDamaged
-from press_deploy.engine.plan.spec import PLAN_SIZE_LIMIT, PlanSpec, parse_plan
+
+if TYPE_CHECKING:
+	from press_deploy.engine.plan.spec import PlanSpec
 
 DEPLOYMENTS = "deployments"
+
+
+@dataclass(frozen=True)
+class PlanNames:
+	"""What a plan is called, and what it is about."""
+
+	title: str
+	sites: list[str]
+	apps: list[str]
 
 
 @dataclass(frozen=True)
@@ -57,8 +68,21 @@ class RunDirectory:
 
 	def read_plan(self) -> PlanSpec:
 		"""The frozen plan; raises `InputError` when it isn't a plan. `check_plan` compares it."""
+		# Late, for whoever only asks how a run is doing: the models take longer to build than all else to read.
+		from press_deploy.engine.plan.spec import PLAN_SIZE_LIMIT, parse_plan
+
 		# Written out with every default and indented, an accepted plan is larger than it came in.
 		return parse_plan(self.plan.read_bytes(), 10 * PLAN_SIZE_LIMIT)
+
+	def read_names(self) -> PlanNames:
+		"""What the frozen plan names, without looking at the rest of it. Raises `InputError`."""
+		try:
+			data = json.loads(self.plan.read_bytes())
+			sites, apps = ([each["name"] for each in data[key]] for key in ("sites", "apps"))
+			return PlanNames(data["title"], sites, apps)
+		except (OSError, ValueError, KeyError, TypeError) as error:
+			why = f"it is no plan of a run: {type(error).__name__}: {error}"
+			raise InputError("plan", str(self.plan), why, "put the original file back") from None
 
 	def check_plan(self, spec: PlanSpec, recorded_sha256: str) -> None:
 		"""Raise `JournalDamaged` when the plan is not the one the run began with."""

@@ -15,8 +15,7 @@ from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.journal.lock import is_alive, read_owner
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import RunState, StepState, load_state
-from press_deploy.engine.plan.spec import PlanSpec
-from press_deploy.engine.watching.prober import downtime_seconds, find_outages, read_probes
+from press_deploy.engine.watching.probes import downtime_seconds, find_outages, read_probes
 
 
 def summarise(bench: Bench, run: RunDirectory) -> dict[str, Any]:
@@ -27,14 +26,14 @@ def summarise(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 	notes[], requests[], downtime_seconds, outages[], apps[] (name, before, wanted, now), directory,
 	report (path, or None), keeps_databases[] (sites).
 	"""
-	spec, state = run.read_plan(), load_state(run)
+	plan, state = run.read_names(), load_state(run)
 	outages = find_outages(read_probes(run.probes))
 	return {
 		"run": run.name,
-		"title": spec.title,
+		"title": plan.title,
 		"bench": str(bench.path),
-		"sites": spec.site_names,
-		"closed": state.is_closed and bool(_closed_sites(bench, spec)),
+		"sites": plan.sites,
+		"closed": state.is_closed and bool(_closed_sites(bench, plan.sites)),
 		"state": state.state.value,
 		"verdict": state.verdict,
 		"phase": state.phase,
@@ -57,7 +56,7 @@ def summarise(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 		"requests": state.requests,
 		"downtime_seconds": downtime_seconds(outages),
 		"outages": [asdict(outage) for outage in outages],
-		"apps": [_describe_app(bench, app.name, spec, state) for app in spec.apps],
+		"apps": [_describe_app(bench, name, state) for name in plan.apps],
 		"directory": str(run.path),
 		"report": str(run.report_html) if run.report_html.is_file() else None,
 		"keeps_databases": run.noted_sites,
@@ -65,12 +64,12 @@ def summarise(bench: Bench, run: RunDirectory) -> dict[str, Any]:
 	}
 
 
-def _closed_sites(bench: Bench, spec: PlanSpec) -> list[str]:
+def _closed_sites(bench: Bench, sites: list[str]) -> list[str]:
 	try:
-		return bench.sites_in_maintenance(spec.site_names)
+		return bench.sites_in_maintenance(sites)
 	except DeployError:
 		# A configuration that can't be read is none that opens a site.
-		return spec.site_names
+		return sites
 
 
 def is_owned_by(bench: Bench, run: str) -> bool:
@@ -92,7 +91,7 @@ def _describe_step(step: StepState) -> dict[str, Any]:
 	}
 
 
-def _describe_app(bench: Bench, name: str, spec: PlanSpec, state: RunState) -> dict[str, Any]:
+def _describe_app(bench: Bench, name: str, state: RunState) -> dict[str, Any]:
 	"""Commits of an app: before the run, wanted by it, and now; None where there is none."""
 	was = state.before("switch-code").get("git", {}).get(name, {}).get("commit")
 	wanted = state.result("fetch-code").get("targets", {}).get(name, {}).get("commit")

@@ -13,7 +13,7 @@ from itertools import zip_longest
 from math import ceil, floor
 from typing import Any
 
-from press_deploy.engine.watching.prober import Probe
+from press_deploy.engine.watching.probes import Probe
 
 POINTS_LIMIT = 600
 # Narrower than this a bar can't be seen, in percent of the width.

@@ -15,7 +15,7 @@ from press_deploy.engine.journal.state import load_state
 from press_deploy.engine.report.page import render_html
 from press_deploy.engine.report.summary import summarise
 from press_deploy.engine.report.timeline_charts import follow_answers
-from press_deploy.engine.watching.prober import read_probes
+from press_deploy.engine.watching.probes import read_probes
 from press_deploy.engine.watching.sampling import read_samples
 
 SCHEMA_VERSION = 1

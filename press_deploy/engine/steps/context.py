@@ -14,6 +14,7 @@ from typing import Any
 from press_deploy.engine.backup.booting import Booting
 from press_deploy.engine.backup.making import Maker
 from press_deploy.engine.backup.rungs import Rung
+from press_deploy.engine.bench.answer import GOOD
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.file_copy import FileCopy
 from press_deploy.engine.bench.git import Repository
@@ -21,7 +22,7 @@ from press_deploy.engine.bench.maintenance import LEASE_SECONDS, Lease, Maintena
 from press_deploy.engine.bench.programs import Programs
 from press_deploy.engine.bench.services import Services
 from press_deploy.engine.bench.site_processes import SiteProcesses
-from press_deploy.engine.bench.web import GOOD, Web
+from press_deploy.engine.bench.web import Web
 from press_deploy.engine.databases.database import Database
 from press_deploy.engine.databases.losses.reader import Reader
 from press_deploy.engine.databases.standby.base import StandbyDatabase

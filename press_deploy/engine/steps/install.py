@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from press_deploy.engine.bench import assets, distributions
+from press_deploy.engine.bench.answer import GOOD, MAINTENANCE
 from press_deploy.engine.bench.processes import started_at
 from press_deploy.engine.bench.program_logs import list_logs, read_logs
 from press_deploy.engine.bench.program_watch import ProgramWatch
 from press_deploy.engine.bench.services import REALTIME, ROLES, WEB, WORKERS
-from press_deploy.engine.bench.web import GOOD, MAINTENANCE
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from press_deploy.engine.bench.answer import GOOD
 from press_deploy.engine.bench.git import check_expected
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
@@ -12,7 +13,7 @@ from press_deploy.engine.plan.changes import decide
 from press_deploy.engine.steps.announcements import announce, can_announce
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.verdict.conditions import latency_figures
-from press_deploy.engine.watching.prober import GOOD, Probe, as_probe
+from press_deploy.engine.watching.probes import Probe, as_probe
 
 if TYPE_CHECKING:
 	from press_deploy.engine.plan.spec import App

@@ -23,7 +23,7 @@ from press_deploy.engine.verdict.conditions import (
 )
 from press_deploy.engine.watching.log_classes import Weight
 from press_deploy.engine.watching.logs import count_against, weighing
-from press_deploy.engine.watching.prober import WINDOW_INTERVAL_SECONDS, Probe, read_probes
+from press_deploy.engine.watching.probes import WINDOW_INTERVAL_SECONDS, Probe, read_probes
 from press_deploy.engine.watching.sampling import Sample, Sampler, read_samples
 from press_deploy.helper.site_config import get_value
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from press_deploy.engine.bench.answer import GOOD
 from press_deploy.engine.bench.maintenance import CLOSED_OR_BROKEN
 from press_deploy.engine.bench.preview import PREVIEW, open_preview
 from press_deploy.engine.bench.program_logs import read_web_log
 from press_deploy.engine.bench.services import WEB
-from press_deploy.engine.bench.web import GOOD
 from press_deploy.engine.ground.errors import STEP_LOG, DeployError, StepFailed
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase

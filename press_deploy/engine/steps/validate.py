@@ -22,7 +22,7 @@ from press_deploy.engine.verdict.conditions import Condition, judge_log_errors, 
 from press_deploy.engine.watching import logs
 
 if TYPE_CHECKING:
-	from press_deploy.engine.bench.web import Answer
+	from press_deploy.engine.bench.answer import Answer
 	from press_deploy.engine.steps.context import Context
 
 GRACE_SECONDS = 30

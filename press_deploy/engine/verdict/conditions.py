@@ -12,10 +12,11 @@ from enum import Enum
 from statistics import median, quantiles
 from typing import Any
 
+from press_deploy.engine.bench.answer import GOOD
 from press_deploy.engine.plan.spec import PlanSpec, Thresholds, Triggers
 from press_deploy.engine.watching.log_classes import Weight
 from press_deploy.engine.watching.logs import count_against, describe_excused, weighing
-from press_deploy.engine.watching.prober import GOOD, Probe
+from press_deploy.engine.watching.probes import Probe
 from press_deploy.engine.watching.sampling import Sample
 
 # A trigger looks at this span of the newest samples, so that a late failure isn't diluted.

@@ -13,8 +13,9 @@ from statistics import median
 
 import psutil
 
+from press_deploy.engine.bench.answer import GOOD
 from press_deploy.engine.databases.database import Database, DatabaseUnavailable
-from press_deploy.engine.watching.prober import GOOD, Probe
+from press_deploy.engine.watching.probes import Probe
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from press_deploy.engine.plan.spec import PlanSpec, read_plan
 from press_deploy.engine.report import summary
 from press_deploy.engine.report.timeline_charts import CLOSING, OPENING
 from press_deploy.engine.report.writing import build_report
-from press_deploy.engine.watching.prober import COLUMNS as PROBE_COLUMNS
+from press_deploy.engine.watching.probes import COLUMNS as PROBE_COLUMNS
 from press_deploy.engine.watching.sampling import COLUMNS as SAMPLE_COLUMNS
 
 OLD, NEW = "3b1d6a0c9f2e48d7b5a4c3e2f1d0b9a8c7d6e5f4", "f00a724de1c25b9b8a7f6e5d4c3b2a1908f7e6d5"

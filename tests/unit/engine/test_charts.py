@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from press_deploy.engine.report import charts, timeline_charts
-from press_deploy.engine.watching.prober import Probe
+from press_deploy.engine.watching.probes import Probe
 
 BEGIN = 1_768_356_000.0
 

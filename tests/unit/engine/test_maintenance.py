@@ -8,6 +8,7 @@ import time
 import pytest
 
 from press_deploy.engine.bench import maintenance
+from press_deploy.engine.bench.answer import GOOD, MAINTENANCE, REFUSED, SERVER_ERROR, TIMEOUT, Answer
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.maintenance import (
 	CLOSED,
@@ -19,7 +20,6 @@ from press_deploy.engine.bench.maintenance import (
 )
 from press_deploy.engine.bench.programs import end_group
 from press_deploy.engine.bench.services import WEB
-from press_deploy.engine.bench.web import GOOD, MAINTENANCE, REFUSED, SERVER_ERROR, TIMEOUT, Answer
 from press_deploy.engine.ground.errors import ServiceError
 
 from .support import SITE, make_bench, wait_until

@@ -10,11 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from press_deploy.engine.bench.answer import GOOD, REFUSED
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.preview import BOOT, PREVIEW, SOCKET, open_preview, remove_leftovers
 from press_deploy.engine.bench.programs import RUN_VARIABLE, Programs
 from press_deploy.engine.bench.step_log import StepLog
-from press_deploy.engine.bench.web import GOOD, REFUSED, Web, fetch
+from press_deploy.engine.bench.web import Web, fetch
 from press_deploy.engine.ground.errors import StepFailed
 
 from .support import OWN, SITE, make_bench, make_spec, wait_until

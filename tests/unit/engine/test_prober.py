@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from press_deploy.engine.bench.answer import BROKEN, GOOD, MAINTENANCE, REFUSED
 from press_deploy.engine.bench.bench import Bench
-from press_deploy.engine.bench.web import BROKEN, GOOD, MAINTENANCE, REFUSED, Web
+from press_deploy.engine.bench.web import Web
 from press_deploy.engine.ground.errors import InputError
-from press_deploy.engine.watching.prober import (
+from press_deploy.engine.watching.prober import Prober
+from press_deploy.engine.watching.probes import (
 	GAP_SECONDS,
 	Probe,
-	Prober,
 	downtime_seconds,
 	find_outages,
 	read_probes,

@@ -3,7 +3,7 @@
 import pytest
 
 from press_deploy.engine.databases.database import DatabaseUnavailable
-from press_deploy.engine.watching.prober import Probe
+from press_deploy.engine.watching.probes import Probe
 from press_deploy.engine.watching.sampling import Sampler, read_samples
 
 from .support import SITE

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine.bench.web import Answer
+from press_deploy.engine.bench.answer import Answer
 from press_deploy.engine.databases import backup_files
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.plan.spec import HttpCheck

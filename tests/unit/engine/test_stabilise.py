@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from press_deploy.engine.bench.answer import BROKEN, GOOD, MAINTENANCE, REFUSED, SERVER_ERROR, TIMEOUT, Answer
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.program_watch import ProgramWatch
-from press_deploy.engine.bench.web import BROKEN, GOOD, MAINTENANCE, REFUSED, SERVER_ERROR, TIMEOUT, Answer
 from press_deploy.engine.ground.errors import ServiceError, StepFailed
 from press_deploy.engine.steps import install
 from press_deploy.engine.steps.install import Stabilise

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from press_deploy.engine.bench.answer import GOOD
 from press_deploy.engine.verdict import conditions as verdict
 from press_deploy.engine.verdict.conditions import Condition, Verdict, conclude, settle, wants_rollback
-from press_deploy.engine.watching.prober import GOOD, Probe
+from press_deploy.engine.watching.probes import Probe
 from press_deploy.engine.watching.sampling import Sample
 
 from .support import SITE, make_spec

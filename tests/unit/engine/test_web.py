@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from press_deploy.engine.bench.bench import Bench
-from press_deploy.engine.bench.web import (
+from press_deploy.engine.bench.answer import (
 	BROKEN,
 	CLIENT_ERROR,
 	GOOD,
@@ -15,9 +14,9 @@ from press_deploy.engine.bench.web import (
 	REFUSED,
 	SERVER_ERROR,
 	TIMEOUT,
-	Web,
-	fetch,
 )
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.web import Web, fetch
 
 from .support import HANG_SECONDS, SITE, make_bench, make_spec, nobody_listening, reply, serve
 

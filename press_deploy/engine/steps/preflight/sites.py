@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from press_deploy.engine.bench.answer import GOOD
 from press_deploy.engine.bench.program_logs import read_web_log
-from press_deploy.engine.bench.web import GOOD
 from press_deploy.engine.databases.database import DatabaseUnavailable
 from press_deploy.engine.ground.checks import Check, fail, ok, warn
 from press_deploy.engine.ground.errors import DeployError

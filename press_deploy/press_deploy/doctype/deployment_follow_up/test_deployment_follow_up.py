@@ -11,7 +11,7 @@ from unittest import mock
 import frappe
 
 from press_deploy import jobs
-from press_deploy.engine.bench.web import Answer
+from press_deploy.engine.bench.answer import Answer
 from press_deploy.patches import keep_follow_ups_on_disk
 from press_deploy.site import follow_up
 from press_deploy.site.follow_up_figures import FILE_NAME, read_figures

@@ -1,25 +1,18 @@
-"""The commands of `press-deploy`."""
+"""The commands that execute a run, or answer one: run, resume, rollback, decide."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import click
 
-from press_deploy import __version__
-from press_deploy.cli.backup_key import backup_config, backup_key
-from press_deploy.cli.backups import backup, losses, standby
 from press_deploy.cli.guard import FAILED, bench_option, translate_errors
-from press_deploy.cli.helper import helper
-from press_deploy.cli.prove import prove
 from press_deploy.cli.terminal import TerminalListener, open_console, show_summary, what_now
-from press_deploy.demo.command import awake
-from press_deploy.demo.command import demo as show_demo
 from press_deploy.engine.bench.allowances import is_own_file
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.execution.execution import ask_to_roll_back, create_run, execute, roll_back
@@ -32,20 +25,9 @@ from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import EXIT_CODES, UNCHANGED, UNFINISHED, State, load_state
 from press_deploy.engine.plan.spec import PLAN_SIZE_LIMIT, parse_plan
 from press_deploy.engine.report.summary import summarise
-from press_deploy.engine.report.writing import write_report
 
 
-@click.group()
-@click.version_option(__version__)
-def main() -> None:
-	"""Deploys releases to a Frappe bench: back up, switch, validate, open, monitor, roll back."""
-	for stream in (sys.stdout, sys.stderr):
-		# A terminal that can't show a character shows another one.
-		if hasattr(stream, "reconfigure"):
-			stream.reconfigure(errors="replace")
-
-
-@main.command()
+@click.command()
 @click.argument("plan", type=click.Path(exists=True, dir_okay=False))
 @bench_option
 @click.option("--dry-run", is_flag=True, help="Only look: stop after preflight, change nothing.")
@@ -62,7 +44,7 @@ def run(plan: str, bench_path: str, dry_run: bool) -> None:
 	_finish(bench, create_run(bench, spec), dry_run=dry_run, by_shell=by_shell)
 
 
-@main.command()
+@click.command()
 @click.argument("run")
 @bench_option
 @click.option("--dry-run", is_flag=True, help="Only look: stop after preflight, change nothing.")
@@ -81,7 +63,7 @@ def resume(run: str, bench_path: str, dry_run: bool) -> None:
 	sys.exit(_exit_code(state))
 
 
-@main.command()
+@click.command()
 @click.argument("run")
 @bench_option
 @click.option("--by", metavar="NAME", help="For whom you ask; it stands beside your user name.")
@@ -126,7 +108,7 @@ def rollback(
 	sys.exit(FAILED if state is State.SUCCEEDED else _exit_code(state))
 
 
-@main.command()
+@click.command()
 @click.argument("run")
 @click.argument("decision", type=click.Choice(["go", "no-go", "abort", "approve"]))
 @bench_option
@@ -159,51 +141,6 @@ def decide(run: str, decision: str, bench_path: str, by: str | None, reason: str
 	_finish(bench, directory)
 
 
-@main.command()
-@click.argument("run")
-@bench_option
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@translate_errors
-def status(run: str, bench_path: str, as_json: bool) -> None:
-	"""Show how a run is doing, or how it ended."""
-	bench = Bench.open(bench_path)
-	summary = summarise(bench, RunDirectory.open(bench.path, run))
-	if as_json:
-		click.echo(json.dumps(summary, indent=1, ensure_ascii=False))
-	else:
-		show_summary(open_console(), summary)
-
-
-@main.command()
-@click.argument("run")
-@bench_option
-@translate_errors
-def report(run: str, bench_path: str) -> None:
-	"""Write the report of a run again, and print where it is."""
-	bench = Bench.open(bench_path)
-	directory = RunDirectory.open(bench.path, run)
-	write_report(bench, directory)
-	click.echo(f"{directory.report_html}\n{directory.report_json}")
-
-
-@main.command()
-@click.option(
-	"--release", help="One release only: good, failing-tests, http-errors, slow, broken-import, log-errors."
-)
-@click.option(
-	"--directory", type=click.Path(file_okay=False), help="Build the practice bench here, and keep it."
-)
-@click.option("--monitor", default=10.0, show_default=True, help="Seconds to monitor the opened site.")
-@translate_errors
-def demo(release: str | None, directory: str | None, monitor: float) -> None:
-	"""Deploy on a practice bench of real parts: git, supervisor, gunicorn, SQLite."""
-	sys.exit(show_demo(release, directory, monitor))
-
-
-for command in (helper, backup, backup_key, backup_config, prove, standby, losses):
-	main.add_command(command)
-
-
 def _name_asker(named: str | None) -> str:
 	"""The user of this process, whom nobody can make up, and beside it the name that was given."""
 	user = name_user(os.getuid())
@@ -231,7 +168,7 @@ def _finish(bench: Bench, directory: RunDirectory, *, dry_run: bool = False, by_
 def _execute(bench: Bench, directory: RunDirectory, work: Callable[[], State]) -> State:
 	was_over = not load_state(directory).is_unfinished
 	try:
-		with awake(bench.path):
+		with _awake(bench):
 			state = work()
 	except KeyboardInterrupt:
 		click.echo("\nInterrupted. What was under way stands as follows:")
@@ -244,6 +181,18 @@ def _execute(bench: Bench, directory: RunDirectory, work: Callable[[], State]) -
 		click.echo(line)
 	click.echo(f"report: {directory.report_html}")
 	return state
+
+
+@contextmanager
+def _awake(bench: Bench) -> Iterator[None]:
+	"""A practice bench sleeps between two commands; any other is left alone, and the demo is not imported."""
+	if not bench.web_application.startswith("press_deploy.demo."):
+		yield
+		return
+	from press_deploy.demo.command import awake
+
+	with awake(bench.path):
+		yield
 
 
 def _show(bench: Bench, directory: RunDirectory) -> None:

@@ -1,0 +1,74 @@
+"""The commands of `press-deploy`, by name.
+
+Invariant: what a command needs is imported when that command is called. Some need half of this app, and others are
+asked every few seconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from press_deploy import __version__
+
+# Name → the module that has it, and the first sentence of its help.
+COMMANDS = {
+	"backup": ("backups", "Back SITE up, and see that every file is whole."),
+	"backup-config": (
+		"backup_key",
+		"Print the configuration of a site that is in a backup, FILE, with its passwords in clear.",
+	),
+	"backup-key": (
+		"backup_key",
+		"Copy the key that opens the configurations in this bench's backups to the new FILE.",
+	),
+	"decide": ("running", "Decide for a run that waits, or abort one at work."),
+	"demo": ("demo", "Deploy on a practice bench of real parts: git, supervisor, gunicorn, SQLite."),
+	"helper": ("helper", "The small privileged daemon that holds maintenance mode and restarts services."),
+	"losses": (
+		"backups",
+		"List what rolling the database of RUN back would lose; its last line is what approves it.",
+	),
+	"prove": (
+		"prove",
+		"Prove the dump FILE (.sql, .sql.gz, .sql.zst, SQLite), and say how far it can be trusted.",
+	),
+	"report": ("report", "Write the report of a run again, and print where it is."),
+	"resume": ("running", "Start a run that was only planned, or go on with one that stopped half-way."),
+	"rollback": ("running", "Roll a run back: one at work, waiting, dead, or over."),
+	"run": ("running", "Start a run from the plan spec in the JSON file PLAN."),
+	"standby": (
+		"backups",
+		"List the standby and quarantine databases of a bench, remove those of one run, or make them again.",
+	),
+	"status": ("status", "Show how a run is doing, or how it ended."),
+}
+
+
+class Commands(click.Group):
+	"""Knows what there is without importing it."""
+
+	def list_commands(self, ctx: click.Context) -> list[str]:
+		return sorted(COMMANDS)
+
+	def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+		if cmd_name not in COMMANDS:
+			return None
+		module = import_module(f"press_deploy.cli.{COMMANDS[cmd_name][0]}")
+		return getattr(module, cmd_name.replace("-", "_"))
+
+	def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+		with formatter.section("Commands"):
+			formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=Commands)
+@click.version_option(__version__)
+def main() -> None:
+	"""Deploys releases to a Frappe bench: back up, switch, validate, open, monitor, roll back."""
+	for stream in (sys.stdout, sys.stderr):
+		# A terminal that can't show a character shows another one.
+		if hasattr(stream, "reconfigure"):
+			stream.reconfigure(errors="replace")
