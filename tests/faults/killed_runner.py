@@ -23,7 +23,6 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine import steps
 from press_deploy.engine.bench import maintenance
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.services import Services
@@ -32,8 +31,9 @@ from press_deploy.engine.ground.errors import ServiceError
 from press_deploy.engine.journal.journal import Record
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import RunState
-from press_deploy.engine.steps import context
+from press_deploy.engine.steps import doors
 from press_deploy.engine.steps.base import Step
+from tests.support.steps import apply_instead
 
 
 class Killer:
@@ -76,15 +76,14 @@ def kill_at(bench: Path, run: str, event: str, step: str, lease_seconds: int) ->
 
 
 def main(bench: str, run: str, event: str, step: str = "", lease_seconds: str = "30") -> None:
-	maintenance.LEASE_SECONDS = context.LEASE_SECONDS = int(lease_seconds)
+	maintenance.LEASE_SECONDS = doors.LEASE_SECONDS = int(lease_seconds)
 	opened, killer = Bench.open(bench), Killer(event, step)
 	if event == "call":
 		module, _, function = step.partition(":")
 		setattr(importlib.import_module(module), function, killer.die)
 	if event == "refused":
 		killer = Killer("step-failed", step)
-		each = next(each for each in (*steps.FORWARD, *steps.ROLLBACK) if each.name == step)
-		each.apply = _refuse
+		apply_instead(step, _refuse)
 	execute(opened, RunDirectory.open(opened.path, run), [killer])
 
 

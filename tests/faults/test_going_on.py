@@ -11,7 +11,7 @@ from press_deploy.engine.execution.execution import execute
 from press_deploy.engine.journal.requests import Action, put_request
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import RunState, State, load_state
-from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.ports import Ports
 from tests.faults.bench_state import (
 	assert_in_order,
 	create_run,
@@ -46,14 +46,14 @@ def test_a_go_that_comes_while_the_report_is_written_is_heard(
 def test_a_go_that_comes_while_the_runner_leaves_is_heard(
 	bench: PracticeBench, asking: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-	close, said = Context.close, []
+	close, said = Ports.close, []
 
-	def close_and_say_go(context: Context) -> None:
-		close(context)
+	def close_and_say_go(ports: Ports) -> None:
+		close(ports)
 		if not said:
 			said.append(say(asking, "go"))
 
-	monkeypatch.setattr(Context, "close", close_and_say_go)
+	monkeypatch.setattr(Ports, "close", close_and_say_go)
 	assert resume(bench, asking) is State.WAITING and said
 	assert_asked_again(bench, asking)
 

@@ -35,6 +35,7 @@ from tests.faults.conftest import NeedsOf
 from tests.faults.needs import each_change, plan_to_go_back_from
 from tests.faults.saboteur import Saboteur, run_sabotaged
 from tests.support.practice_bench import git
+from tests.support.steps import apply_instead
 
 NEW_SITE = "new.localhost"
 
@@ -49,7 +50,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, step: Step) -> Iterator[list[str]]
 		raise ServiceError("Asking", "the helper", f"it refuses {step.name}", "ask again")
 
 	with monkeypatch.context() as patch:
-		patch.setattr(step, "apply", refuse, raising=True)
+		apply_instead(step.name, refuse, patch.setattr)
 		yield refused
 
 
@@ -133,10 +134,12 @@ def test_a_step_that_came_with_a_later_version_is_not_caught_up_with(
 	"""A run that an earlier version began, without steps that this one has before where the run is."""
 	later = ("present-imports", "release-imports", "removals", "clear-error-log")
 	run = create_run(bench, quick_plan(bench, "migrating", migrate="always"))
-	monitor = next(step for step in steps.FORWARD if step.name == "monitor")
+	every = steps.forward
 	with monkeypatch.context() as earlier:
-		earlier.setattr(steps, "FORWARD", [step for step in steps.FORWARD if step.name not in later])
-		earlier.setattr(monitor, "apply", _interrupt)
+		earlier.setattr(
+			steps, "forward", lambda ports: [each for each in every(ports) if each.name not in later]
+		)
+		apply_instead("monitor", _interrupt, earlier.setattr)
 		with pytest.raises(KeyboardInterrupt):
 			resume(bench, run)
 	assert load_state(run).is_done("open") and not load_state(run).step("removals")

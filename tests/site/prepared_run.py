@@ -24,23 +24,26 @@ from press_deploy.engine.bench.answer import GOOD, MAINTENANCE, Answer
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.programs import RUN_VARIABLE, Programs
 from press_deploy.engine.bench.services import WEB
-from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.bench.web import Web
 from press_deploy.engine.databases.mariadb.administrator import find_administrator
 from press_deploy.engine.databases.mariadb.comparison import read_tables
 from press_deploy.engine.databases.mariadb.server import Server, quote
-from press_deploy.engine.execution.listening import Listener, tell_each
+from press_deploy.engine.execution.listening import Listener
 from press_deploy.engine.execution.runner import Runner
 from press_deploy.engine.journal.journal import Journal, Record
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import Phase, RunState, State
 from press_deploy.engine.plan.spec import read_plan
+from press_deploy.engine.steps import ports
 from press_deploy.engine.steps.backup import Backup, CheckProof, CopyToSafePlaces, LoadStandby
-from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.migrate import Migrate
+from press_deploy.engine.steps.ports import Ports, open_ports
+from press_deploy.engine.steps.run import Run
 from press_deploy.helper.site_config import set_values, site_config_paths
 from tests.site.keep_site import keep, put_back
 from tests.site.real_site import Site
+from tests.support.steps import hand
 
 # What a bench at work writes by itself, whatever a test does.
 WRITTEN_BY_SCHEDULER = {
@@ -51,7 +54,7 @@ WRITTEN_BY_SCHEDULER = {
 	"tabSingles",
 }
 GONE_SECONDS = 10
-Run = TypeVar("Run", bound="PreparedRun")
+AnyRun = TypeVar("AnyRun", bound="PreparedRun")
 
 
 class PreparedRun:
@@ -68,7 +71,7 @@ class PreparedRun:
 		(directory / "safe").mkdir(mode=0o700)
 		self.on_disk = RunDirectory.create(directory, spec)
 		self._begin(spec.sha256)
-		self.context = self.open()
+		self.opened, self.ports = self.open()
 
 	def describe_plan(self, backup: dict[str, Any]) -> dict[str, Any]:
 		return {
@@ -92,25 +95,30 @@ class PreparedRun:
 		journal.append("step-observed", {**fetched, "result": {"decisions": decisions}, "found": "fetched"})
 		journal.close()
 
-	def open(self) -> Context:
+	def open(self) -> tuple[Run, Ports]:
 		"""The run as its journal tells it."""
 		journal, state = Journal(self.on_disk.journal), RunState(self.on_disk.name)
 		for record in journal.records:
 			state.follow(record)
 		journal.on_append = state.follow
-		return Context.build(self.bench, self.on_disk, self.on_disk.read_plan(), journal, state)
+		opened = self._build(journal, state)
+		return opened, open_ports(opened)
+
+	def _build(self, journal: Journal, state: RunState) -> Run:
+		spec, programs = self.on_disk.read_plan(), Programs(self.on_disk.name)
+		return Run(self.bench, self.on_disk, spec, journal, state, programs)
 
 	@property
 	def backup(self) -> Path:
-		return self.context.backup_of(self.site)
+		return self.on_disk.backup_of(self.site)
 
 	@property
 	def standby(self) -> Any:
-		return self.context.standbys[self.site]
+		return self.ports.databases.standbys[self.site]
 
 	@property
 	def _log(self) -> Path:
-		return self.context.run.step_log(LoadStandby.name)
+		return self.on_disk.step_log(LoadStandby.name)
 
 	@property
 	def proof(self) -> Proof:
@@ -118,35 +126,35 @@ class PreparedRun:
 		return Proof.load(self.backup)
 
 	def back_up(self) -> None:
-		Backup().apply(self.context, {})
-		CopyToSafePlaces().apply(self.context, {})
+		for kind in (Backup, CopyToSafePlaces):
+			hand(kind, self.ports).apply(self.opened, {})
 
 	def change_backup(self, **settings: Any) -> None:
 		"""Of what the plan says of backups, let this be otherwise from now on."""
-		spec = self.context.spec
+		spec = self.opened.spec
 		changed = spec.backup.model_copy(update=settings)
-		self.context.spec = spec.model_copy(update={"backup": changed})
+		self.opened.spec = spec.model_copy(update={"backup": changed})
 
 	def load_standby(self, **settings: Any) -> dict[str, Any]:
 		"""Load it, prove it, and start the site on it, with the plan's settings or these."""
 		self.change_backup(**settings)
 		self._log.unlink(missing_ok=True)
-		with self.context.log_of(LoadStandby.name):
-			return LoadStandby().apply(self.context, {})
+		with self.opened.log_of(LoadStandby.name):
+			return hand(LoadStandby, self.ports).apply(self.opened, {})
 
 	def read_log(self) -> str:
 		"""What stands in the step's log since it was last taken."""
 		return self._log.read_text()
 
 	def check_proof(self) -> dict[str, Any]:
-		return CheckProof().apply(self.context, {})
+		return CheckProof().apply(self.opened, {})
 
 	def find_processes(self) -> list[str]:
 		"""The command lines of what this run has running."""
 		found = []
 		for process in psutil.process_iter():
 			try:
-				if process.environ().get(RUN_VARIABLE) == self.context.run.name:
+				if process.environ().get(RUN_VARIABLE) == self.on_disk.name:
 					found.append(" ".join(process.cmdline()))
 			except psutil.Error:
 				continue
@@ -157,8 +165,8 @@ class PreparedRun:
 			self.standby.drop_standby()
 			self.standby.drop_quarantine()
 		finally:
-			self.context.close()
-			self.context.journal.close()
+			self.ports.close()
+			self.opened.journal.close()
 
 
 @dataclass
@@ -239,11 +247,10 @@ class WebAway(Web):
 class Migration(Migrate):
 	"""Instead of what a release would do to the database: what the test does to it."""
 
-	def __init__(self, act: Callable[[], Any]):
-		self._act = act
+	act: Callable[[], Any]
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		self._act()
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		self.act()
 		return {"found": "migrated by the test"}
 
 
@@ -258,7 +265,7 @@ class WalkedRun(PreparedRun):
 	left_out = frozenset(("preflight", "baseline", "fetch-code", "restart", "stabilise", "final-verdict"))
 
 	def __init__(self, site: Site, directory: Path, migrate: Callable[[], Any], **backup: Any):
-		self._migration = Migration(migrate)
+		self._migrate = migrate
 		super().__init__(site, directory, **{"with_files": True, "required_rung": 4, **backup})
 
 	def describe_plan(self, backup: dict[str, Any]) -> dict[str, Any]:
@@ -270,30 +277,34 @@ class WalkedRun(PreparedRun):
 			"drain": {"seconds": 1, "when_exceeded": "go_on"},
 		}
 
-	def open(self, *listeners: Listener) -> Context:
-		context, told = self._build(), list(listeners)
-
-		def tell(record: Record) -> None:
-			context.state.follow(record)
-			tell_each(told, lambda listener: listener.journal_appended(record, context.state))
-
-		context.journal.on_append = tell
-		for record in context.journal.records:
-			context.state.follow(record)
-		return context
+	def open(self) -> tuple[Run, Ports]:
+		with (
+			mock.patch.object(ports, "Services", ServicesAway),
+			mock.patch.object(ports, "Web", WebAway),
+		):
+			return super().open()
 
 	def walk(self, *listeners: Listener) -> State:
 		"""Go on with it, as a runner does that was started anew."""
-		self.context.journal.close()
+		self.opened.journal.close()
 		processes.end_processes_of(self.on_disk.name)
-		self.context = self.open(*listeners)
-		forward = [
-			self._migration if step.name == Migrate.name else step
-			for step in steps.FORWARD
-			if step.name not in self.left_out and step.phase is not Phase.VALIDATE
-		]
-		with mock.patch.object(steps, "FORWARD", forward):
-			return Runner(self.context, list(listeners)).run()
+		self.opened, self.ports = self.open()
+		every = steps.forward
+
+		def forward(ports: Ports) -> list[Step]:
+			migration = hand(Migration, ports)
+			migration.act = self._migrate
+			return [
+				migration if step.name == Migrate.name else step
+				for step in every(ports)
+				if step.name not in self.left_out and step.phase is not Phase.VALIDATE
+			]
+
+		with mock.patch.object(steps, "forward", forward):
+			runner = Runner(self.opened, self.ports, list(listeners))
+			self.opened.journal.on_append = runner.tell_record
+			with mock.patch.object(self.ports.projector, "follow"):
+				return runner.run()
 
 	def close(self) -> None:
 		if self.standby.is_swap_under_way():
@@ -303,20 +314,6 @@ class WalkedRun(PreparedRun):
 					cursor.execute(f"DROP DATABASE IF EXISTS {quote(name)}")
 			self.standby.swap_note.remove()
 		super().close()
-
-	def _build(self) -> Context:
-		spec, programs = self.on_disk.read_plan(), Programs(self.on_disk.name)
-		return Context(
-			self.bench,
-			self.on_disk,
-			spec,
-			Journal(self.on_disk.journal),
-			RunState(self.on_disk.name),
-			programs,
-			ServicesAway(self.bench),
-			WebAway(self.bench, spec),
-			SiteProcesses(self.bench, programs),
-		)
 
 
 def require_administrator(site: Site) -> Server:
@@ -342,7 +339,7 @@ def prepare_run(site: Site, directory: Path, **backup: Any) -> Iterator[Prepared
 
 
 @contextmanager
-def leave_nothing(site: Site, run: Run) -> Iterator[Run]:
+def leave_nothing(site: Site, run: AnyRun) -> Iterator[AnyRun]:
 	"""In the end the site must be what it was, and nothing of the run left."""
 	administrator, live = require_administrator(site), site.config["db_name"]
 	before = read_tables(administrator, live)

@@ -67,7 +67,7 @@ def users_of(administrator: Server, database: str) -> int:
 
 def assert_nothing_is_left(run: PreparedRun, administrator: Server) -> None:
 	assert run.find_processes() == []
-	assert not (run.context.run.path / "boot").exists()
+	assert not (run.on_disk.path / "boot").exists()
 	assert users_of(administrator, run.standby.name) == 0
 
 
@@ -151,7 +151,7 @@ def test_what_a_killed_boot_left_is_in_nobodys_way(run: PreparedRun, administrat
 		cursor.execute("SELECT Host FROM mysql.user WHERE User = %s", (run.standby.databases.user,))
 		left = run.standby.name, cursor.fetchall()[0][0]
 		cursor.execute("CREATE USER %s@%s IDENTIFIED BY 'of the one before'", left)
-		(run.context.run.path / "boot" / "sites").mkdir(parents=True)
+		(run.on_disk.path / "boot" / "sites").mkdir(parents=True)
 		try:
 			run.load_standby(boot_check="")
 			assert run.proof.reached() is Rung.BOOTABLE
@@ -163,4 +163,4 @@ def test_what_a_killed_boot_left_is_in_nobodys_way(run: PreparedRun, administrat
 
 def test_without_an_administrator_it_says_so(run: PreparedRun, monkeypatch: pytest.MonkeyPatch) -> None:
 	with pytest.raises(StepFailed, match="the database's administrator is not known"):
-		run.context.booting.boot(run.site, None, "")
+		run.ports.copies.booting.boot(run.site, None, "")

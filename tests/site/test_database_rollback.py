@@ -153,7 +153,7 @@ class Story:
 		written = When("step-observed", "standby", lambda: self.execute(BEFORE_THE_WINDOW))
 		closed = When("step-observed", "final-backup", self.look_behind_the_doors)
 		listeners = [written, closed]
-		assert run.walk(*listeners) is State.SUCCEEDED, run.context.state.reason
+		assert run.walk(*listeners) is State.SUCCEEDED, run.opened.state.reason
 		assert [each.fired for each in listeners] == [1] * len(listeners)
 
 	def look_behind_the_doors(self) -> None:
@@ -177,9 +177,9 @@ class Story:
 		journal.append("rollback-started", cause.as_data())
 		journal.close()
 		assert run.walk() is State.WAITING, "an approval of another list counted"
-		assert run.context.state.waiting["approve"] == self.listed["sha256"]
+		assert run.opened.state.waiting["approve"] == self.listed["sha256"]
 		with pytest.raises(Refused, match="another list"):
-			check_answer(run.context.bench, run.context.state, "approve", OTHER_LIST)
+			check_answer(run.opened.bench, run.opened.state, "approve", OTHER_LIST)
 		put_request(run.on_disk, "approve", "admin", "the other list", approves=OTHER_LIST)
 		assert run.walk() is State.WAITING, "an approval of another list counted"
 
@@ -191,7 +191,7 @@ class Story:
 		kill_between_renames(run)
 		# Before the site is opened again, and written to.
 		swapped = When("step-observed", "rollback-files", self.look_at_what_was_swapped)
-		assert run.walk(swapped) is State.ROLLED_BACK, run.context.state.reason
+		assert run.walk(swapped) is State.ROLLED_BACK, run.opened.state.reason
 		assert swapped.fired == 1
 
 	def look_at_what_was_swapped(self) -> None:
@@ -286,7 +286,7 @@ def test_the_list_names_exactly_what_users_wrote_and_what_the_release_broke(stor
 	}
 	assert len(story.created["ToDo"]) == len(story.created["File"]) == 1
 	assert (listed["singles"], listed["other_tables"]) == ([SETTINGS], {ADDED: 2})
-	approved = story.run.context.state.result("lost-documents")
+	approved = story.run.opened.state.result("lost-documents")
 	assert (approved["approved_by"], approved["sha256"]) == ("manager", story.listed["sha256"])
 
 
@@ -309,7 +309,7 @@ def test_the_site_works_with_what_it_was(story: Story) -> None:
 	assert found["changed"] == ["of the final backup", 0, [["apple", 5], ["pear", 4], ["plum", 0]]]
 	assert (found["created early"][0], found["terms"]) == ("of the final backup", "of the final backup")
 	assert "deleted early" not in found and "created" not in found
-	assert story.run.context.state.is_done("health-check")
+	assert story.run.opened.state.is_done("health-check")
 	assert story.site.config == story.config, "maintenance, scheduler, and the key that the plan changed"
 
 

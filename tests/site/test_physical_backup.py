@@ -22,6 +22,7 @@ from press_deploy.engine.steps.backup import FinalBackup
 from tests.site.conftest import BENCH, SITE
 from tests.site.prepared_run import PreparedRun, count_databases, prepare_run, require_administrator
 from tests.site.real_site import Site
+from tests.support.steps import hand
 
 Damage = Callable[[bytes], bytes]
 
@@ -88,7 +89,7 @@ def test_the_standby_is_loaded_from_the_files_and_equal(run: PreparedRun, admini
 
 
 def test_it_is_proven_in_a_database_that_is_dropped_again(run: PreparedRun, administrator: Server) -> None:
-	facts = prove_restorable(run.context.bench, run.site, run.backup)
+	facts = prove_restorable(run.opened.bench, run.site, run.backup)
 	assert facts["tables"] == facts["imported"] + len(facts["logical"])
 	assert facts["imported"] > 200
 	assert "__global_search" in facts["logical"]
@@ -104,7 +105,7 @@ def test_a_damaged_copy_stays_at_rung_1(run: PreparedRun, copy: Path, damage: Da
 	file = database_file(copy)
 	file.write_bytes(damage(file.read_bytes()))
 	with pytest.raises(StepFailed, match=words):
-		run.context.backup_maker.verify(run.site, copy)
+		run.ports.copies.maker.verify(run.site, copy)
 	proof = Proof.load(copy)
 	assert proof.reached() is Rung.MADE
 	assert f"rung 2 (whole) failed: physical: {file.name}: " in proof.why_not(Rung.RESTORABLE)
@@ -119,7 +120,7 @@ def test_another_file_than_the_verified_one_is_not_proven(
 	physical.back_up(administrator, run.standby.live, file)
 	physical.check_whole(file)
 	with pytest.raises(StepFailed, match=r"its SHA-256 is .*, the manifest beside it says"):
-		prove_restorable(run.context.bench, run.site, copy)
+		prove_restorable(run.opened.bench, run.site, copy)
 
 
 def test_a_file_that_rotted_after_it_was_verified_stays_at_rung_3(
@@ -158,7 +159,7 @@ def test_a_table_that_is_not_restored_is_missed(
 
 	monkeypatch.setattr(physical, "load", load_and_lose)
 	with pytest.raises(StepFailed, match=r"restored, it has \d+ tables and views, the backup holds \d+"):
-		prove_restorable(run.context.bench, run.site, run.backup)
+		prove_restorable(run.opened.bench, run.site, run.backup)
 	assert lost and lost[0].startswith(PREFIX)
 	assert count_databases(administrator, f"{PREFIX}%") == 0
 
@@ -166,8 +167,8 @@ def test_a_table_that_is_not_restored_is_missed(
 def test_without_a_standby_the_final_backup_is_one_that_the_site_can_import(run: PreparedRun) -> None:
 	"""The plan wants copies, but too low a rung to keep a standby: a rollback hands it to the site's import."""
 	run.change_backup(required_rung=3)
-	assert run.context.spec.backup.method == "physical" and not run.context.wants_standby(run.site)
-	FinalBackup().apply(run.context, {})
-	dump = check_dump(database_file(run.context.final_backup_of(run.site)))
+	assert run.opened.spec.backup.method == "physical" and not run.ports.databases.wants_standby(run.site)
+	hand(FinalBackup, run.ports).apply(run.opened, {})
+	dump = check_dump(database_file(run.on_disk.final_backup_of(run.site)))
 	assert dump.kind == "mariadb"
 	assert "tabDocType" in dump.tables and len(dump.tables) > 200

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from press_deploy.engine.bench import processes
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.preview import remove_leftovers
-from press_deploy.engine.execution.listening import Listener, tell_each
+from press_deploy.engine.bench.programs import Programs
+from press_deploy.engine.execution.finishing import finish
+from press_deploy.engine.execution.listening import Listener
 from press_deploy.engine.execution.runner import Runner
 from press_deploy.engine.ground.errors import DeployError, LockHeld, Refused
-from press_deploy.engine.journal.journal import Journal, Record
+from press_deploy.engine.journal.journal import Journal
 from press_deploy.engine.journal.lifecycle import FIRST_CHANGE
 from press_deploy.engine.journal.lock import BenchLock, require_free
 from press_deploy.engine.journal.requests import Action, check_approval, put_request, read_requests
@@ -24,9 +26,10 @@ from press_deploy.engine.journal.run_directory import RunDirectory, list_runs
 from press_deploy.engine.journal.state import RunState, State, load_state
 from press_deploy.engine.plan.spec import PlanSpec
 from press_deploy.engine.steps.announcements import tell_who_must_act
-from press_deploy.engine.steps.context import Context
 from press_deploy.engine.steps.interrupts import RollbackNeeded
+from press_deploy.engine.steps.ports import open_ports
 from press_deploy.engine.steps.rollback_losses import check_listable
+from press_deploy.engine.steps.run import Run
 from press_deploy.engine.steps.unread_losses import find_unread, refuse_unread
 
 RETRY_SECONDS = 1.0
@@ -52,19 +55,21 @@ def execute(
 	`allowances`). It is said by the process that has read the plan's file, and kept in the journal's first record,
 	where no Desk user writes. A run that is over stays as it is. Raises `LockHeld`, `JournalDamaged`, `JournalError`, `InputError`.
 	"""
-	with _hold(bench, run, "deployment", listeners) as (context, told):
-		if context.state.started is None:
-			facts = {"plan_sha256": context.spec.sha256, "run": run.name, "dry_run": dry_run}
+	watching = list(listeners)
+	with _hold(bench, run, "deployment", watching) as runner:
+		state, journal = runner.opened.state, runner.opened.journal
+		if state.started is None:
+			facts = {"plan_sha256": runner.opened.spec.sha256, "run": run.name, "dry_run": dry_run}
 			by = {"by_shell": True} if by_shell else {}
-			context.journal.append("run-created", {**facts, **by})
-		elif not context.state.is_unfinished:
-			return _stay_over(context, dry_run)
-		elif dry_run and not context.state.dry_run:
+			journal.append("run-created", {**facts, **by})
+		elif not state.is_unfinished:
+			return _stay_over(runner, dry_run)
+		elif dry_run and not state.dry_run:
 			again = bench.command_to_type("run", str(run.plan), "--dry-run")
 			remedy = f"start a dry run of its own: {again}"
 			raise Refused("Dry-running", f"run {run.name}", "it has begun for real", remedy)
-		reached = Runner(context, told).run()
-	return _go_on_if_asked(bench, run, told, reached)
+		reached = runner.run()
+	return _go_on_if_asked(bench, run, watching, reached)
 
 
 def roll_back(
@@ -87,25 +92,27 @@ def roll_back(
 	Raises as `execute`, and `Refused`.
 	"""
 	check_approval(approves)
-	with _hold(bench, run, f"rollback by {by}", listeners) as (context, told):
-		if context.state.started is None:
+	watching = list(listeners)
+	with _hold(bench, run, f"rollback by {by}", watching) as runner:
+		state, journal = runner.opened.state, runner.opened.journal
+		if state.started is None:
 			raise Refused(
 				"Rolling back",
 				f"run {run.name}",
 				"it has not begun, so there is nothing to undo",
 				f"see: {bench.command_to_type('status', run.name)}",
 			)
-		if context.state.is_unfinished:
+		if state.is_unfinished:
 			ask_to_roll_back(bench, run, by, reason, database=database, approves=approves)
 		else:
-			_refuse_pointless_rollback(bench, context.state, database)
-			check_listable(bench, run, context.state, database)
-			if only_if_read and (unread := find_unread(bench, run, context.state, database, approves)):
+			_refuse_pointless_rollback(bench, state, database)
+			check_listable(bench, run, state, database)
+			if only_if_read and (unread := find_unread(bench, run, state, database, approves)):
 				raise refuse_unread(bench, run, unread, approves)
 			cause = RollbackNeeded(f"{by}: {reason}", by=by, database=database, approves=approves)
-			context.journal.append("rollback-started", cause.as_data())
-		reached = Runner(context, told).run()
-	return _go_on_if_asked(bench, run, told, reached)
+			journal.append("rollback-started", cause.as_data())
+		reached = runner.run()
+	return _go_on_if_asked(bench, run, watching, reached)
 
 
 def ask_to_roll_back(
@@ -133,8 +140,8 @@ def _go_on_if_asked(bench: Bench, run: RunDirectory, listeners: list[Listener], 
 	"""Whoever answered while the runner was leaving found it alive and started none, so that this one goes on."""
 	while reached is State.WAITING and read_requests(run, load_state(run).taken_requests):
 		try:
-			with _hold(bench, run, "deployment", listeners) as (context, told):
-				reached = Runner(context, told).run() if context.state.is_unfinished else context.state.state
+			with _hold(bench, run, "deployment", listeners) as runner:
+				reached = runner.run() if runner.state.is_unfinished else runner.state.state
 		except LockHeld:
 			# By another runner, which takes the request, or by work on backups, which ends.
 			time.sleep(RETRY_SECONDS)
@@ -142,10 +149,8 @@ def _go_on_if_asked(bench: Bench, run: RunDirectory, listeners: list[Listener], 
 
 
 @contextmanager
-def _hold(
-	bench: Bench, run: RunDirectory, reason: str, listeners: Iterable[Listener]
-) -> Iterator[tuple[Context, list[Listener]]]:
-	"""The run with the bench locked for it, its journal open and checked, and nothing of it left running."""
+def _hold(bench: Bench, run: RunDirectory, reason: str, listeners: list[Listener]) -> Iterator[Runner]:
+	"""The runner of a run, with the bench locked for it, its journal open and checked, and nothing of it left running."""
 	spec = run.read_plan()
 	with BenchLock(bench.deployments, run.name, reason, lambda name: _is_unfinished(bench, name)) as lock:
 		journal, state = Journal(run.journal), RunState(run.name)
@@ -156,11 +161,10 @@ def _hold(
 				run.check_plan(spec, state.plan_sha256)
 				processes.end_processes_of(run.name)
 				remove_leftovers(run.path)
-			context = Context.build(bench, run, spec, journal, state)
-			told = list(listeners)
-			context.on_progress = lambda line: tell_each(told, lambda listener: listener.progress_made(line))
-			journal.on_append = lambda record: _tell(context, told, record)
-			yield context, told
+			opened = Run(bench, run, spec, journal, state, Programs(run.name))
+			runner = Runner(opened, open_ports(opened), listeners)
+			opened.on_progress, journal.on_append = runner.tell_progress, runner.tell_record
+			yield runner
 		finally:
 			journal.close()
 			# Also when it was refused: a run that has not begun, or is over, leaves no owner behind.
@@ -168,27 +172,22 @@ def _hold(
 				lock.forget()
 
 
-def _tell(context: Context, listeners: list[Listener], record: Record) -> None:
-	context.state.follow(record)
-	context.projector.follow(record, context.state)
-	tell_each(listeners, lambda listener: listener.journal_appended(record, context.state))
-
-
-def _stay_over(context: Context, dry_run: bool) -> State:
+def _stay_over(runner: Runner, dry_run: bool) -> State:
 	"""What to say of a run that is over: how it ended. What its runner could not finish is finished."""
-	if context.state.state is State.CHECKED and not dry_run:
-		again = context.bench.command_to_type("run", str(context.run.plan))
+	run, ports = runner.opened, runner.ports
+	if run.state.state is State.CHECKED and not dry_run:
+		again = run.bench.command_to_type("run", str(run.directory.plan))
 		raise Refused(
 			"Resuming",
-			f"run {context.run.name}",
+			f"run {run.name}",
 			"it was a dry run, and it is over",
 			f"start the plan: {again}",
 		)
-	context.release_lease()
-	tell_who_must_act(context)
-	if not context.run.report_html.exists():
-		context.finish()
-	return context.state.state
+	ports.doors.release_lease()
+	tell_who_must_act(run, ports.site_processes)
+	if not run.directory.report_html.exists():
+		finish(run, ports)
+	return run.state.state
 
 
 def _refuse_pointless_rollback(bench: Bench, state: RunState, database: bool) -> None:

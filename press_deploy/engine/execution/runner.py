@@ -12,15 +12,18 @@ import time
 from functools import partial
 
 from press_deploy.engine import steps
+from press_deploy.engine.execution.finishing import finish
 from press_deploy.engine.execution.listening import Listener, tell_each
 from press_deploy.engine.execution.waiting import leave_waiting
 from press_deploy.engine.ground.errors import DeployError, JournalError, Refused, StepFailed
 from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.journal import Record
 from press_deploy.engine.journal.state import Phase, RunState, State
 from press_deploy.engine.steps.announcements import tell_who_must_act
 from press_deploy.engine.steps.base import Step
-from press_deploy.engine.steps.context import Context
 from press_deploy.engine.steps.interrupts import RollbackNeeded, WaitForPerson
+from press_deploy.engine.steps.ports import Ports
+from press_deploy.engine.steps.run import Run
 
 # In these phases no visitor may get through.
 CLOSED_PHASES = {Phase.DEPLOY, Phase.VALIDATE}
@@ -28,23 +31,34 @@ CAME_LATER = "the run was begun by an earlier version, which has no such step, a
 
 
 class Runner:
-	"""Executes or resumes the run that stands in a context."""
+	"""Executes or resumes one run."""
 
-	def __init__(self, context: Context, listeners: list[Listener]):
-		self.context, self.listeners = context, listeners
+	def __init__(self, opened: Run, ports: Ports, listeners: list[Listener]):
+		self.opened, self.ports, self._listeners = opened, ports, listeners
+		self._doors = ports.doors
+		self._forward, self._rollback = steps.forward(ports), steps.rollback(ports)
 
 	@property
 	def state(self) -> RunState:
-		return self.context.state
+		return self.opened.state
+
+	def tell_record(self, record: Record) -> None:
+		"""A record is on the disk: the state takes it into account, then all who watch are told."""
+		self.state.follow(record)
+		self.ports.projector.follow(record, self.state)
+		tell_each(self._listeners, lambda listener: listener.journal_appended(record, self.state))
+
+	def tell_progress(self, line: str) -> None:
+		tell_each(self._listeners, lambda listener: listener.progress_made(line))
 
 	def run(self) -> State:
 		"""Go on from wherever the journal says the run is; return the state it reached."""
 		facts = {"pid": os.getpid(), "resumed": bool(self.state.steps), "python": sys.version.split()[0]}
-		unwatched = self.context.services.watch_runner(self.context.run.name)
+		unwatched = self._doors.services.watch_runner(self.opened.name)
 		try:
-			self.context.journal.append("runner-started", facts)
+			self.opened.journal.append("runner-started", facts)
 			if unwatched:
-				self.context.note(unwatched)
+				self.opened.note(unwatched)
 			go_on = self._go_on
 			while True:
 				try:
@@ -53,41 +67,41 @@ class Runner:
 					go_on = partial(self._start_rollback, cause)
 					continue
 				# Whoever answered while the report was written found a runner alive, and started none.
-				if reached is not State.WAITING or not self.context.has_requests():
+				if reached is not State.WAITING or not self.opened.has_requests():
 					return reached
 				go_on = self._go_on
 		finally:
 			# Also for an error or an interrupt by a person: what follows from that is not decided by a restart.
-			self.context.services.unwatch_runner(self.context.run.name)
-			self.context.close()
+			self._doors.services.unwatch_runner(self.opened.name)
+			self.ports.close()
 
 	def _go_on(self) -> State:
 		if self.state.state is State.WAITING:
-			if kept := leave_waiting(self.context):
+			if kept := leave_waiting(self.opened, self._doors):
 				return self._end(State.SUCCEEDED, kept)
 			if self.state.state is State.WAITING:
-				tell_who_must_act(self.context)
+				tell_who_must_act(self.opened, self.ports.site_processes)
 				return State.WAITING
 		try:
-			self.context.keep_what_is_held()
+			self._doors.keep_what_is_held()
 		except DeployError as error:
 			# The step that goes on, or goes back, meets the same cause, and knows what follows from it.
-			self.context.note(f"The sites could not be held closed after the resume: {error}")
+			self.opened.note(f"The sites could not be held closed after the resume: {error}")
 		if self.state.state is State.ROLLING_BACK:
 			return self._roll_back()
 		return self._walk()
 
 	def _walk(self) -> State:
-		for step in steps.FORWARD:
+		for step in self._forward:
 			known = self.state.step(step.name)
 			if not known and self._has_passed(step):
 				self._journal("step-skipped", step, reason=CAME_LATER)
 				continue
 			try:
 				if not (known and known.is_over):
-					self.context.stop_if_asked()
+					self.opened.stop_if_asked()
 					if step.phase in CLOSED_PHASES:
-						self.context.check_maintenance_holds()
+						self._doors.check_they_hold()
 					self._perform(step)
 			except WaitForPerson as wait:
 				return self._wait(step, wait)
@@ -97,29 +111,29 @@ class Runner:
 				return self._stop(step, error)
 			if self.state.dry_run and step.phase is Phase.PREFLIGHT:
 				return self._end(State.CHECKED, "the dry run found nothing against this deployment")
-		self.context.stop_if_asked()
+		self.opened.stop_if_asked()
 		return self._end(State.SUCCEEDED, "the release is live and healthy")
 
 	def _has_passed(self, step: Step) -> bool:
 		"""Whether the run is beyond a step that its journal does not have: an earlier version began it without."""
-		later = steps.FORWARD[steps.FORWARD.index(step) + 1 :]
+		later = self._forward[self._forward.index(step) + 1 :]
 		return any(self.state.step(each.name) for each in later)
 
 	def _perform(self, step: Step) -> None:
 		"""Make a step's effect unless it is there, and let every failure of it be one of ours."""
-		with self.context.log_of(step.name):
+		with self.opened.log_of(step.name):
 			try:
 				self._attempt(step)
 			except (JournalError, WaitForPerson, RollbackNeeded):
 				raise
 			except DeployError as error:
-				error.name_log(str(self.context.run.step_log(step.name)))
+				error.name_log(str(self.opened.directory.step_log(step.name)))
 				self._note_failure(step, error)
 				raise
 			except Exception as error:
 				# A defect in a step must end in a rollback like any other failure, not in a traceback.
-				self.context.log_exception()
-				log = self.context.run.step_log(step.name)
+				self.opened.log_exception()
+				log = self.opened.directory.step_log(step.name)
 				failure = StepFailed(
 					"Executing", step.title, f"{type(error).__name__}: {error}", f"see {log}"
 				)
@@ -128,7 +142,7 @@ class Runner:
 
 	def _attempt(self, step: Step) -> None:
 		"""Announce, apply, observe, record; after a crash, first ask what is there already."""
-		context, known = self.context, self.state.step(step.name)
+		run, known = self.opened, self.state.step(step.name)
 		if known and known.is_over:
 			return
 		if known and known.status == "failed" and step.phase is not Phase.ROLLBACK:
@@ -138,21 +152,21 @@ class Runner:
 		# What failed on the way back is tried again: its cause may be gone, and nothing better is known.
 		if known and known.was_announced:
 			before = known.before
-			observation = step.observe(context, before, None)
+			observation = step.observe(run, before, None)
 			if observation.done:
 				return self._record(step, {}, observation)
-			context.log(f"{step.title}: not done yet ({observation.found}); doing it again")
-		elif reason := step.skip_reason(context):
+			run.log(f"{step.title}: not done yet ({observation.found}); doing it again")
+		elif reason := step.skip_reason(run):
 			return self._journal("step-skipped", step, reason=reason)
 		else:
-			before = step.prepare(context)
+			before = step.prepare(run)
 			self._journal("step-announced", step, before=before)
-		result = step.apply(context, before) or {}
-		tell_each(self.listeners, lambda listener: listener.effect_made(step))
-		observation = step.observe(context, before, result)
+		result = step.apply(run, before) or {}
+		tell_each(self._listeners, lambda listener: listener.effect_made(step))
+		observation = step.observe(run, before, result)
 		if not observation.done:
 			raise StepFailed(
-				"Observing", step.title, observation.found, f"see {context.run.step_log(step.name)}"
+				"Observing", step.title, observation.found, f"see {run.directory.step_log(step.name)}"
 			)
 		self._record(step, result, observation)
 
@@ -170,9 +184,9 @@ class Runner:
 		state = self.state
 		if state.step(steps.RollbackOpen.name):
 			return  # whoever asks from now on is told at the end
-		while request := self.context.take_request():
+		while request := self.opened.take_request():
 			if request.action != "approve" and not request.database:
-				self.context.note(
+				self.opened.note(
 					f"{request.by} asked ({request.action}: {request.reason}); it is on its way back."
 				)
 		since = [each for each in state.requests if each["seq"] > state.rollback["seq"]]
@@ -183,13 +197,13 @@ class Runner:
 	def _stop(self, step: Step, error: DeployError) -> State:
 		"""What follows when a step can't be done: roll back, or end where nothing was changed yet."""
 		if step.phase is Phase.CLOSE:
-			self.context.note(f"{step.title} failed: {error}")
+			self.opened.note(f"{step.title} failed: {error}")
 			return self._end(
 				State.SUCCEEDED, f"the release is live, but {step.title.lower()} failed: {error.told}", error
 			)
-		if self.context.may_have_changed_something():
+		if self.opened.may_have_changed_something():
 			return self._start_rollback(RollbackNeeded(_tell(step, error), error=error))
-		self.context.release_lease()
+		self._doors.release_lease()
 		if isinstance(error, Refused):
 			return self._end(State.REFUSED, error.why, error)
 		return self._end(State.ABORTED, f"{_tell(step, error)}. Nothing was changed.", error)
@@ -197,7 +211,7 @@ class Runner:
 	def _start_rollback(self, cause: RollbackNeeded) -> State:
 		if self._would_lose_data(cause):
 			return self._wait_for_rollback(cause)
-		self.context.journal.append("rollback-started", cause.as_data())
+		self.opened.journal.append("rollback-started", cause.as_data())
 		return self._roll_back()
 
 	def _would_lose_data(self, cause: RollbackNeeded) -> bool:
@@ -216,10 +230,10 @@ class Runner:
 	def _roll_back(self) -> State:
 		"""The rollback's own state machine. Entered again after a crash, it goes on where it was."""
 		# What was kept back for this: on a full disk, putting files back takes room as well.
-		self.context.journal.free_reserve()
+		self.opened.journal.free_reserve()
 		abandoned = self.state.rollback.get("abandoned")
 		try:
-			for step in steps.ABANDONED_ROLLBACK if abandoned else steps.ROLLBACK:
+			for step in steps.abandoned_rollback(self.ports) if abandoned else self._rollback:
 				if not abandoned:
 					self._heed_database_request()
 				self._perform(step)
@@ -230,10 +244,10 @@ class Runner:
 		except DeployError as error:
 			if isinstance(step, steps.LostDocuments) and self.state.may_stay_as_it_is:
 				# Nobody can say what would be lost, so the rollback is given up, and the sites are opened again.
-				self.context.journal.append("rollback-abandoned", {"reason": _tell(step, error)})
+				self.opened.journal.append("rollback-abandoned", {"reason": _tell(step, error)})
 				return self._roll_back()
 			what_now = self._what_now()
-			self.context.leave_maintenance_to_a_person()
+			self._doors.leave_to_a_person()
 			return self._end(
 				State.FATAL, f"the rollback stopped at “{_tell(step, error, '”: ')}. {what_now}", error
 			)
@@ -245,42 +259,42 @@ class Runner:
 		"""The rollback was given up: a run that was over stays so, any other goes on where it left its way."""
 		if self.state.has_succeeded:
 			return self._end(State.SUCCEEDED, f"not rolled back, the release stays: {why}")
-		self.context.journal.append("went-forward", {"reason": why})
+		self.opened.journal.append("went-forward", {"reason": why})
 		return self._walk()
 
 	def _what_now(self) -> str:
 		try:
-			closed = self.context.bench.sites_in_maintenance(self.context.spec.site_names)
+			closed = self.opened.bench.sites_in_maintenance(self.opened.spec.site_names)
 			maintenance = f"In maintenance mode: {', '.join(closed)}. " if closed else "The sites are open. "
 		except DeployError as error:
 			maintenance = f"Whether the sites are open can't be told: {error.why}. "
 		database = ["--database"] if self.state.rollback.get("database") else []
-		again = self.context.bench.command_to_type("rollback", self.context.run.name, *database)
+		again = self.opened.bench.command_to_type("rollback", self.opened.name, *database)
 		return f"{maintenance}Mend the cause, then: {again}"
 
 	def _wait(self, step: Step | None, wait: WaitForPerson) -> State:
-		seconds = self.context.spec.decision_seconds
+		seconds = self.opened.spec.decision_seconds
 		facts = {"step": step.name if step else None, "deadline": time.time() + seconds}
-		self.context.journal.append("waiting", {**wait.as_data(), **facts})
-		tell_who_must_act(self.context)
-		self.context.hand_maintenance_over(seconds)
-		self.context.finish()
+		self.opened.journal.append("waiting", {**wait.as_data(), **facts})
+		tell_who_must_act(self.opened, self.ports.site_processes)
+		self._doors.hand_over(seconds)
+		finish(self.opened, self.ports)
 		return State.WAITING
 
 	def _end(self, state: State, reason: str, error: DeployError | None = None) -> State:
-		if self.context.services.lost_helper:
-			self.context.note("The helper had gone; the run went on with the bench user's own rights.")
-		while request := self.context.take_request():
-			self.context.note(f"{request.by} asked too late ({request.action}: {request.reason}); ask again.")
+		if self._doors.services.lost_helper:
+			self.opened.note("The helper had gone; the run went on with the bench user's own rights.")
+		while request := self.opened.take_request():
+			self.opened.note(f"{request.by} asked too late ({request.action}: {request.reason}); ask again.")
 		data = {"state": state.value, "reason": reason}
-		self.context.journal.append("run-ended", {**data, "error": error.as_data()} if error else data)
-		tell_who_must_act(self.context)
-		self.context.finish()
+		self.opened.journal.append("run-ended", {**data, "error": error.as_data()} if error else data)
+		tell_who_must_act(self.opened, self.ports.site_processes)
+		finish(self.opened, self.ports)
 		return state
 
 	def _journal(self, event: str, step: Step, **data: object) -> None:
 		facts = {"step": step.name, "phase": step.phase.value, "title": step.title}
-		self.context.journal.append(event, {**facts, **data})
+		self.opened.journal.append(event, {**facts, **data})
 
 
 def _tell(step: Step, error: DeployError, colon: str = ": ") -> str:

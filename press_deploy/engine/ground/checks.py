@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
@@ -18,7 +18,7 @@ class Check:
 	remedy: str = ""
 
 	def as_data(self) -> dict[str, Any]:
-		return asdict(self)
+		return {"name": self.name, "outcome": self.outcome, "found": self.found, "remedy": self.remedy}
 
 
 def ok(name: str, found: str) -> Check:

@@ -132,6 +132,10 @@ class RunDirectory:
 	def backup(self) -> Path:
 		return self.path / "backup"
 
+	def backup_of(self, site: str) -> Path:
+		"""The backup that is made before the window."""
+		return self.backup / site
+
 	def final_backup_of(self, site: str) -> Path:
 		"""The backup that was taken behind maintenance, or what it adds to the one before."""
 		return self.backup / "final" / site

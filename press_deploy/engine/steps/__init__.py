@@ -1,6 +1,7 @@
 """The whole rollout, and the whole rollback, as two lists of named steps.
 
-Everything that must hold for every step (crash tests, progress, report) reads these lists.
+Everything that must hold for every step (crash tests, progress, report) reads these lists. A step is handed the ports
+that it needs, and nothing else.
 """
 
 from press_deploy.engine.steps.backup import (
@@ -24,6 +25,7 @@ from press_deploy.engine.steps.imports import PresentImports, ReleaseImports
 from press_deploy.engine.steps.install import Build, Requirements, Restart, Stabilise
 from press_deploy.engine.steps.jobs import PauseJobs, ResumeJobs, RollbackResumeJobs
 from press_deploy.engine.steps.migrate import Migrate
+from press_deploy.engine.steps.ports import NOWHERE, Ports
 from press_deploy.engine.steps.preflight.step import Preflight
 from press_deploy.engine.steps.prepare import Announce, Baseline, FetchCode
 from press_deploy.engine.steps.release import (
@@ -49,73 +51,89 @@ from press_deploy.engine.steps.rollback_files import RollbackFiles
 from press_deploy.engine.steps.rollback_losses import ExportLosses, LostDocuments
 from press_deploy.engine.steps.validate import CriticalTests, LogCheck, SmokeTests, Verdict
 
-FORWARD: list[Step] = [
-	Preflight(),
-	# prepare
-	Announce(),
-	Baseline(),
-	FetchCode(),
-	PresentImports(),
-	Backup(),
-	CopyToSafePlaces(),
-	CloudSnapshot(),
-	LoadStandby(),
-	CheckProof(),
-	# (rehearsal)
-	# deploy
-	Maintenance(),
-	PauseJobs(),
-	ForeignStatements(),
-	FinalBackup(),
-	MarkLogs(),
-	SwitchCode(),
-	ChangeConfig(),
-	Requirements(),
-	ReleaseImports(),
-	Build(),
-	Migrate(),
-	Removals(),
-	Restart(),
-	Stabilise(),
-	# validate
-	CriticalTests(),
-	SmokeTests(),
-	LogCheck(),
-	Verdict(),
-	# open
-	Open(),
-	ResumeJobs(),
-	ClearErrorLog(),
-	PublicSmokeTests(),
-	# monitor
-	Monitor(),
-	FinalVerdict(),
-	# close
-	AnnounceSuccess(),
-	FollowUp(),
-]
 
-ROLLBACK: list[Step] = [
-	RollbackMaintenance(),
-	RollbackPauseJobs(),
-	LostDocuments(),
-	Undo(ChangeConfig(), "Put the configuration back"),
-	Undo(SwitchCode(), "Put the code back"),
-	Undo(Requirements(), "Put the requirements back"),
-	Undo(Build(), "Put the assets back"),
-	RollbackDatabase(),
-	RollbackFiles(),
-	Undo(CriticalTests(), "Put the test settings back"),
-	RollbackRestart(),
-	HealthCheck(),
-	RollbackOpen(),
-	RollbackResumeJobs(),
-	RollbackClearErrorLog(),
-	ExportLosses(),
-	AnnounceRollback(),
-]
+def forward(ports: Ports) -> list[Step]:
+	"""The rollout, and what each step of it is handed."""
+	doors, code, copies, databases = ports.doors, ports.code, ports.copies, ports.databases
+	site_processes, watched_logs = ports.site_processes, ports.watched_logs
+	return [
+		Preflight(ports),
+		# prepare
+		Announce(site_processes),
+		Baseline(doors),
+		FetchCode(code),
+		PresentImports(site_processes),
+		Backup(copies, databases),
+		CopyToSafePlaces(copies),
+		CloudSnapshot(copies),
+		LoadStandby(copies, databases),
+		CheckProof(),
+		# (rehearsal)
+		# deploy
+		Maintenance(doors),
+		PauseJobs(site_processes, ports.projector),
+		ForeignStatements(databases),
+		FinalBackup(copies, databases),
+		MarkLogs(watched_logs, databases),
+		SwitchCode(code),
+		ChangeConfig(),
+		Requirements(),
+		ReleaseImports(site_processes),
+		Build(site_processes),
+		Migrate(site_processes, watched_logs, databases),
+		Removals(),
+		Restart(doors, site_processes, watched_logs),
+		Stabilise(doors, watched_logs),
+		# validate
+		CriticalTests(site_processes, watched_logs, databases),
+		SmokeTests(doors, site_processes),
+		LogCheck(watched_logs, databases),
+		Verdict(doors),
+		# open
+		Open(doors),
+		ResumeJobs(site_processes),
+		ClearErrorLog(site_processes),
+		PublicSmokeTests(doors),
+		# monitor
+		Monitor(doors, watched_logs, databases),
+		FinalVerdict(watched_logs, databases),
+		# close
+		AnnounceSuccess(site_processes),
+		FollowUp(),
+	]
 
-# A rollback that nobody approved: nothing was undone yet, so the sites are only opened again.
-ABANDONED_ROLLBACK: list[Step] = [RollbackOpen(), RollbackResumeJobs(), RollbackClearErrorLog()]
 
-__all__ = ["ABANDONED_ROLLBACK", "FORWARD", "ROLLBACK", "LostDocuments", "RollbackOpen"]
+def rollback(ports: Ports) -> list[Step]:
+	"""The way back, from wherever the run is."""
+	doors, databases = ports.doors, ports.databases
+	site_processes, watched_logs = ports.site_processes, ports.watched_logs
+	return [
+		RollbackMaintenance(doors),
+		RollbackPauseJobs(site_processes, ports.projector),
+		LostDocuments(databases),
+		Undo(ChangeConfig(), "Put the configuration back"),
+		Undo(SwitchCode(ports.code), "Put the code back"),
+		Undo(Requirements(), "Put the requirements back"),
+		Undo(Build(site_processes), "Put the assets back"),
+		RollbackDatabase(databases, site_processes),
+		RollbackFiles(),
+		Undo(CriticalTests(site_processes, watched_logs, databases), "Put the test settings back"),
+		RollbackRestart(doors, site_processes, watched_logs),
+		HealthCheck(doors, watched_logs),
+		*abandoned_rollback(ports),
+		ExportLosses(databases),
+		AnnounceRollback(site_processes),
+	]
+
+
+def abandoned_rollback(ports: Ports) -> list[Step]:
+	"""A rollback that nobody approved: nothing was undone yet, so the sites are only opened again."""
+	return [
+		RollbackOpen(ports.doors, ports.databases),
+		RollbackResumeJobs(ports.site_processes),
+		RollbackClearErrorLog(ports.site_processes),
+	]
+
+
+# The same steps with nothing in their hands: to be read, by whoever wants to know which there are.
+FORWARD, ROLLBACK = forward(NOWHERE), rollback(NOWHERE)

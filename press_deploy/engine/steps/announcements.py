@@ -7,12 +7,10 @@ that a kill in between may tell it twice; anything else at most once.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
+from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.journal.state import State
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.run import Run
 
 NOTIFY_SECONDS = 60
 SUBJECTS = {
@@ -21,50 +19,52 @@ SUBJECTS = {
 }
 
 
-def can_announce(context: Context) -> bool:
+def can_announce(run: Run) -> bool:
 	"""Whether the plan names anybody, and a site through which they can be told."""
-	return bool(context.spec.notify and context.spec.control_site)
+	return bool(run.spec.notify and run.spec.control_site)
 
 
-def announce(context: Context, subject: str, *lines: str, at_once: bool = False) -> tuple[int, str]:
+def announce(
+	run: Run, site_processes: SiteProcesses, subject: str, *lines: str, at_once: bool = False
+) -> tuple[int, str]:
 	"""Tell everybody whom the plan names: (how many were told, what was wrong).
 
 	`at_once`: mail does not wait for the site's queue, which stands still while the site is in maintenance.
 	"""
-	about = f"Run {context.run.name} on {', '.join(context.spec.site_names)}."
+	about = f"Run {run.name} on {', '.join(run.spec.site_names)}."
 	try:
-		sent = context.site_processes.call(
+		sent = site_processes.call(
 			"notify",
-			context.spec.control_site,
+			run.spec.control_site,
 			timeout=NOTIFY_SECONDS,
-			recipients=context.spec.notify,
-			subject=subject.format(title=context.spec.title),
+			recipients=run.spec.notify,
+			subject=subject.format(title=run.spec.title),
 			message="\n".join((about, *lines)),
 			at_once=at_once,
 		)
 		return int(sent["sent"]), sent.get("problem", "")
 	except Exception as error:
 		# The site's code is that of whichever release is there: its answer may be of any shape.
-		context.log_exception()
+		run.log_exception()
 		return 0, str(error)
 
 
-def tell_who_must_act(context: Context) -> None:
+def tell_who_must_act(run: Run, site_processes: SiteProcesses) -> None:
 	"""Tell people that the run waits for them, or ended Fatal, unless they were told."""
-	state = context.state
-	if state.state not in SUBJECTS or not can_announce(context) or state.told_seq >= state.asked_seq:
+	state = run.state
+	if state.state not in SUBJECTS or not can_announce(run) or state.told_seq >= state.asked_seq:
 		return
-	with context.log_of("tell-people"):
-		sent, problem = announce(context, SUBJECTS[state.state], *_describe(context), at_once=True)
+	with run.log_of("tell-people"):
+		sent, problem = announce(run, site_processes, SUBJECTS[state.state], *_describe(run), at_once=True)
 		if sent:
-			context.journal.append("people-told", {"about": state.asked_seq, "sent": sent})
+			run.journal.append("people-told", {"about": state.asked_seq, "sent": sent})
 		if problem:
-			_note_once(context, f"Not everybody could be told that the run needs a person: {problem}")
+			_note_once(run, f"Not everybody could be told that the run needs a person: {problem}")
 
 
-def _describe(context: Context) -> list[str]:
-	state, run = context.state, context.run.name
-	more = f"What can be done: {context.bench.command_to_type('status', run)}"
+def _describe(run: Run) -> list[str]:
+	state = run.state
+	more = f"What can be done: {run.bench.command_to_type('status', run.name)}"
 	if state.state is State.FATAL:
 		return [state.reason, more]
 	deadline = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(state.waiting["deadline"]))
@@ -74,7 +74,7 @@ def _describe(context: Context) -> list[str]:
 	return [state.waiting["reason"], *until, more]
 
 
-def _note_once(context: Context, text: str) -> None:
+def _note_once(run: Run, text: str) -> None:
 	"""A run that waits is looked at again and again; its people need not read this each time."""
-	if not any(note.get("text") == text for note in context.state.notes):
-		context.note(text)
+	if not any(note.get("text") == text for note in run.state.notes):
+		run.note(text)

@@ -6,15 +6,13 @@ Invariant: with an approval of another list, or of an earlier rollback's, nothin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.databases.losses.of_run import describe_all, find_all
 from press_deploy.engine.databases.standby.base import StandbyDatabase
 from press_deploy.engine.journal.state import RunState
 from press_deploy.engine.steps.interrupts import WaitForPerson
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.run import Run
 
 DRAINS = ("pause-jobs", "rollback-pause-jobs")
 
@@ -24,17 +22,17 @@ def had_jobs_at_work(state: RunState, drains: tuple[str, ...] = DRAINS) -> bool:
 	return any(state.result(name).get("busy") for name in drains)
 
 
-def require_approval(context: Context, standbys: Mapping[str, StandbyDatabase | None]) -> dict[str, Any]:
+def require_approval(run: Run, standbys: Mapping[str, StandbyDatabase | None]) -> dict[str, Any]:
 	"""Go on where nothing would be lost, or where a person approved this very list: {"found", "approved_by",
 	"sha256"}, or {"found"} alone. Raises `WaitForPerson`, and as `list_losses`.
 	"""
-	listed, state = describe_all(find_all(standbys)), context.state
+	listed, state = describe_all(find_all(standbys)), run.state
 	known = state.losses
 	# The same list of an earlier rollback is no list of this one.
 	if known is None or known["sha256"] != listed["sha256"] or known["seq"] < state.rollback["seq"]:
-		context.journal.append("losses", listed)
+		run.journal.append("losses", listed)
 	for line in listed["lines"]:
-		context.log(line)
+		run.log(line)
 	if not listed["total"]:
 		return {"found": "nothing"}
 	if by := state.approval_of(listed["sha256"]):
@@ -52,14 +50,12 @@ def require_approval(context: Context, standbys: Mapping[str, StandbyDatabase | 
 	)
 
 
-def require_approval_again(
-	context: Context, standbys: Mapping[str, StandbyDatabase | None]
-) -> dict[str, Any]:
+def require_approval_again(run: Run, standbys: Mapping[str, StandbyDatabase | None]) -> dict[str, Any]:
 	"""Right before the databases are replaced: where jobs may have written since the list was made, it is made
 	again. Returns {"approved_by", "sha256"} where a person approved it, else {}. Raises as `require_approval`.
 	"""
-	had_list = bool(standbys) and context.state.is_done("lost-documents")
-	if not had_list or not had_jobs_at_work(context.state, DRAINS[1:]):
+	had_list = bool(standbys) and run.state.is_done("lost-documents")
+	if not had_list or not had_jobs_at_work(run.state, DRAINS[1:]):
 		return {}
-	approved = require_approval(context, standbys)
+	approved = require_approval(run, standbys)
 	return {key: approved[key] for key in ("approved_by", "sha256") if key in approved}

@@ -6,13 +6,11 @@ something, it also says how that is undone; the crash tests find it through the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.run import Run
 
 
 class Step:
@@ -30,27 +28,27 @@ class Step:
 	# Whether reality shows that it was undone; if not, a rollback that died undoes it again.
 	undo_is_observable = True
 
-	def skip_reason(self, context: Context) -> str | None:
+	def skip_reason(self, run: Run) -> str | None:
 		"""Why this plan has no need of the step; None when it has."""
 		return None
 
-	def prepare(self, context: Context) -> dict[str, Any]:
+	def prepare(self, run: Run) -> dict[str, Any]:
 		"""What is there before the effect, as JSON without secrets. Changes nothing."""
 		return {}
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		"""Make the effect; return what is worth recording. Raises `DeployError`."""
 		raise NotImplementedError
 
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		"""Whether the effect is there, in reality. The default is for steps that only look:
 		what they saw is their effect, and after a crash they look again."""
 		return Observation(result is not None, (result or {}).get("found", "done"))
 
-	def undo(self, context: Context, before: dict[str, Any]) -> None:
+	def undo(self, run: Run, before: dict[str, Any]) -> None:
 		"""Put back what was there before."""
 
-	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
+	def observe_undone(self, run: Run, before: dict[str, Any]) -> Observation:
 		"""Whether what was there before is there again."""
 		return Observation(True, "nothing to undo")
 

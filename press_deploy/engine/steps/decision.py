@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.steps.interrupts import RollbackNeeded, WaitForPerson
+from press_deploy.engine.steps.run import Run
 from press_deploy.engine.verdict.conditions import Condition, Verdict, settle, wants_rollback
 
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
 
-
-def decide(context: Context, step: str, stage: str, judge: Callable[[], list[Condition]]) -> dict[str, Any]:
+def decide(run: Run, step: str, stage: str, judge: Callable[[], list[Condition]]) -> dict[str, Any]:
 	"""Journal a verdict with its conditions and act on it.
 
 	Returns what the step records when the run may go on; else raises `RollbackNeeded` or `WaitForPerson`.
 	"""
 	verdict, conditions = settle(judge)
-	person = context.state.accepted.get(step)
+	person = run.state.accepted.get(step)
 	data = {"stage": stage, "verdict": verdict.value, "conditions": [each.as_data() for each in conditions]}
 	if person and verdict is not Verdict.GO:
-		context.journal.append(
+		run.journal.append(
 			"verdict", {**data, "measured": verdict.value, "verdict": Verdict.GO.value, "by": person}
 		)
 		return {"verdict": Verdict.GO.value, "found": f"GO by {person} (measured: {verdict.value})"}
-	context.journal.append("verdict", data)
+	run.journal.append("verdict", data)
 	if verdict is Verdict.GO:
 		return {"verdict": verdict.value, "found": f"GO: all {len(conditions)} conditions hold"}
 	why = describe(verdict, conditions)
-	if verdict is Verdict.NO_GO and wants_rollback(conditions, context.spec.triggers):
+	if verdict is Verdict.NO_GO and wants_rollback(conditions, run.spec.triggers):
 		raise RollbackNeeded(why)
-	if verdict is not Verdict.NO_GO and context.spec.inconclusive == "roll_back":
+	if verdict is not Verdict.NO_GO and run.spec.inconclusive == "roll_back":
 		raise RollbackNeeded(why)
 	raise WaitForPerson(why)
 

@@ -10,7 +10,8 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from press_deploy.engine.bench.processes import list_ports_of
 from press_deploy.engine.databases.mariadb.foreigners import (
@@ -26,9 +27,8 @@ from press_deploy.engine.databases.mariadb.server_errors import translate_server
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import Step
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.databases import Databases
+from press_deploy.engine.steps.run import Run
 
 DOING = "Looking for others' statements on"
 POLL_SECONDS = 0.5
@@ -37,34 +37,37 @@ TOLERANCE_SECONDS = 1.5
 _AGE = re.compile(r"\bfor \d+ s\b")
 
 
+@dataclass(eq=False)
 class ForeignStatements(Step):
 	"""Others' statements and transactions on the sites' databases get the plan's limit, then they are ended.
 
 	Waited for is who is found at the first look; whoever comes later meets the watch over the migration.
 	"""
 
+	databases: Databases
+
 	name, title, phase = "foreign-statements", "Others' statements on the databases", Phase.DEPLOY
 
-	def skip_reason(self, context: Context) -> str | None:
-		if not context.state.is_closed:
+	def skip_reason(self, run: Run) -> str | None:
+		if not run.state.is_closed:
 			return "the sites are open, so others have every right to work on them"
 		return (
 			None
-			if context.state.needs("migrate")["needed"]
+			if run.state.needs("migrate")["needed"]
 			else "nothing is migrated, so nobody stands in the way"
 		)
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		found, begun = [], time.monotonic()
-		for site in context.spec.site_names:
-			if (config := _server_config(context, site)) is None:
+		for site in run.spec.site_names:
+			if (config := _server_config(run, site)) is None:
 				found.append(f"{site}: no server, so nobody else can hold a table")
 				continue
 			with translate_server_errors(DOING, site):
-				found.append(f"{site}: {_Farewell(context, site, config).say(begun)}")
+				found.append(f"{site}: {_Farewell(run, self.databases, site, config).say(begun)}")
 		return {"found": "; ".join(found)}
 
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		# Asked again after a crash: who is at work now is another question than who was.
 		return Observation(result is not None, (result or {}).get("found", "not known; looked at again"))
 
@@ -72,15 +75,15 @@ class ForeignStatements(Step):
 class _Farewell:
 	"""One site's database: look, wait, end."""
 
-	def __init__(self, context: Context, site: str, config: dict[str, Any]):
-		self._context, self._site = context, site
+	def __init__(self, run: Run, databases: Databases, site: str, config: dict[str, Any]):
+		self._run, self._site, self._own = run, site, databases.sites[site]
 		self._server, self._database = choose_observer(config), config["db_name"]
-		self._limit = context.spec.drain.foreign_seconds
+		self._limit = run.spec.drain.foreign_seconds
 
 	def say(self, begun: float) -> str:
 		"""`begun`: when the step did, on the monotonic clock; all sites share the limit."""
 		# Our own look into the database would be one that is found; it connects again by itself.
-		self._context.databases[self._site].close()
+		self._own.close()
 		with self._server.session() as cursor:
 			waited_for, told = {each.number for each in list_busy(cursor, self._database)}, ""
 			if not waited_for:
@@ -89,7 +92,7 @@ class _Farewell:
 				told = self._show(left, told)
 				if (rest := begun + self._limit - time.monotonic()) <= 0:
 					return self._end(cursor, left)
-				self._context.stop_if_asked()
+				self._run.stop_if_asked()
 				time.sleep(min(POLL_SECONDS, rest))
 			return "others have finished, or have only just begun"
 
@@ -103,19 +106,19 @@ class _Farewell:
 
 	def _show(self, left: list[Connection], told: str) -> str:
 		line = f"{self._site}: at work on {self._database}: {'; '.join(map(str, left))}"
-		self._context.on_progress(line)
+		self._run.on_progress(line)
 		who = str([(each.number, each.statement) for each in left])
 		if who != told:
-			self._context.log(line)
+			self._run.log(line)
 		return who
 
 	def _end(self, cursor: Any, left: list[Connection]) -> str:
 		refused = 0
 		for each in left:
-			self._context.note(f"Ending {each}: {self._site} is closed, and {self._limit:g} s have passed")
+			self._run.note(f"Ending {each}: {self._site} is closed, and {self._limit:g} s have passed")
 			if not end_connection(cursor, each.number):
 				refused += 1
-				self._context.note(
+				self._run.note(
 					f"{self._server.user} may not end connection {each.number}; as the database's administrator: "
 					f"{tell_how_to_end(each)}"
 				)
@@ -124,37 +127,37 @@ class _Farewell:
 
 
 @contextmanager
-def watch_for_holders(context: Context, site: str, ends: bool = True) -> Iterator[None]:
+def watch_for_holders(run: Run, databases: Databases, site: str, ends: bool = True) -> Iterator[None]:
 	"""While a site process changes a site's database: show who keeps it waiting, and end who is foreign if it `ends`."""
-	config = _server_config(context, site)
+	config = _server_config(run, site)
 	if config is None:
 		yield
 		return
-	if site in context.databases:
+	if site in databases.sites:
 		# Nothing of ours may be older than what begins now; it connects again by itself.
-		context.databases[site].close()
+		databases.sites[site].close()
 	told: set[str] = set()
 
 	def tell(line: str) -> None:
-		context.on_progress(line)
+		run.on_progress(line)
 		# The same wait, some seconds older, is worth one line in the log.
 		if (wait := _AGE.sub("", line)) not in told:
 			told.add(wait)
-			context.log(line)
+			run.log(line)
 
 	with LockWatch(
 		choose_observer(config),
 		config["db_name"],
 		Server.of_site(config).user,
-		context.spec.drain.foreign_seconds if ends else math.inf,
+		run.spec.drain.foreign_seconds if ends else math.inf,
 		tell,
-		context.note,
-		lambda: list_ports_of(context.run.name),
+		run.note,
+		lambda: list_ports_of(run.name),
 	):
 		yield
 
 
-def _server_config(context: Context, site: str) -> dict[str, Any] | None:
+def _server_config(run: Run, site: str) -> dict[str, Any] | None:
 	"""The configuration of a site on MariaDB; None for any other."""
-	config = context.bench.read_config(site)
+	config = run.bench.read_config(site)
 	return config if (config.get("db_type") or "mariadb") == "mariadb" and config.get("db_name") else None

@@ -6,16 +6,16 @@ before either and migrate won't delete it for that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
+from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.databases import inventory
 from press_deploy.engine.ground.errors import DeployError, StepFailed
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.deploy import SwitchCode
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.run import Run
 
 IMPORT_SECONDS = 600
 SHOWN_FAILURES = 3
@@ -23,20 +23,23 @@ SHOWN_FAILURES = 3
 _DEADLY = ("ImportError:", "ModuleNotFoundError:")
 
 
+@dataclass(eq=False)
 class PresentImports(Step):
 	"""What of the present code can't be imported: an optional library that is missing, a module that is broken."""
 
+	site_processes: SiteProcesses
+
 	name, title, phase = "present-imports", "Imports of the present code", Phase.PREPARE
 
-	def skip_reason(self, context: Context) -> str | None:
-		if context.state.was_announced(SwitchCode.name):
+	def skip_reason(self, run: Run) -> str | None:
+		if run.state.was_announced(SwitchCode.name):
 			return "the code was switched already, by a version that did not look"
-		return _why_not_needed(context)
+		return _why_not_needed(run)
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		checked, failures = look(context)
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		checked, failures = look(run, self.site_processes)
 		for failure in failures:
-			context.log(describe(failure))
+			run.log(describe(failure))
 		found = f"{checked} modules and hooks, {len(failures)} of which can't be imported today either"
 		return {
 			"failed": [key_of(failure) for failure in failures],
@@ -44,6 +47,7 @@ class PresentImports(Step):
 		}
 
 
+@dataclass(eq=False)
 class ReleaseImports(Step):
 	"""Import what the release consists of, in a fresh process. It only looks, so there is nothing to undo.
 
@@ -51,30 +55,32 @@ class ReleaseImports(Step):
 	found by no smoke test, and looking takes about a second.
 	"""
 
+	site_processes: SiteProcesses
+
 	name, title, phase = "release-imports", "Imports of the release", Phase.DEPLOY
 
-	def skip_reason(self, context: Context) -> str | None:
-		return _why_not_needed(context)
+	def skip_reason(self, run: Run) -> str | None:
+		return _why_not_needed(run)
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		migrates = context.state.needs("migrate")["needed"]
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		migrates = run.state.needs("migrate")["needed"]
 		if migrates:
-			for site in context.spec.site_names:
-				require_apps(context, site)
-		checked, failures = look(context)
+			for site in run.spec.site_names:
+				require_apps(run, site)
+		checked, failures = look(run, self.site_processes)
 		for failure in failures:
-			context.log(describe(failure))
-		former = set(context.state.result(PresentImports.name).get("failed", ()))
-		doomed = _doctypes_there(context) if migrates and failures else set()
+			run.log(describe(failure))
+		former = set(run.state.result(PresentImports.name).get("failed", ()))
+		doomed = _doctypes_there(run) if migrates and failures else set()
 		new = [each for each in failures if key_of(each) not in former or _is_doomed(each, doomed)]
 		if new:
-			self._refuse(context, new, migrates)
+			self._refuse(run, new, migrates)
 		if failures:
-			context.note(f"Not imported before the release either: {show(failures)}")
+			run.note(f"Not imported before the release either: {show(failures)}")
 		more = f"; {len(failures)} can't be imported, as before" if failures else ", all can be imported"
 		return {"found": f"{checked} modules and hooks{more}"}
 
-	def _refuse(self, context: Context, failures: list[dict[str, Any]], migrates: bool) -> None:
+	def _refuse(self, run: Run, failures: list[dict[str, Any]], migrates: bool) -> None:
 		deadly = [each for each in failures if migrates and each["error"].startswith(_DEADLY)]
 		lost = [each["name"] for each in deadly if each["kind"] == "DocType"]
 		lost += [f"all of {each['app']}" for each in deadly if each["kind"] == "app"]
@@ -84,7 +90,7 @@ class ReleaseImports(Step):
 			else ""
 		)
 		apps = ", ".join(sorted({failure["app"] for failure in failures}))
-		log = context.run.step_log(self.name)
+		log = run.directory.step_log(self.name)
 		raise StepFailed(
 			"Importing",
 			f"the release of {apps}",
@@ -93,19 +99,19 @@ class ReleaseImports(Step):
 		)
 
 
-def look(context: Context) -> tuple[int, list[dict[str, Any]]]:
+def look(run: Run, site_processes: SiteProcesses) -> tuple[int, list[dict[str, Any]]]:
 	"""Import under the code that is there now: how much was, and what could not be. Raises `StepFailed`."""
-	site, apps = context.spec.site_names[0], [app.name for app in context.spec.apps]
-	migrates = context.state.needs("migrate")["needed"]
+	site, apps = run.spec.site_names[0], [app.name for app in run.spec.apps]
+	migrates = run.state.needs("migrate")["needed"]
 	try:
-		found = context.site_processes.call(
+		found = site_processes.call(
 			"check_imports",
 			site,
 			timeout=IMPORT_SECONDS,
 			apps=apps,
 			# Migrate deletes the DocTypes of any app whose controllers can't be imported.
-			others=sorted(_installed_apps(context) - set(apps)) if migrates else [],
-			executed=_executed_everywhere(context) if migrates else None,
+			others=sorted(_installed_apps(run) - set(apps)) if migrates else [],
+			executed=_executed_everywhere(run) if migrates else None,
 		)
 	except DeployError as error:
 		# Where not even Frappe can be started, nothing of it could say more.
@@ -114,20 +120,20 @@ def look(context: Context) -> tuple[int, list[dict[str, Any]]]:
 	return found["checked"], found["failures"]
 
 
-def require_apps(context: Context, site: str) -> None:
+def require_apps(run: Run, site: str) -> None:
 	"""An installed app that is not on the bench: migrate would delete its DocTypes. Raises `StepFailed`."""
-	there = {app for app in context.bench.apps() if context.bench.app(app).is_dir()}
-	missing = sorted(set(inventory.list_apps(context.bench, site) or ()) - there)
+	there = {app for app in run.bench.apps() if run.bench.app(app).is_dir()}
+	missing = sorted(set(inventory.list_apps(run.bench, site) or ()) - there)
 	if not missing:
 		return
-	found = inventory.take_inventory(context.bench, site)
+	found = inventory.take_inventory(run.bench, site)
 	lost = [
 		name
 		for name, each in found["doctypes"].items()
 		if not each["custom"] and found["modules"].get(each["module"]) in missing
 	]
 	if lost:
-		apps, listed = ", ".join(missing), context.bench.sites_directory / "apps.txt"
+		apps, listed = ", ".join(missing), run.bench.sites_directory / "apps.txt"
 		why = (
 			f"{apps} is installed on {site}, but not on the bench (no directory in apps, or no line in {listed}). "
 			f"Migrate would delete {_count(lost, 'DocType')}: {', '.join(lost[:5])}. Nothing was migrated"
@@ -166,25 +172,25 @@ def _is_doomed(failure: dict[str, Any], there: set[str]) -> bool:
 	return failure["kind"] == "DocType" and failure["name"] in there and dies
 
 
-def _doctypes_there(context: Context) -> set[str]:
-	sites = [inventory.take_inventory(context.bench, site) for site in context.spec.site_names]
+def _doctypes_there(run: Run) -> set[str]:
+	sites = [inventory.take_inventory(run.bench, site) for site in run.spec.site_names]
 	return {name for found in sites for name in found["doctypes"]}
 
 
-def _installed_apps(context: Context) -> set[str]:
+def _installed_apps(run: Run) -> set[str]:
 	"""Those of the plan's sites, as far as they are on the bench."""
-	sites = context.spec.site_names
-	installed = {app for site in sites for app in inventory.list_apps(context.bench, site) or ()}
-	return {app for app in installed if context.bench.app(app).is_dir()}
+	sites = run.spec.site_names
+	installed = {app for site in sites for app in inventory.list_apps(run.bench, site) or ()}
+	return {app for app in installed if run.bench.app(app).is_dir()}
 
 
-def _executed_everywhere(context: Context) -> list[str]:
-	executed = [inventory.list_executed_patches(context.bench, site) for site in context.spec.site_names]
+def _executed_everywhere(run: Run) -> list[str]:
+	executed = [inventory.list_executed_patches(run.bench, site) for site in run.spec.site_names]
 	return sorted(set.intersection(*executed))
 
 
-def _why_not_needed(context: Context) -> str | None:
-	if context.spec.apps or context.state.needs("migrate")["needed"]:
+def _why_not_needed(run: Run) -> str | None:
+	if run.spec.apps or run.state.needs("migrate")["needed"]:
 		return None
 	return "the plan changes configuration only"
 

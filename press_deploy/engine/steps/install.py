@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 
@@ -16,15 +17,16 @@ from press_deploy.engine.bench.processes import started_at
 from press_deploy.engine.bench.program_logs import list_logs, read_logs
 from press_deploy.engine.bench.program_watch import ProgramWatch
 from press_deploy.engine.bench.services import REALTIME, ROLES, WEB, WORKERS
+from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.deploy import MarkLogs
+from press_deploy.engine.steps.doors import Doors
+from press_deploy.engine.steps.run import Run
 from press_deploy.engine.watching.log_classes import Weight
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
+from press_deploy.engine.watching.watched_logs import WatchedLogs
 
 REQUIREMENTS_SECONDS = 1800
 BUILD_SECONDS = 1800
@@ -46,23 +48,23 @@ class Requirements(Step):
 	name, title, phase = "requirements", "Install requirements", Phase.DEPLOY
 	former = "former-packages.txt"
 
-	def skip_reason(self, context: Context) -> str | None:
-		return why_not_needed(context, "requirements")
+	def skip_reason(self, run: Run) -> str | None:
+		return why_not_needed(run, "requirements")
 
-	def prepare(self, context: Context) -> dict[str, Any]:
-		packages = self._freeze(context)
-		context.run.save_private(self.former, packages)
+	def prepare(self, run: Run) -> dict[str, Any]:
+		packages = self._freeze(run)
+		run.directory.save_private(self.former, packages)
 		# The code is switched already; what is installed still says what the former release asked for.
-		amiss = self._look(context, distributions.INSTALLED)["unsatisfied"]
+		amiss = self._look(run, distributions.INSTALLED)["unsatisfied"]
 		return {"packages": len(packages), "unsatisfied": sorted(amiss)}
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		for app in self._packages(context):
-			self._pip(context, "install", "--quiet", "--editable", str(app))
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		for app in self._packages(run):
+			self._pip(run, "install", "--quiet", "--editable", str(app))
 		return {}
 
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		seen = self._look(context, distributions.CODE)
+	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		seen = self._look(run, distributions.CODE)
 		# What was amiss before the release is not its own.
 		former = before.get("unsatisfied", ())
 		amiss = [said for about, said in seen["unsatisfied"].items() if about not in former]
@@ -73,69 +75,70 @@ class Requirements(Step):
 			True, f"installed: {apps or 'no package'}; {seen['checked']} requirements are satisfied"
 		)
 
-	def undo(self, context: Context, before: dict[str, Any]) -> None:
-		former = context.run.load_private(self.former)
-		for app in self._packages(context):
-			self._pip(context, "install", "--quiet", "--no-deps", "--editable", str(app))
-		now = self._freeze(context)
+	def undo(self, run: Run, before: dict[str, Any]) -> None:
+		former = run.directory.load_private(self.former)
+		for app in self._packages(run):
+			self._pip(run, "install", "--quiet", "--no-deps", "--editable", str(app))
+		now = self._freeze(run)
 		pinned = [line for line in former if line not in now and "==" in line]
 		if pinned:
-			self._pip(context, "install", "--quiet", "--no-deps", *pinned)
+			self._pip(run, "install", "--quiet", "--no-deps", *pinned)
 		names = {_package_of(line) for line in former}
 		added = [_package_of(line) for line in now if _package_of(line) not in names]
 		if added:
-			self._pip(context, "uninstall", "--quiet", "--yes", *added)
+			self._pip(run, "uninstall", "--quiet", "--yes", *added)
 
-	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
-		former, now = context.run.load_private(self.former), self._freeze(context)
+	def observe_undone(self, run: Run, before: dict[str, Any]) -> Observation:
+		former, now = run.directory.load_private(self.former), self._freeze(run)
 		different = sorted(set(former) ^ set(now))
 		return Observation(
 			not different,
 			f"different: {', '.join(different[:5])}" if different else "every package as before",
 		)
 
-	def _look(self, context: Context, asked_by: str) -> dict[str, Any]:
+	def _look(self, run: Run, asked_by: str) -> dict[str, Any]:
 		"""What the bench's environment has of what the apps ask for; see `distributions`."""
-		apps = [str(each) for each in self._packages(context)]
-		command = [context.bench.python, "-I", distributions.__file__, asked_by, *apps]
+		apps = [str(each) for each in self._packages(run)]
+		command = [run.bench.python, "-I", distributions.__file__, asked_by, *apps]
 		return json.loads(
-			context.programs.execute(command, timeout=LOOK_SECONDS, doing="Looking at packages with")
+			run.programs.execute(command, timeout=LOOK_SECONDS, doing="Looking at packages with")
 		)
 
-	def _packages(self, context: Context) -> list[Path]:
+	def _packages(self, run: Run) -> list[Path]:
 		"""The directories of those apps that are Python packages to be installed."""
-		directories = [context.bench.app(app.name) for app in context.spec.apps]
+		directories = [run.bench.app(app.name) for app in run.spec.apps]
 		return [
 			each for each in directories if (each / "pyproject.toml").exists() or (each / "setup.py").exists()
 		]
 
-	def _freeze(self, context: Context) -> list[str]:
-		output = self._pip(context, "freeze", "--all")
+	def _freeze(self, run: Run) -> list[str]:
+		output = self._pip(run, "freeze", "--all")
 		# An editable install is named by its commit, which the code step puts back.
 		return sorted(
 			line for line in output.splitlines() if "==" in line and not line.startswith(("#", "-e"))
 		)
 
-	def _pip(self, context: Context, *arguments: str) -> str:
-		command = [context.bench.python, "-m", "pip", "--disable-pip-version-check", *arguments]
-		return context.programs.execute(
-			command, timeout=REQUIREMENTS_SECONDS, doing="Installing packages with"
-		)
+	def _pip(self, run: Run, *arguments: str) -> str:
+		command = [run.bench.python, "-m", "pip", "--disable-pip-version-check", *arguments]
+		return run.programs.execute(command, timeout=REQUIREMENTS_SECONDS, doing="Installing packages with")
 
 
+@dataclass(eq=False)
 class Build(Step):
 	"""Build the assets; the ones that are replaced are kept."""
 
+	site_processes: SiteProcesses
+
 	name, title, phase = "build", "Build assets", Phase.DEPLOY
 
-	def skip_reason(self, context: Context) -> str | None:
-		return why_not_needed(context, "build") if context.spec.apps else "the plan deploys no app"
+	def skip_reason(self, run: Run) -> str | None:
+		return why_not_needed(run, "build") if run.spec.apps else "the plan deploys no app"
 
-	def prepare(self, context: Context) -> dict[str, Any]:
+	def prepare(self, run: Run) -> dict[str, Any]:
 		kept, digests = {}, {}
-		for number, original in enumerate(assets.list_places(context.bench, self._apps(context))):
+		for number, original in enumerate(assets.list_places(run.bench, self._apps(run))):
 			if original.exists():
-				copy = self._copy(context, number)
+				copy = self._copy(run, number)
 				shutil.rmtree(copy, ignore_errors=True)
 				copy.parent.mkdir(exist_ok=True)
 				(shutil.copytree if original.is_dir() else shutil.copy2)(original, copy)
@@ -143,13 +146,13 @@ class Build(Step):
 			kept[str(original)] = number if original.exists() else None
 		return {"kept": kept, "sha256": digests}
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		site, apps = context.spec.site_names[0], self._apps(context)
-		context.site_processes.call("build", site, timeout=BUILD_SECONDS, apps=apps)
-		places = assets.list_places(context.bench, apps)
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		site, apps = run.spec.site_names[0], self._apps(run)
+		self.site_processes.call("build", site, timeout=BUILD_SECONDS, apps=apps)
+		places = assets.list_places(run.bench, apps)
 		return {"sha256": {str(place): assets.digest(place) for place in places}}
 
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		if result is None:
 			# Bundles don't tell which sources they were made of.
 			return Observation(False, "not known; built again")
@@ -157,28 +160,28 @@ class Build(Step):
 			place for place, sha256 in result["sha256"].items() if assets.digest(Path(place)) != sha256
 		]:
 			return Observation(False, f"changed by somebody since they were built: {', '.join(changed)}")
-		bundles = assets.list_bundles(context.bench, self._apps(context))
+		bundles = assets.list_bundles(run.bench, self._apps(run))
 		if missing := [str(path) for path in bundles if not (path.is_file() and path.stat().st_size)]:
 			return Observation(
 				False, f"assets.json names bundles that are not there: {', '.join(missing[:5])}"
 			)
 		names = ", ".join(path.name for path in bundles[:5])
 		return Observation(
-			True, f"{len(bundles)} bundle(s) of {', '.join(self._apps(context))}: {names or 'none'}"
+			True, f"{len(bundles)} bundle(s) of {', '.join(self._apps(run))}: {names or 'none'}"
 		)
 
-	def undo(self, context: Context, before: dict[str, Any]) -> None:
+	def undo(self, run: Run, before: dict[str, Any]) -> None:
 		for original, number in before["kept"].items():
 			place = Path(original)
 			shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
 			if number is not None:
-				copy = self._copy(context, number)
+				copy = self._copy(run, number)
 				(shutil.copytree if copy.is_dir() else shutil.copy2)(copy, place)
 
-	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
+	def observe_undone(self, run: Run, before: dict[str, Any]) -> Observation:
 		# Runs of older versions recorded no sums: there, the copies say what was kept.
 		former = before.get("sha256") or {
-			place: assets.digest(self._copy(context, number))
+			place: assets.digest(self._copy(run, number))
 			for place, number in before["kept"].items()
 			if number is not None
 		}
@@ -188,51 +191,54 @@ class Build(Step):
 			f"not as they were: {', '.join(wrong)}" if wrong else "the former assets are back, byte by byte",
 		)
 
-	def _apps(self, context: Context) -> list[str]:
-		return [app.name for app in context.spec.apps]
+	def _apps(self, run: Run) -> list[str]:
+		return [app.name for app in run.spec.apps]
 
-	def _copy(self, context: Context, number: int) -> Path:
-		return context.run.private / "assets" / str(number)
+	def _copy(self, run: Run, number: int) -> Path:
+		return run.directory.private / "assets" / str(number)
 
 
+@dataclass(eq=False)
 class Restart(Step):
 	"""Restart web and workers, each by itself, and see that what runs started after the switch."""
 
+	doors: Doors
+	site_processes: SiteProcesses
+	watched_logs: WatchedLogs
+
 	name, title, phase = "restart", "Restart services", Phase.DEPLOY
 
-	def prepare(self, context: Context) -> dict[str, Any]:
-		known = context.state.before("migrate").get("former_errors")
-		return {"former_errors": find_former_errors(context) if known is None else known}
+	def prepare(self, run: Run) -> dict[str, Any]:
+		known = run.state.before("migrate").get("former_errors")
+		return {"former_errors": find_former_errors(run, self.watched_logs) if known is None else known}
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		sites = context.spec.site_names
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		sites = run.spec.site_names
 		# Hooks and the list of apps are cached outside the processes, too.
-		context.site_processes.call_each("clear_cache", sites, timeout=CACHE_SECONDS * len(sites))
-		since = self._since(context)
-		if not context.services.programs(WEB):
+		self.site_processes.call_each("clear_cache", sites, timeout=CACHE_SECONDS * len(sites))
+		since = self._since(run)
+		if not self.doors.services.programs(WEB):
 			raise StepFailed(
 				"Restarting",
-				f"the web server of {context.bench.path}",
+				f"the web server of {run.bench.path}",
 				"no program of it is known, so nothing can be restarted",
-				f"let the helper look for it: sudo {context.bench.command_to_type('helper', 'install')}",
+				f"let the helper look for it: sudo {run.bench.command_to_type('helper', 'install')}",
 			)
-		roles = [role for role in ROLES if self._old(context, role, since)]
+		roles = [role for role in ROLES if self._old(run, role, since)]
 		for role in roles:
-			context.services.restart(role)
-		self._wait(context, [role for role in (WEB, REALTIME) if role in roles], since, RESTART_SECONDS)
-		self._wait_for_answers(context)
-		late = self._wait_for_workers(context, since) if WORKERS in roles else []
+			self.doors.services.restart(role)
+		self._wait(run, [role for role in (WEB, REALTIME) if role in roles], since, RESTART_SECONDS)
+		self._wait_for_answers(run)
+		late = self._wait_for_workers(run, since) if WORKERS in roles else []
 		return {"late": late, "restarted": roles}
 
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		since = self._since(context)
+	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		since = self._since(run)
 		late = set((result or {}).get("late", []))
-		old = [
-			program for role in ROLES for program in self._old(context, role, since) if program not in late
-		]
+		old = [program for role in ROLES for program in self._old(run, role, since) if program not in late]
 		if old:
 			return Observation(False, f"not restarted yet: {', '.join(old)}")
-		programs = context.services.programs()
+		programs = self.doors.services.programs()
 		found = f"{len(programs) - len(late)} programs running, started after the switch"
 		if late:
 			found += f"; still at an old job, to be restarted after it: {', '.join(sorted(late))}"
@@ -240,63 +246,64 @@ class Restart(Step):
 			True, found, {"programs": {program["name"]: program["state"] for program in programs}}
 		)
 
-	def _since(self, context: Context) -> float:
+	def _since(self, run: Run) -> float:
 		"""What was started before this moment runs the old code."""
-		return context.state.step(self.name).started_at
+		return run.state.step(self.name).started_at
 
-	def _old(self, context: Context, role: str, since: float) -> list[str]:
+	def _old(self, run: Run, role: str, since: float) -> list[str]:
 		"""The programs of a role that don't run, or were started before `since`."""
 		return [
 			program["name"]
-			for program in context.services.programs(role)
+			for program in self.doors.services.programs(role)
 			if program["state"] != "RUNNING"
 			or program.get("restart_pending")
 			or (_started(program) or 0) < since
 		]
 
-	def _wait(self, context: Context, roles: list[str], since: float, seconds: float) -> None:
+	def _wait(self, run: Run, roles: list[str], since: float, seconds: float) -> None:
 		deadline = time.monotonic() + seconds
-		while old := [name for role in roles for name in self._old(context, role, since)]:
+		while old := [name for role in roles for name in self._old(run, role, since)]:
 			if time.monotonic() > deadline:
-				raise _not_running(context, old, seconds)
+				raise _not_running(run, old, seconds)
 			time.sleep(POLL_SECONDS)
 
-	def _wait_for_answers(self, context: Context) -> None:
+	def _wait_for_answers(self, run: Run) -> None:
 		"""A web server that runs may still be importing: wait until it answers, whatever it says."""
 		deadline = time.monotonic() + RESTART_SECONDS
-		for site in context.spec.site_names:
-			while (answer := context.web.ask(site)).status is None:
+		for site in run.spec.site_names:
+			while (answer := self.doors.web.ask(site)).status is None:
 				if time.monotonic() > deadline:
-					web = [program["name"] for program in context.services.programs(WEB)]
-					log = list_logs(context.bench, web)
+					web = [program["name"] for program in self.doors.services.programs(WEB)]
+					log = list_logs(run.bench, web)
 					raise StepFailed(
 						"Restarting",
 						f"the web server of {site}",
 						f"it does not answer {RESTART_SECONDS:g} s after its restart ({answer.kind}; log: {log})",
-						f"see why it does not serve: {read_logs(context.bench, web)}",
+						f"see why it does not serve: {read_logs(run.bench, web)}",
 					)
 				time.sleep(POLL_SECONDS)
 
-	def _wait_for_workers(self, context: Context, since: float) -> list[str]:
-		begun, drain = time.monotonic(), context.spec.drain
+	def _wait_for_workers(self, run: Run, since: float) -> list[str]:
+		begun, drain = time.monotonic(), run.spec.drain
 		# A rollback always goes on: nobody is helped by a site that stays closed for an old job.
 		waits = drain.when_exceeded == "wait" and self.phase is not Phase.ROLLBACK
 		limit = drain.seconds + (RESTART_SECONDS if waits else 0)
-		while old := self._old(context, WORKERS, since):
+		while old := self._old(run, WORKERS, since):
 			if time.monotonic() - begun > limit:
 				stopping = {
 					program["name"]
-					for program in context.services.programs(WORKERS)
+					for program in self.doors.services.programs(WORKERS)
 					if program.get("restart_pending")
 				}
 				if waits or not set(old) <= stopping:
-					raise _not_running(context, old, limit)
-				context.note(f"Went on although these workers are still at an old job: {', '.join(old)}")
+					raise _not_running(run, old, limit)
+				run.note(f"Went on although these workers are still at an old job: {', '.join(old)}")
 				return old
 			time.sleep(WORKERS_POLL_SECONDS)
 		return []
 
 
+@dataclass(eq=False)
 class Stabilise(Step):
 	"""Let the services settle: the sites answer several times in a row, and no program dies over it.
 
@@ -304,16 +311,19 @@ class Stabilise(Step):
 	to stand before closed doors.
 	"""
 
+	doors: Doors
+	watched_logs: WatchedLogs
+
 	name, title, phase = "stabilise", "Stabilise", Phase.DEPLOY
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		wanted, healthy, was_unhealthy = context.spec.stabilise, 0, False
-		watch = ProgramWatch(context.services, context.state.result(Restart.name).get("late", []))
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		wanted, healthy, was_unhealthy = run.spec.stabilise, 0, False
+		watch = ProgramWatch(self.doors.services, run.state.result(Restart.name).get("late", []))
 		begun = since = time.monotonic()
 		steady = min(STEADY_SECONDS, wanted.seconds / 10)
 		while True:
 			asked = time.monotonic()
-			if unhealthy := self._down(context, watch) or self._unhealthy(context):
+			if unhealthy := self._down(run, watch) or self._unhealthy(run):
 				healthy, was_unhealthy = 0, True
 			else:
 				healthy, since = healthy + 1, since if healthy else asked
@@ -323,37 +333,37 @@ class Stabilise(Step):
 			if now - begun >= wanted.seconds:
 				# A slow machine, or a plan that asks for more than fits, is no sick one.
 				if unhealthy or (was_unhealthy and wanted.healthy_probes):
-					raise self._failure(context, unhealthy or f"only {healthy} healthy answer(s) in a row")
+					raise self._failure(run, unhealthy or f"only {healthy} healthy answer(s) in a row")
 				break
 			time.sleep(min(PROBE_SECONDS, wanted.seconds / 10))
 		found = f"healthy after {now - begun:.1f} s ({healthy} healthy probes in a row)"
 		# What stopping and starting made services say ends here; the log check excuses none of it behind this.
-		return {"found": found, "processes": watch.processes, "settled": context.watched_logs.mark()}
+		return {"found": found, "processes": watch.processes, "settled": self.watched_logs.mark()}
 
-	def _down(self, context: Context, watch: ProgramWatch) -> str:
+	def _down(self, run: Run, watch: ProgramWatch) -> str:
 		restarted, down = watch.look()
 		if restarted:
 			raise StepFailed(
 				"Stabilising",
 				", ".join(restarted),
-				f"died and was started again (log: {list_logs(context.bench, restarted)})",
-				f"see why it died: {read_logs(context.bench, restarted)}",
+				f"died and was started again (log: {list_logs(run.bench, restarted)})",
+				f"see why it died: {read_logs(run.bench, restarted)}",
 			)
 		return f"not running: {', '.join(down)}" if down else ""
 
-	def _failure(self, context: Context, why: str) -> StepFailed:
-		programs = context.services.programs()
+	def _failure(self, run: Run, why: str) -> StepFailed:
+		programs = self.doors.services.programs()
 		sick = [each["name"] for each in programs if each["state"] != "RUNNING" or each["role"] == WEB]
 		return StepFailed(
 			"Stabilising",
-			f"the services of {context.bench.path}",
-			f"{why} after {context.spec.stabilise.seconds:g} s (log: {list_logs(context.bench, sick)})",
-			f"see why: {read_logs(context.bench, sick)}; what runs: {context.bench.command_to_type('helper', 'status')}",
+			f"the services of {run.bench.path}",
+			f"{why} after {run.spec.stabilise.seconds:g} s (log: {list_logs(run.bench, sick)})",
+			f"see why: {read_logs(run.bench, sick)}; what runs: {run.bench.command_to_type('helper', 'status')}",
 		)
 
-	def _unhealthy(self, context: Context) -> str:
-		for site in context.spec.site_names:
-			answer = context.web.ask(site)
+	def _unhealthy(self, run: Run) -> str:
+		for site in run.spec.site_names:
+			answer = self.doors.web.ask(site)
 			if answer.kind not in (GOOD, MAINTENANCE):
 				return f"{site} answered {answer.status or answer.kind}"
 		return ""
@@ -365,25 +375,25 @@ def _started(program: dict[str, Any]) -> float | None:
 	return (started_at(pid) if pid and psutil.pid_exists(pid) else None) or program.get("started_at")
 
 
-def _not_running(context: Context, programs: list[str], seconds: float) -> StepFailed:
+def _not_running(run: Run, programs: list[str], seconds: float) -> StepFailed:
 	return StepFailed(
 		"Restarting",
 		", ".join(programs),
-		f"not running again after {seconds:g} s (log: {list_logs(context.bench, programs)})",
-		f"see why: {read_logs(context.bench, programs)}",
+		f"not running again after {seconds:g} s (log: {list_logs(run.bench, programs)})",
+		f"see why: {read_logs(run.bench, programs)}",
 	)
 
 
-def find_former_errors(context: Context) -> list[str]:
+def find_former_errors(run: Run, watched_logs: WatchedLogs) -> list[str]:
 	"""The fingerprints of what was logged since the switch, by processes that run the old code on a bench that is
 	half switched. To be asked before anything of the release but its imports and its build has run."""
-	marks = context.state.result(MarkLogs.name)
-	found = context.watched_logs.read(marks, {}) if "marks" in marks else []
+	marks = run.state.result(MarkLogs.name)
+	found = watched_logs.read(marks, {}) if "marks" in marks else []
 	return sorted({each.fingerprint for each in found if each.log_class.weight is Weight.AGAINST})
 
 
-def why_not_needed(context: Context, what: str) -> str | None:
-	decision = context.state.needs(what)
+def why_not_needed(run: Run, what: str) -> str | None:
+	decision = run.state.needs(what)
 	return None if decision["needed"] else decision["why"]
 
 

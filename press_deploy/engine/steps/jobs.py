@@ -7,17 +7,18 @@ do so by themselves when the hold is over.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from press_deploy.engine.bench.draining import AT_WORK, WAITING, describe_jobs
+from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.journal.projection import Projector
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.run import Run
 from press_deploy.helper.site_config import get_value, set_values, site_config_paths
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
 
 JOBS_SECONDS = 60
 # So long the site process waits for the end of the jobs before it says which there still are.
@@ -28,113 +29,110 @@ HELD_BY_OTHERS = (
 )
 
 
+@dataclass(eq=False)
 class PauseJobs(Step):
 	"""Pause the scheduler, hold the workers, and let the jobs finish that are at work.
 
 	Jobs that wait for a worker wait until the sites are open: `ResumeJobs` lets the workers go on.
 	"""
 
+	site_processes: SiteProcesses
+	projector: Projector
+
 	name, title, phase = "pause-jobs", "Pause scheduler, drain jobs", Phase.DEPLOY
 	key = "pause_scheduler"
 
-	def prepare(self, context: Context) -> dict[str, Any]:
-		values = {
-			site: get_value(str(context.bench.site_config(site)), self.key)
-			for site in context.spec.site_names
-		}
+	def prepare(self, run: Run) -> dict[str, Any]:
+		values = {site: get_value(str(run.bench.site_config(site)), self.key) for site in run.spec.site_names}
 		return {"previous": values}
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		for site in context.spec.site_names:
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		for site in run.spec.site_names:
 			set_values(
-				*site_config_paths(str(context.bench.path), site), {self.key: {"present": True, "value": 1}}
+				*site_config_paths(str(run.bench.path), site), {self.key: {"present": True, "value": 1}}
 			)
 		# They are written into the very database that must not change from now on.
-		context.projector.close()
-		answers = self._drain(context)
+		self.projector.close()
+		answers = self._drain(run)
 		busy, waiting = _find(AT_WORK, answers), len(_find(WAITING, answers))
 		if busy:
-			limit, jobs = context.spec.drain.seconds, describe_jobs(busy)
-			context.note(f"Went on after {limit:g} s although jobs were not done: {jobs}")
+			limit, jobs = run.spec.drain.seconds, describe_jobs(busy)
+			run.note(f"Went on after {limit:g} s although jobs were not done: {jobs}")
 		if not all(answer["held"] for answer in answers):
-			context.note(HELD_BY_OTHERS)
+			run.note(HELD_BY_OTHERS)
 		now = f"{len(busy)} job(s) not done, the plan says go on" if busy else "no job at work"
 		later = f"; {waiting} wait(s) until the sites are open" if waiting else ""
 		return {"busy": busy, "waiting": waiting, "found": f"paused; {now}{later}"}
 
-	def _drain(self, context: Context) -> list[dict[str, Any]]:
+	def _drain(self, run: Run) -> list[dict[str, Any]]:
 		"""Ask until no job is at work, or the plan goes on at its limit; what was answered last."""
-		begun, limit, told, patience = time.monotonic(), context.spec.drain.seconds, "", 0.0
-		while busy := _find(AT_WORK, answers := self._ask(context, patience)):
-			self._heed_requests(context)
+		begun, limit, told, patience = time.monotonic(), run.spec.drain.seconds, "", 0.0
+		while busy := _find(AT_WORK, answers := self._ask(run, patience)):
+			self._heed_requests(run)
 			jobs, left = describe_jobs(busy), begun + limit - time.monotonic()
-			if left <= 0 and self._goes_on(context):
+			if left <= 0 and self._goes_on(run):
 				break
 			if jobs != told:
 				told = jobs
-				context.log(f"Not done yet: {jobs}")
-				context.on_progress(f"not done yet: {jobs}")
+				run.log(f"Not done yet: {jobs}")
+				run.on_progress(f"not done yet: {jobs}")
 			patience = min(DRAIN_LOOK_SECONDS, left) if left > 0 else DRAIN_LOOK_SECONDS
 		return answers
 
-	def _heed_requests(self, context: Context) -> None:
-		context.stop_if_asked()
+	def _heed_requests(self, run: Run) -> None:
+		run.stop_if_asked()
 
-	def _goes_on(self, context: Context) -> bool:
-		return context.spec.drain.when_exceeded == "go_on"
+	def _goes_on(self, run: Run) -> bool:
+		return run.spec.drain.when_exceeded == "go_on"
 
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		wrong = [
-			site for site in context.spec.site_names if not context.bench.read_config(site).get(self.key)
-		]
+	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		wrong = [site for site in run.spec.site_names if not run.bench.read_config(site).get(self.key)]
 		if wrong:
 			return Observation(False, f"the scheduler of {', '.join(wrong)} is not paused")
 		# Whether jobs are at work is asked again after a crash.
 		return Observation(result is not None, (result or {}).get("found", "paused; jobs not asked for yet"))
 
-	def undo(self, context: Context, before: dict[str, Any]) -> None:
-		for site, value in before["previous"].items():
-			set_values(*site_config_paths(str(context.bench.path), site), {self.key: value})
+	def undo(self, run: Run, before: dict[str, Any]) -> None:
+		put_scheduler_back(run, before)
 
-	def observe_undone(self, context: Context, before: dict[str, Any]) -> Observation:
+	def observe_undone(self, run: Run, before: dict[str, Any]) -> Observation:
 		wrong = [
 			site
 			for site, value in before["previous"].items()
-			if get_value(str(context.bench.site_config(site)), self.key) != value
+			if get_value(str(run.bench.site_config(site)), self.key) != value
 		]
 		return Observation(
 			not wrong, f"differs on {', '.join(wrong)}" if wrong else "the scheduler is as before"
 		)
 
-	def _ask(self, context: Context, seconds: float) -> list[dict[str, Any]]:
+	def _ask(self, run: Run, seconds: float) -> list[dict[str, Any]]:
 		"""What the drain says of the sites of each queue, after waiting for some seconds for the jobs at work."""
-		asked = {"run": context.run.name, "seconds": seconds}
+		asked = {"run": run.name, "seconds": seconds}
 		return [
-			context.site_processes.call(
-				"drain", sites[0], timeout=JOBS_SECONDS + seconds, sites=sites, **asked
-			)
-			for sites in _sharing_queues(context)
+			self.site_processes.call("drain", sites[0], timeout=JOBS_SECONDS + seconds, sites=sites, **asked)
+			for sites in _sharing_queues(run)
 		]
 
 
+@dataclass(eq=False)
 class ResumeJobs(Step):
 	"""Once the sites are open: one of the scheduler's jobs fails while they are closed, and is not tried again."""
 
+	site_processes: SiteProcesses
+
 	name, title, phase = "resume-jobs", "Let the workers go on", Phase.OPEN
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		try:
 			answers = [
-				context.site_processes.call(
-					"release_workers", sites[0], timeout=JOBS_SECONDS, run=context.run.name
-				)
-				for sites in _sharing_queues(context)
+				self.site_processes.call("release_workers", sites[0], timeout=JOBS_SECONDS, run=run.name)
+				for sites in _sharing_queues(run)
 			]
 		except DeployError as error:
-			context.note(
+			run.note(
 				f"The workers could not be told to go on: {error.why}. They do by themselves within the hour. At once: "
-				f"{context.bench.path}/env/bin/rq resume --url ADDRESS, with the address that redis_queue names in "
-				f"{context.bench.common_config}"
+				f"{run.bench.path}/env/bin/rq resume --url ADDRESS, with the address that redis_queue names in "
+				f"{run.bench.common_config}"
 			)
 			return {"released": False, "found": "could not be told; they do by themselves within the hour"}
 		released = any(answer["released"] for answer in answers)
@@ -144,16 +142,22 @@ class ResumeJobs(Step):
 class RollbackResumeJobs(ResumeJobs):
 	name, phase = "rollback-resume-jobs", Phase.ROLLBACK
 
-	def skip_reason(self, context: Context) -> str | None:
-		return None if context.state.has_held_workers else "no worker was held"
+	def skip_reason(self, run: Run) -> str | None:
+		return None if run.state.has_held_workers else "no worker was held"
 
 
-def _sharing_queues(context: Context) -> list[list[str]]:
+def put_scheduler_back(run: Run, before: dict[str, Any]) -> None:
+	"""What `PauseJobs` found before it set its key, absence included. Safe to repeat."""
+	for site, value in before["previous"].items():
+		set_values(*site_config_paths(str(run.bench.path), site), {PauseJobs.key: value})
+
+
+def _sharing_queues(run: Run) -> list[list[str]]:
 	"""The plan's sites, those together that share their queues, as those of a bench usually do: one process asks for
 	all of them."""
 	sharing: dict[str | None, list[str]] = {}
-	for site in context.spec.site_names:
-		sharing.setdefault(context.bench.read_config(site).get("redis_queue"), []).append(site)
+	for site in run.spec.site_names:
+		sharing.setdefault(run.bench.read_config(site).get("redis_queue"), []).append(site)
 	return list(sharing.values())
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.decision import decide
 from press_deploy.engine.steps.migrate import Migrate
+from press_deploy.engine.steps.run import Run
 from press_deploy.engine.verdict.conditions import Condition, wants_rollback
 from press_deploy.engine.verdict.removals import judge_removals, show_names
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
 
 
 class Removals(Step):
@@ -25,35 +23,35 @@ class Removals(Step):
 
 	name, title, phase = "removals", "What migrate removed", Phase.DEPLOY
 
-	def skip_reason(self, context: Context) -> str | None:
-		return None if context.state.is_done(Migrate.name) else "nothing was migrated"
+	def skip_reason(self, run: Run) -> str | None:
+		return None if run.state.is_done(Migrate.name) else "nothing was migrated"
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		conditions, removed = self._look(context)
-		if wants_rollback(conditions, context.spec.triggers):
-			decide(context, self.name, "after migrating", lambda: conditions)
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		conditions, removed = self._look(run)
+		if wants_rollback(conditions, run.spec.triggers):
+			decide(run, self.name, "after migrating", lambda: conditions)
 		for site, gone in removed.items():
 			if gone:
 				named = "; ".join(f"{kind}: {show_names(names)}" for kind, names in gone.items())
-				context.note(f"Migrate removed from {site}: {named}")
+				run.note(f"Migrate removed from {site}: {named}")
 		return {
 			"conditions": [each.as_data() for each in conditions],
 			"removed": removed,
 			"found": "; ".join(f"{site}: {_count(gone)}" for site, gone in removed.items()),
 		}
 
-	def _look(self, context: Context) -> tuple[list[Condition], dict[str, dict[str, list[str]]]]:
+	def _look(self, run: Run) -> tuple[list[Condition], dict[str, dict[str, list[str]]]]:
 		conditions, removed = [], {}
-		for site in context.spec.site_names:
-			was = Migrate.read_before(context, site)
+		for site in run.spec.site_names:
+			was = Migrate.read_before(run, site)
 			if was is None:
 				wanted, why = "listed", "a run of an older version did not note what was there before"
 				conditions.append(Condition(f"Removed by migrate from {site}", None, "unknown", wanted, why))
 				continue
-			found, removed[site] = judge_removals(context.bench, site, was)
+			found, removed[site] = judge_removals(run.bench, site, was)
 			conditions += found
 			for kind, names in removed[site].items():
-				context.log(f"{site}: {kind} gone: {', '.join(names)}")
+				run.log(f"{site}: {kind} gone: {', '.join(names)}")
 		return conditions, removed
 
 

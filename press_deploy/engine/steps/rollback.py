@@ -6,7 +6,8 @@ undone that was not observed. “Nothing was restored” is never a success.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from press_deploy.engine.bench.answer import GOOD
 from press_deploy.engine.bench.maintenance import CLOSED_OR_BROKEN
@@ -17,15 +18,14 @@ from press_deploy.engine.ground.errors import STEP_LOG, DeployError, StepFailed
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.deploy import Maintenance
 from press_deploy.engine.steps.install import RESTART_SECONDS, Restart, Stabilise
 from press_deploy.engine.steps.jobs import PauseJobs
 from press_deploy.engine.steps.prepare import Announce
 from press_deploy.engine.steps.release import Open
 from press_deploy.engine.steps.rollback_losses import open_all_former_data
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.run import Run
 
 
 class RollbackMaintenance(Maintenance):
@@ -34,21 +34,21 @@ class RollbackMaintenance(Maintenance):
 	name, title, phase = "rollback-maintenance", "Maintenance on", Phase.ROLLBACK
 	wanted = CLOSED_OR_BROKEN
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		super().apply(context, before)
-		sites = context.spec.site_names
-		if not context.maintenance.observe(sites, self.wanted).done:
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		super().apply(run, before)
+		sites = run.spec.site_names
+		if not self.doors.maintenance.observe(sites, self.wanted).done:
 			# A web server that hangs takes no reload. What it serves is to be replaced in any case.
-			context.note("The web server did not follow a reload, so it was restarted at once.")
-			context.services.restart(WEB)
-			context.maintenance.wait_until(sites, self.wanted, RESTART_SECONDS)
+			run.note("The web server did not follow a reload, so it was restarted at once.")
+			self.doors.services.restart(WEB)
+			self.doors.maintenance.wait_until(sites, self.wanted, RESTART_SECONDS)
 		return {}
 
-	def skip_reason(self, context: Context) -> str | None:
-		return None if context.state.was_announced("maintenance") else "the run had closed nothing yet"
+	def skip_reason(self, run: Run) -> str | None:
+		return None if run.state.was_announced("maintenance") else "the run had closed nothing yet"
 
-	def prepare(self, context: Context) -> dict[str, Any]:
-		return context.state.before("maintenance")
+	def prepare(self, run: Run) -> dict[str, Any]:
+		return run.state.before("maintenance")
 
 
 class RollbackPauseJobs(PauseJobs):
@@ -56,33 +56,29 @@ class RollbackPauseJobs(PauseJobs):
 
 	name, title, phase = "rollback-pause-jobs", "Pause scheduler, drain jobs", Phase.ROLLBACK
 
-	def skip_reason(self, context: Context) -> str | None:
-		if not context.state.was_announced("maintenance"):
+	def skip_reason(self, run: Run) -> str | None:
+		if not run.state.was_announced("maintenance"):
 			return "the run had closed nothing yet"
-		return None if context.state.rolls_database_back else "the database stays as it is"
+		return None if run.state.rolls_database_back else "the database stays as it is"
 
-	def prepare(self, context: Context) -> dict[str, Any]:
+	def prepare(self, run: Run) -> dict[str, Any]:
 		# What the first of them found: a later one would find what it had set.
-		earlier = [step.before for step in context.state.earlier_rollbacks if step.name == self.name]
-		return (
-			context.state.before("pause-jobs")
-			or next(filter(None, earlier), None)
-			or super().prepare(context)
-		)
+		earlier = [step.before for step in run.state.earlier_rollbacks if step.name == self.name]
+		return run.state.before("pause-jobs") or next(filter(None, earlier), None) or super().prepare(run)
 
-	def _heed_requests(self, context: Context) -> None:
+	def _heed_requests(self, run: Run) -> None:
 		"""A rollback is what the last request asked for."""
 
-	def _goes_on(self, context: Context) -> bool:
+	def _goes_on(self, run: Run) -> bool:
 		# Nobody is helped by a site that stays closed for an old job.
 		return True
 
-	def _ask(self, context: Context, seconds: float) -> list[dict[str, Any]]:
+	def _ask(self, run: Run, seconds: float) -> list[dict[str, Any]]:
 		try:
-			return super()._ask(context, seconds)
+			return super()._ask(run, seconds)
 		except DeployError as error:
 			# A release that can't be imported can't be asked; its workers can't work either.
-			context.note(f"Whether jobs are at work could not be asked: {error.why}")
+			run.note(f"Whether jobs are at work could not be asked: {error.why}")
 			return []
 
 
@@ -95,36 +91,36 @@ class Undo(Step):
 		self.step, self.title = step, title
 		self.name = f"undo-{step.name}"
 
-	def skip_reason(self, context: Context) -> str | None:
-		if not context.state.was_announced(self.step.name):
+	def skip_reason(self, run: Run) -> str | None:
+		if not run.state.was_announced(self.step.name):
 			return "not done by the run, so there is nothing to undo"
-		if context.state.was_put_back(self.name):
+		if run.state.was_put_back(self.name):
 			return "an earlier rollback put it back, and the sites were opened on it"
 		return None
 
-	def prepare(self, context: Context) -> dict[str, Any]:
-		return context.state.before(self.step.name)
+	def prepare(self, run: Run) -> dict[str, Any]:
+		return run.state.before(self.step.name)
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		self.step.undo(context, before)
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		self.step.undo(run, before)
 		return {}
 
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		if result is None and not self.step.undo_is_observable:
 			return Observation(False, "not known; undone again")
-		return self.step.observe_undone(context, before)
+		return self.step.observe_undone(run, before)
 
 
 class RollbackRestart(Restart):
 	name, title, phase = "rollback-restart", "Restart services", Phase.ROLLBACK
 
-	def prepare(self, context: Context) -> dict[str, Any]:
+	def prepare(self, run: Run) -> dict[str, Any]:
 		# No verdict is made over logs any more.
 		return {}
 
-	def skip_reason(self, context: Context) -> str | None:
-		changed = any(context.state.was_announced(name) for name in ("switch-code", "config", "restart"))
-		changed = changed or context.state.rolls_database_back
+	def skip_reason(self, run: Run) -> str | None:
+		changed = any(run.state.was_announced(name) for name in ("switch-code", "config", "restart"))
+		changed = changed or run.state.rolls_database_back
 		return None if changed else "nothing that runs was changed"
 
 
@@ -133,38 +129,41 @@ class HealthCheck(Stabilise):
 
 	name, title, phase = "health-check", "Health check", Phase.ROLLBACK
 
-	def skip_reason(self, context: Context) -> str | None:
-		return None if context.state.was_announced("maintenance") else "the run had changed nothing"
+	def skip_reason(self, run: Run) -> str | None:
+		return None if run.state.was_announced("maintenance") else "the run had changed nothing"
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		if unhealthy := self._unhealthy(context):
-			remedy = f"see why: {read_web_log(context.bench)}"
-			raise StepFailed("Checking", f"the web server of {context.bench.path}", unhealthy, remedy)
-		sites = context.spec.site_names
-		directory = context.run.path / PREVIEW
-		with open_preview(context.bench, sites, directory, context.programs, context.web) as address:
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		if unhealthy := self._unhealthy(run):
+			remedy = f"see why: {read_web_log(run.bench)}"
+			raise StepFailed("Checking", f"the web server of {run.bench.path}", unhealthy, remedy)
+		sites = run.spec.site_names
+		directory = run.directory.path / PREVIEW
+		with open_preview(run.bench, sites, directory, run.programs, self.doors.web) as address:
 			for site in sites:
-				answer = context.web.ask(site, context.spec.monitor.path, address=address, timeout=30)
+				answer = self.doors.web.ask(site, run.spec.monitor.path, address=address, timeout=30)
 				if answer.kind != GOOD:
 					raise StepFailed(
 						"Checking",
 						site,
-						f"{context.spec.monitor.path} answers {answer.status or answer.kind} after the rollback",
+						f"{run.spec.monitor.path} answers {answer.status or answer.kind} after the rollback",
 						f"see {STEP_LOG}, where the preview instance says why, and: "
-						f"ls -t {context.bench.site(site) / 'logs'}",
+						f"ls -t {run.bench.site(site) / 'logs'}",
 					)
 		return {"found": f"{len(sites)} site(s) healthy on the former release"}
 
 
+@dataclass(eq=False)
 class RollbackOpen(Open):
+	databases: Databases
+
 	name, title, phase = "rollback-open", "Maintenance off", Phase.ROLLBACK
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		open_all_former_data(context)
-		return super().apply(context, before)
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		open_all_former_data(run, self.databases)
+		return super().apply(run, before)
 
-	def skip_reason(self, context: Context) -> str | None:
-		return None if context.state.was_announced("maintenance") else "the run had closed nothing"
+	def skip_reason(self, run: Run) -> str | None:
+		return None if run.state.was_announced("maintenance") else "the run had closed nothing"
 
 
 class AnnounceRollback(Announce):

@@ -7,7 +7,7 @@ earlier is theirs, and stays.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine import site_files
 from press_deploy.engine.databases import backup_files
@@ -15,10 +15,8 @@ from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.backup import FinalBackup
 from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.run import Run
 from press_deploy.engine.steps.ways_back import find_moment
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
 
 NAMES_SHOWN = 10
 
@@ -28,65 +26,61 @@ class RollbackFiles(Step):
 
 	name, title, phase = "rollback-files", "Put the files back", Phase.ROLLBACK
 
-	def skip_reason(self, context: Context) -> str | None:
-		if not context.state.rolls_database_back:
+	def skip_reason(self, run: Run) -> str | None:
+		if not run.state.rolls_database_back:
 			return "the database stays as it is, and the files with it"
-		if not self._listed_sites(context):
+		if not self._listed_sites(run):
 			return "without a complete final backup there is no list of what they were; they stay as they are"
-		if not self._find_moments(context):
+		if not self._find_moments(run):
 			return "an earlier rollback put them back; what was done with them since stays"
 		return None
 
-	def prepare(self, context: Context) -> dict[str, Any]:
+	def prepare(self, run: Run) -> dict[str, Any]:
 		"""Since when each site's present database is live: files that are newer belong to it."""
-		if missing := set(context.spec.site_names) - set(self._listed_sites(context)):
+		if missing := set(run.spec.site_names) - set(self._listed_sites(run)):
 			names = ", ".join(sorted(missing))
-			context.note(f"There is no list of what the files of {names} were; they stay as they are.")
-		return {"sites": self._find_moments(context)}
+			run.note(f"There is no list of what the files of {names} were; they stay as they are.")
+		return {"sites": self._find_moments(run)}
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		for site, moment in before["sites"].items():
-			quarantine = context.run.backup / "quarantine" / "files" / site
-			found = site_files.put_back(*self._places(context, site), quarantine, moment)
-			context.log(f"{site}: {found}")
+			quarantine = run.directory.backup / "quarantine" / "files" / site
+			found = site_files.put_back(*self._places(run, site), quarantine, moment)
+			run.log(f"{site}: {found}")
 			if found["later"]:
 				names = ", ".join(found["names"]["later"][:NAMES_SHOWN])
-				context.note(
-					f"{found['later']} file(s) of {site} are newer than its database, and stay: {names}"
-				)
+				run.note(f"{found['later']} file(s) of {site} are newer than its database, and stay: {names}")
 		return {}
 
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		for site, moment in before["sites"].items():
-			observed = site_files.observe_put_back(*self._places(context, site), moment)
+			observed = site_files.observe_put_back(*self._places(run, site), moment)
 			if not observed.done:
 				return Observation(False, f"{site}: {observed.found}")
 		return Observation(True, f"files of {len(before['sites'])} site(s) as in the final backup")
 
-	def _listed_sites(self, context: Context) -> list[str]:
+	def _listed_sites(self, run: Run) -> list[str]:
 		"""Those with a list of their files; it is made last, and counts only with the final backup it belongs to."""
-		if not context.state.is_done(FinalBackup.name):
+		if not run.state.is_done(FinalBackup.name):
 			return []
-		return [
-			site for site in context.spec.site_names if site_files.has_inventory(self._kept(context, site))
-		]
+		return [site for site in run.spec.site_names if site_files.has_inventory(self._kept(run, site))]
 
-	def _find_moments(self, context: Context) -> dict[str, float]:
+	def _find_moments(self, run: Run) -> dict[str, float]:
 		done = [
 			step.started_at
-			for step in context.state.earlier_rollbacks
+			for step in run.state.earlier_rollbacks
 			if step.name == self.name and step.status == "done"
 		]
-		moments = {site: find_moment(context, site) for site in self._listed_sites(context)}
+		moments = {site: find_moment(run, site) for site in self._listed_sites(run)}
 		# An earlier rollback that put files back before this database was live put back another one's.
 		return {site: moment for site, moment in moments.items() if max(done, default=0.0) < moment}
 
-	def _kept(self, context: Context, site: str) -> Path:
-		return context.final_backup_of(site) / "files"
+	def _kept(self, run: Run, site: str) -> Path:
+		return run.directory.final_backup_of(site) / "files"
 
-	def _places(self, context: Context, site: str) -> tuple[Path, list[Path], Path]:
+	def _places(self, run: Run, site: str) -> tuple[Path, list[Path], Path]:
 		return (
-			context.bench.site(site),
-			backup_files.archives(context.backup_of(site)),
-			self._kept(context, site),
+			run.bench.site(site),
+			backup_files.archives(run.directory.backup_of(site)),
+			self._kept(run, site),
 		)

@@ -6,6 +6,7 @@ approved exactly the list of it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.databases.losses.export import Exported, export
@@ -20,8 +21,10 @@ from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.approval import had_jobs_at_work, require_approval
 from press_deploy.engine.steps.backup import LoadStandby
 from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.interrupts import WaitForPerson
 from press_deploy.engine.steps.rollback_database import RollbackDatabase
+from press_deploy.engine.steps.run import Run
 from press_deploy.engine.steps.standby_of_run import (
 	can_be_made_again,
 	has_backups,
@@ -35,47 +38,49 @@ if TYPE_CHECKING:
 	from press_deploy.engine.bench.bench import Bench
 	from press_deploy.engine.journal.run_directory import RunDirectory
 	from press_deploy.engine.journal.state import RunState
-	from press_deploy.engine.steps.context import Context
 
 
+@dataclass(eq=False)
 class LostDocuments(Step):
 	"""Where users may have worked since the backup: a person approves what would be lost, behind closed doors."""
 
+	databases: Databases
+
 	name, title, phase = "lost-documents", "What would be lost", Phase.ROLLBACK
 
-	def skip_reason(self, context: Context) -> str | None:
-		if not context.state.rolls_database_back:
+	def skip_reason(self, run: Run) -> str | None:
+		if not run.state.rolls_database_back:
 			return "the database stays as it is"
-		state = context.state
+		state = run.state
 		# While a run was left to people, one of them may have opened the sites by hand.
 		if state.was_opened or state.was_left or had_jobs_at_work(state):
 			return None
-		if not context.spec.backup.automatic_rollback:
+		if not run.spec.backup.automatic_rollback:
 			return None
 		return "nobody could write since the final backup, and the plan lets the database go back by itself"
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		waiting = self._choose_listed(context)
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		waiting = self._choose_listed(run)
 		if not waiting:
-			if context.state.rollback["by"] is None and not context.spec.backup.automatic_rollback:
+			if run.state.rollback["by"] is None and not run.spec.backup.automatic_rollback:
 				reason = "the plan lets no database go back by itself, and what would be lost can't be listed"
 				raise WaitForPerson(reason, when_nobody_decides="wait", accepts_go=False)
 			return {"found": "nothing is to be compared"}
-		return require_approval(context, waiting)
+		return require_approval(run, waiting)
 
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		return Observation(result is not None, (result or {}).get("found", "to be listed again"))
 
-	def _choose_listed(self, context: Context) -> dict[str, StandbyDatabase | None]:
-		waiting = choose_listed(context.state, context.standbys)
-		if context.state.was_opened:
+	def _choose_listed(self, run: Run) -> dict[str, StandbyDatabase | None]:
+		waiting = choose_listed(run.state, self.databases.standbys)
+		if run.state.was_opened:
 			return waiting
 		for site in [site for site, standby in waiting.items() if not is_listable(standby)]:
-			if can_be_made_again(context, site):
-				make_again(context, site)
+			if can_be_made_again(run, self.databases.standbys[site]):
+				make_again(run, self.databases.standbys[site])
 				continue
 			# The run opened nothing; it must not stay closed for want of a list that is only a precaution.
-			context.note(
+			run.note(
 				f"Without a standby database nobody can say what was written on {site} since the final backup; "
 				"what is replaced is kept"
 			)
@@ -83,52 +88,55 @@ class LostDocuments(Step):
 		return waiting
 
 
+@dataclass(eq=False)
 class ExportLosses(Step):
 	"""Keep the rows that are not live any more, so that people can enter or import them again."""
 
+	databases: Databases
+
 	name, title, phase = "export-losses", "Export what was lost", Phase.ROLLBACK
 
-	def skip_reason(self, context: Context) -> str | None:
-		if _swapped_sites(context):
+	def skip_reason(self, run: Run) -> str | None:
+		if _swapped_sites(run):
 			return None
-		restored = context.state.before(RollbackDatabase.name)
+		restored = run.state.before(RollbackDatabase.name)
 		return (
 			"without a standby there is nothing to compare" if restored else "the database stayed as it was"
 		)
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		try:
-			return self._export(context)
+			return self._export(run)
 		except (DeployError, OSError) as error:
 			# The sites are open and healthy again; what is lost lies in quarantine, list or no list.
-			context.note(f"{self.title}: {error}")
+			run.note(f"{self.title}: {error}")
 			return {"found": f"not exported: {error}. Everything is still in quarantine"}
 
-	def observe(self, context: Context, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
 		return Observation(result is not None, (result or {}).get("found", "to be exported again"))
 
-	def _export(self, context: Context) -> dict[str, Any]:
+	def _export(self, run: Run) -> dict[str, Any]:
 		losses, files, left_out = {}, [], {}
-		for site in _swapped_sites(context):
-			if site in context.former:
+		for site in _swapped_sites(run):
+			if site in self.databases.former:
 				try:
-					losses[site], exported = _export_site(context, site)
+					losses[site], exported = _export_site(run, self.databases, site)
 				except StepFailed as error:
 					# Users may alter tables since the site is open; as they were before, they can't be read any more.
-					context.note(f"{self.title}, tried once more: {error}")
-					del context.former[site]
-			if site not in context.former:
-				context.note(
+					run.note(f"{self.title}, tried once more: {error}")
+					del self.databases.former[site]
+			if site not in self.databases.former:
+				run.note(
 					f"What was lost on {site} is listed against what users have written since it is open."
 				)
-				open_former_data(context, site)
-				losses[site], exported = _export_site(context, site)
+				open_former_data(run, self.databases, site)
+				losses[site], exported = _export_site(run, self.databases, site)
 			files += exported.files
 			if exported.left_out:
 				left_out[site] = exported.left_out
 		listed = describe_all(losses)
-		context.journal.append("losses", {**listed, "files": [str(file) for file in files]})
-		found = f"{listed['summary']}; with their rows in {context.run.losses}"
+		run.journal.append("losses", {**listed, "files": [str(file) for file in files]})
+		found = f"{listed['summary']}; with their rows in {run.directory.losses}"
 		if left_out:
 			names = "; ".join(f"{site}: {', '.join(each)}" for site, each in left_out.items())
 			found += f", but for secrets and the like, which are kept in the quarantine alone: {names}"
@@ -165,27 +173,27 @@ def check_listable(bench: Bench, run: RunDirectory, state: RunState, database: b
 		)
 
 
-def _export_site(context: Context, site: str) -> tuple[Losses, Exported]:
-	reader, former, replaced = context.former[site]
+def _export_site(run: Run, databases: Databases, site: str) -> tuple[Losses, Exported]:
+	reader, former, replaced = databases.former[site]
 	losses = find_losses(reader, former, replaced)
-	return losses, export(losses, reader, former, replaced, context.run.losses / site)
+	return losses, export(losses, reader, former, replaced, run.directory.losses / site)
 
 
-def open_all_former_data(context: Context) -> None:
+def open_all_former_data(run: Run, databases: Databases) -> None:
 	"""Before the sites are opened: see the data of before as it is now, for the list that is made afterwards."""
-	for site in _swapped_sites(context):
+	for site in _swapped_sites(run):
 		try:
-			open_former_data(context, site)
+			open_former_data(run, databases, site)
 		except (DeployError, OSError) as error:
-			context.log(f"The former data of {site} can't be looked at yet: {error}")
+			run.log(f"The former data of {site} can't be looked at yet: {error}")
 
 
-def open_former_data(context: Context, site: str) -> None:
-	backup_of, final = context.backup_of(site), context.final_backup_of(site)
-	opened = open_former(context.standbys[site], backup_of, final)
-	context.former[site] = context.open_resources.enter_context(opened)
+def open_former_data(run: Run, databases: Databases, site: str) -> None:
+	backup_of, final = run.directory.backup_of(site), run.directory.final_backup_of(site)
+	opened = open_former(databases.standbys[site], backup_of, final)
+	databases.keep_former(site, opened)
 
 
-def _swapped_sites(context: Context) -> list[str]:
-	ways = context.state.before(RollbackDatabase.name).get("sites", {})
+def _swapped_sites(run: Run) -> list[str]:
+	ways = run.state.before(RollbackDatabase.name).get("sites", {})
 	return [site for site, way in ways.items() if way["how"] == SWAP]

@@ -5,7 +5,7 @@ Invariant: a final backup that is only a difference never goes without the stand
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.databases import backup_files
 from press_deploy.engine.databases.standby.base import StandbyDatabase
@@ -13,9 +13,7 @@ from press_deploy.engine.ground.progress import Progress
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import RunState
 from press_deploy.engine.steps.backup import FinalBackup, LoadStandby
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.run import Run
 
 
 def is_listable(standby: StandbyDatabase | None) -> bool:
@@ -33,11 +31,11 @@ def is_swap_complete(standby: StandbyDatabase | None) -> bool:
 	return is_swapped(standby) and not standby.is_swap_under_way()
 
 
-def make_again(context: Context, site: str) -> None:
+def make_again(run: Run, standby: StandbyDatabase) -> None:
 	"""Make a standby that was lost again, and note it. Raises `StepFailed`."""
-	meter = context.measure(f"{site}, making the standby database again")
-	rebuild(context.standbys[site], context.run, context.state, meter)
-	context.note(f"The standby database of {site} was lost; it was made again from the backups.")
+	meter = run.measure(f"{standby.site}, making the standby database again")
+	rebuild(standby, run.directory, run.state, meter)
+	run.note(f"The standby database of {standby.site} was lost; it was made again from the backups.")
 
 
 def rebuild(
@@ -61,5 +59,5 @@ def had_standby(run: RunDirectory, state: RunState, site: str) -> bool:
 	return state.is_done(LoadStandby.name) and not backup_files.is_verified(run.final_backup_of(site))
 
 
-def can_be_made_again(context: Context, site: str) -> bool:
-	return context.standbys[site] is not None and had_standby(context.run, context.state, site)
+def can_be_made_again(run: Run, standby: StandbyDatabase | None) -> bool:
+	return standby is not None and had_standby(run.directory, run.state, standby.site)

@@ -4,119 +4,133 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from press_deploy.engine.bench.preview import PREVIEW, open_preview
 from press_deploy.engine.bench.program_logs import list_logs
 from press_deploy.engine.bench.program_watch import ProgramWatch
+from press_deploy.engine.bench.services import Services
+from press_deploy.engine.bench.site_processes import SiteProcesses
+from press_deploy.engine.bench.web import Web
 from press_deploy.engine.databases.database import DatabaseUnavailable
 from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.plan.spec import ConsoleCheck, CriticalTest, HttpCheck
 from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.decision import decide
 from press_deploy.engine.steps.deploy import mark_logs
+from press_deploy.engine.steps.doors import Doors
 from press_deploy.engine.steps.install import Restart, Stabilise
 from press_deploy.engine.steps.removals import Removals
+from press_deploy.engine.steps.run import Run
 from press_deploy.engine.verdict.conditions import Condition, judge_log_errors, judge_unread
 from press_deploy.engine.watching import logs
+from press_deploy.engine.watching.watched_logs import WatchedLogs
 
 if TYPE_CHECKING:
 	from press_deploy.engine.bench.answer import Answer
-	from press_deploy.engine.steps.context import Context
 
 GRACE_SECONDS = 30
 _MARKUP = re.compile(r"<(head|script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
+@dataclass(eq=False)
 class CriticalTests(Step):
 	"""Run the plan's critical tests; the verdict says what follows from their outcome."""
+
+	site_processes: SiteProcesses
+	watched_logs: WatchedLogs
+	databases: Databases
 
 	name, title, phase = "critical-tests", "Critical tests", Phase.VALIDATE
 	undo_is_observable = False
 
-	def skip_reason(self, context: Context) -> str | None:
-		return None if context.spec.critical_tests else "the plan has none"
+	def skip_reason(self, run: Run) -> str | None:
+		return None if run.spec.critical_tests else "the plan has none"
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		# Tests provoke errors on purpose: what they write to the logs is not the release's.
-		findings, unread = find_new_errors(context)
-		conditions = [self._run(context, test) for test in context.spec.critical_tests]
+		findings, unread = find_new_errors(run, self.watched_logs, self.databases)
+		conditions = [self._run(run, test) for test in run.spec.critical_tests]
 		passed = sum(condition.holds is True for condition in conditions)
 		return {
-			**mark_logs(context),
+			**mark_logs(run, self.watched_logs, self.databases),
 			"findings": findings,
 			"unread": unread,
 			"conditions": [condition.as_data() for condition in conditions],
-			"found": f"{passed} of {len(conditions)} as expected on {context.spec.test_site}",
+			"found": f"{passed} of {len(conditions)} as expected on {run.spec.test_site}",
 		}
 
-	def undo(self, context: Context, before: dict[str, Any]) -> None:
+	def undo(self, run: Run, before: dict[str, Any]) -> None:
 		"""Put back what killed tests left switched on: `allow_tests`, and the scheduler off."""
-		context.site_processes.call("repair_tests", context.spec.test_site, timeout=GRACE_SECONDS)
+		self.site_processes.call("repair_tests", run.spec.test_site, timeout=GRACE_SECONDS)
 
-	def _run(self, context: Context, test: CriticalTest) -> Condition:
+	def _run(self, run: Run, test: CriticalTest) -> Condition:
 		name, wanted = f"Critical tests: {test.target}", _wanted(test)
 		try:
-			outcome = context.site_processes.call(
+			outcome = self.site_processes.call(
 				"run_tests",
-				context.spec.test_site,
+				run.spec.test_site,
 				timeout=test.timeout_seconds + GRACE_SECONDS,
 				app=test.app,
 				module=test.module,
 				doctype=test.doctype,
 				failfast=test.failfast,
-				production=context.spec.tests_run_on_production,
+				production=run.spec.tests_run_on_production,
 			)
 		except DeployError as error:
 			# Tests that hang or can't run have not passed.
-			context.log(str(error))
-			why = f"{error.told} (log: {context.run.step_log(self.name)})"
+			run.log(str(error))
+			why = f"{error.told} (log: {run.directory.step_log(self.name)})"
 			return Condition(name, False, "not run to the end", wanted, why, "critical_tests")
-		self._report_leftovers(context, test, outcome)
-		return _judge_tests(name, test, outcome, context.spec.tests_run_on_production)
+		self._report_leftovers(run, test, outcome)
+		return _judge_tests(name, test, outcome, run.spec.tests_run_on_production)
 
-	def _report_leftovers(self, context: Context, test: CriticalTest, outcome: dict[str, Any]) -> None:
+	def _report_leftovers(self, run: Run, test: CriticalTest, outcome: dict[str, Any]) -> None:
 		left = {key: value for key, value in outcome["left_behind"].items() if value}
 		if left:
-			context.note(
-				f"Critical tests of {test.target} left behind on {context.spec.test_site}: {json.dumps(left)}"
+			run.note(
+				f"Critical tests of {test.target} left behind on {run.spec.test_site}: {json.dumps(left)}"
 			)
 		if outcome["users_disabled"]:
-			context.note(
-				f"Disabled at once, the tests had enabled them: {', '.join(outcome['users_disabled'])}"
-			)
+			run.note(f"Disabled at once, the tests had enabled them: {', '.join(outcome['users_disabled'])}")
 
 
+@dataclass(eq=False)
 class SmokeTests(Step):
 	"""Ask the new release through the preview instance, while the public sees maintenance."""
 
+	doors: Doors
+	site_processes: SiteProcesses
+
 	name, title, phase = "smoke-tests", "Smoke tests", Phase.VALIDATE
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		directory = context.run.path / PREVIEW
-		sites = context.spec.site_names
-		with open_preview(context.bench, sites, directory, context.programs, context.web) as address:
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		directory = run.directory.path / PREVIEW
+		sites = run.spec.site_names
+		with open_preview(run.bench, sites, directory, run.programs, self.doors.web) as address:
 			conditions = [
 				condition
 				for site in sites
 				for condition in (
-					check_http(context, site, PING, address),
-					*(check_http(context, site, test, address) for test in http_checks(context)),
+					check_http(self.doors.web, site, PING, address),
+					*(check_http(self.doors.web, site, test, address) for test in http_checks(run)),
 				)
 			]
 		for site in sites:
-			conditions += [self._check_console(context, site, test) for test in _console_checks(context)]
+			conditions += [self._check_console(run, site, test) for test in _console_checks(run)]
 		held = sum(condition.holds is True for condition in conditions)
 		return {
 			"conditions": [condition.as_data() for condition in conditions],
 			"found": f"{held} of {len(conditions)} in order, through the preview instance",
 		}
 
-	def _check_console(self, context: Context, site: str, test: ConsoleCheck) -> Condition:
+	def _check_console(self, run: Run, site: str, test: ConsoleCheck) -> Condition:
 		name, wanted = f"{test.name} ({site})", "runs without an error; rolled back"
 		try:
-			outcome = context.site_processes.call(
+			outcome = self.site_processes.call(
 				"console",
 				site,
 				timeout=test.timeout_seconds + GRACE_SECONDS,
@@ -124,23 +138,27 @@ class SmokeTests(Step):
 				timeout_seconds=test.timeout_seconds,
 			)
 		except DeployError as error:
-			why = f"{error.told} (log: {context.run.step_log(self.name)})"
+			why = f"{error.told} (log: {run.directory.step_log(self.name)})"
 			return Condition(name, False, "not run to the end", wanted, why, "critical_tests")
-		context.log(outcome["output"])
+		run.log(outcome["output"])
 		value = "passed" if outcome["passed"] else "failed"
 		return Condition(
 			name, bool(outcome["passed"]), value, wanted, outcome["error"] or "", "critical_tests"
 		)
 
 
+@dataclass(eq=False)
 class LogCheck(Step):
 	"""Look for errors written since the switch, in log files and in the Error Log."""
 
+	watched_logs: WatchedLogs
+	databases: Databases
+
 	name, title, phase = "log-check", "Log check", Phase.VALIDATE
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		findings, unread = find_new_errors(context)
-		condition = judge_log_errors(findings, context.spec.thresholds)
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		findings, unread = find_new_errors(run, self.watched_logs, self.databases)
+		condition = judge_log_errors(findings, run.spec.thresholds)
 		unknown = f"; not known: the Error Log of {', '.join(unread)}" if unread else ""
 		return {
 			"conditions": [each.as_data() for each in (condition, *judge_unread(unread))],
@@ -149,32 +167,35 @@ class LogCheck(Step):
 		}
 
 
+@dataclass(eq=False)
 class Verdict(Step):
 	"""GO opens the sites, and nothing else does."""
 
+	doors: Doors
+
 	name, title, phase = "verdict", "Verdict", Phase.VALIDATE
 
-	def apply(self, context: Context, before: dict[str, Any]) -> dict[str, Any]:
-		return decide(context, self.name, "before opening", lambda: self._collect(context))
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		return decide(run, self.name, "before opening", lambda: self._collect(run))
 
-	def _collect(self, context: Context) -> list[Condition]:
+	def _collect(self, run: Run) -> list[Condition]:
 		found = []
 		for step in (Removals, CriticalTests, SmokeTests, LogCheck):
-			found += [Condition(**data) for data in context.state.result(step.name).get("conditions", [])]
-		return [*found, *judge_programs(context)]
+			found += [Condition(**data) for data in run.state.result(step.name).get("conditions", [])]
+		return [*found, *judge_programs(run, self.doors.services)]
 
 
 PING = HttpCheck(name="Ping", path="/api/method/ping", expected_text="pong")
 
 
-def http_checks(context: Context) -> list[HttpCheck]:
-	return [test for test in context.spec.smoke_tests if isinstance(test, HttpCheck)]
+def http_checks(run: Run) -> list[HttpCheck]:
+	return [test for test in run.spec.smoke_tests if isinstance(test, HttpCheck)]
 
 
-def check_http(context: Context, site: str, test: HttpCheck, address: str | None) -> Condition:
+def check_http(web: Web, site: str, test: HttpCheck, address: str | None) -> Condition:
 	"""One HTTP smoke test, at the preview instance's `address` or in public."""
 	timeout = max(10.0, (test.maximum_latency_ms or 0) / 1000 * 2)
-	answer = context.web.ask(
+	answer = web.ask(
 		site,
 		test.path,
 		address=address,
@@ -190,41 +211,43 @@ def check_http(context: Context, site: str, test: HttpCheck, address: str | None
 	return Condition(f"{test.name} ({site})", not wrong, value, wanted, wrong, "error_rate")
 
 
-def judge_programs(context: Context) -> list[Condition]:
+def judge_programs(run: Run, services: Services) -> list[Condition]:
 	"""Whether every program is still the process that was there when the services had settled.
 
 	Nothing where that is not known: a run may have been begun by an earlier version of this app.
 	"""
 	name, wanted = "Programs", "none died since the restart"
-	processes = context.state.result(Stabilise.name).get("processes")
+	processes = run.state.result(Stabilise.name).get("processes")
 	if not processes:
 		return []
-	watch = ProgramWatch(context.services, context.state.result(Restart.name).get("late", []), processes)
+	watch = ProgramWatch(services, run.state.result(Restart.name).get("late", []), processes)
 	try:
 		restarted, down = watch.look()
 	except DeployError as error:
 		return [Condition(name, None, "unknown", wanted, error.why)]
 	died = [*(f"{each} (started again)" for each in restarted), *down]
 	value = f"{len(died)} died" if died else f"{len(processes)} up"
-	logs_of = list_logs(context.bench, [each.split(" ")[0] for each in died])
+	logs_of = list_logs(run.bench, [each.split(" ")[0] for each in died])
 	evidence = f"{', '.join(died)} (log: {logs_of})" if died else ""
 	return [Condition(name, not died, value, wanted, evidence, "error_rate")]
 
 
-def find_new_errors(context: Context) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def find_new_errors(
+	run: Run, watched_logs: WatchedLogs, databases: Databases
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
 	"""Errors since the switch as plain data: log files, and new Error Log rows of every site.
 
 	And {site: why} for those whose Error Log can't be read. That is no error: what stands there is unknown.
 	"""
-	tests, marks = context.state.result(CriticalTests.name), _marks(context)
-	settled = context.state.result(Stabilise.name).get("settled", {})
-	former = context.state.before(Restart.name).get("former_errors", [])
-	read = logs.excuse_former(context.watched_logs.read(marks, settled), former)
+	tests, marks = run.state.result(CriticalTests.name), _marks(run)
+	settled = run.state.result(Stabilise.name).get("settled", {})
+	former = run.state.before(Restart.name).get("former_errors", [])
+	read = logs.excuse_former(watched_logs.read(marks, settled), former)
 	findings = [finding.as_data() for finding in read]
 	unread = dict(tests.get("unread", {}))
 	for site, newest in marks["error_log"].items():
 		try:
-			rows = _new_error_log(context, site, newest)
+			rows = _new_error_log(databases, site, newest)
 		except DatabaseUnavailable as error:
 			unread[site] = str(error)
 			continue
@@ -236,17 +259,17 @@ def find_new_errors(context: Context) -> tuple[list[dict[str, Any]], dict[str, s
 	return [*tests.get("findings", []), *findings], unread
 
 
-def _marks(context: Context) -> dict[str, Any]:
+def _marks(run: Run) -> dict[str, Any]:
 	"""Where to read on from: after the critical tests if there were any, else after the switch."""
-	tests = context.state.result(CriticalTests.name)
-	return tests if "marks" in tests else context.state.result("mark-logs")
+	tests = run.state.result(CriticalTests.name)
+	return tests if "marks" in tests else run.state.result("mark-logs")
 
 
-def _new_error_log(context: Context, site: str, newest: str | None) -> list[tuple[str, str]]:
+def _new_error_log(databases: Databases, site: str, newest: str | None) -> list[tuple[str, str]]:
 	"""(name, title) of its rows after `newest`. Raises `DatabaseUnavailable`."""
 	if newest is None:
 		raise DatabaseUnavailable("it could not be read at the switch, so that nobody knows what is new")
-	return context.databases[site].error_log_since(newest)
+	return databases.sites[site].error_log_since(newest)
 
 
 def _what_is_wrong(test: HttpCheck, answer: Answer) -> str:
@@ -288,8 +311,8 @@ def _contains(found: Any, wanted: Any) -> bool:
 	return type(found) is type(wanted) and found == wanted
 
 
-def _console_checks(context: Context) -> list[ConsoleCheck]:
-	return [test for test in context.spec.smoke_tests if isinstance(test, ConsoleCheck)]
+def _console_checks(run: Run) -> list[ConsoleCheck]:
+	return [test for test in run.spec.smoke_tests if isinstance(test, ConsoleCheck)]
 
 
 def _wanted(test: CriticalTest) -> str:

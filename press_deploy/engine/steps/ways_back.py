@@ -7,14 +7,12 @@ replaced again.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.databases.standby.base import StandbyDatabase
 from press_deploy.engine.journal.state import RunState
+from press_deploy.engine.steps.run import Run
 from press_deploy.engine.steps.standby_of_run import is_swap_complete
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
 
 SWAP, RESTORE = "swap", "restore"
 # In the quarantine of a database that was imported, once it was.
@@ -40,7 +38,7 @@ def find_earlier_way(state: RunState, standby: StandbyDatabase | None, site: str
 	return None
 
 
-def find_moment(context: Context, site: str) -> float:
+def find_moment(run: Run, site: str) -> float:
 	"""When the database went back that is live now: what was written later belongs to it. In epoch seconds."""
-	way = context.state.before(STEP)["sites"][site]
-	return way.get("since", context.state.steps[STEP].started_at)
+	way = run.state.before(STEP)["sites"][site]
+	return way.get("since", run.state.steps[STEP].started_at)

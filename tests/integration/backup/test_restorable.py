@@ -28,7 +28,7 @@ from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.steps.backup import LoadStandby
 from tests.integration.backup.conftest import MakeDatabase, short_directory
 from tests.integration.backup.schema import EVERYTHING
-from tests.support.databases import RUN, SITE, execute, make_bench, make_standby
+from tests.support.databases import SITE, execute, make_bench, make_standby
 
 KEY, OTHER_KEY = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 STORED = f"('Email Account', 'a', 'password', '{Fernet(KEY).encrypt(b'geheim').decode()}', 1)"
@@ -256,24 +256,20 @@ class Loading:
 			server, database, file
 		)
 		self.directory = put_backup(self.bench, {kind: file}, "plain", {"encryption_key": key})
-		run = directory / "run"
-		run.mkdir()
-		self.context = SimpleNamespace(
-			bench=self.bench,
-			run=SimpleNamespace(path=run, name=RUN),
-			standbys={SITE: self.standby},
-			wants_standby=lambda site: True,
-			backup_of=lambda site: self.directory,
-			measure=lambda what: None,
-		)
+		self.own = directory / "run"
+		self.own.mkdir()
+		self.databases = SimpleNamespace(standbys={SITE: self.standby}, wants_standby=lambda site: True)
 		with server.session(database) as cursor:
 			cursor.execute("UPDATE notes SET text = 'written to' WHERE name = 1")
 
 	def load(self) -> None:
-		load_backup(self.standby, self.directory, self.context.run.path / "loading", None)
+		load_backup(self.standby, self.directory, self.own / "loading", None)
 
 	def prove(self) -> dict[str, Any]:
-		return LoadStandby()._prove(self.context, SITE, self.directory)
+		run = SimpleNamespace(
+			bench=self.bench, directory=SimpleNamespace(path=self.own), measure=lambda what: None
+		)
+		return LoadStandby(None, self.databases)._prove(run, SITE, self.directory)
 
 	def execute(self, statement: str) -> None:
 		with self.server.session(self.standby.name) as cursor:

@@ -15,22 +15,24 @@ from press_deploy.engine.plan.spec import Drain
 from press_deploy.engine.steps.foreign_statements import ForeignStatements
 from press_deploy.engine.steps.migrate import Migrate
 from tests.support.databases import SITE, execute
+from tests.support.steps import hand
 
 from .visitors import ALTER, AT_REPORT, HANG_SECONDS, LIVE, NEVER, REPORT, Visitors
 
 
 @pytest.fixture
-def context(bench: Bench) -> Iterator[Any]:
+def run(bench: Bench) -> Iterator[Any]:
 	"""What the step sees of a run that has closed the site and is to migrate it."""
 	notes: list[str] = []
 	database = Database(bench, SITE)
 	yield SimpleNamespace(
 		bench=bench,
-		run=SimpleNamespace(name="no-such-run"),
+		name="no-such-run",
 		spec=SimpleNamespace(
 			site_names=[SITE], test_site=None, critical_tests=[], drain=Drain(foreign_seconds=1)
 		),
-		databases={SITE: database},
+		databases=SimpleNamespace(sites={SITE: database}),
+		watched_logs=None,
 		state=SimpleNamespace(is_closed=True, needs=lambda what: {"needed": True}),
 		note=notes.append,
 		log=lambda line: None,
@@ -43,58 +45,58 @@ def context(bench: Bench) -> Iterator[Any]:
 
 
 def test_after_the_drain_others_get_the_limit_and_are_ended(
-	site_user: Server, context: Any, visitors: Visitors, wait_for: Any
+	site_user: Server, run: Any, visitors: Visitors, wait_for: Any
 ) -> None:
-	context.databases[SITE].rows("SELECT 1")
+	run.databases.sites[SITE].rows("SELECT 1")
 	report = visitors.begin(site_user, REPORT)
 	wait_for(AT_REPORT)
-	found = ForeignStatements().apply(context, {})["found"]
+	found = hand(ForeignStatements, run).apply(run, {})["found"]
 	assert found == f"{SITE}: 1 connection(s) of others ended after 1 s" and report.was_ended
-	assert f"connection {report.number} of site_user@localhost" in context.shown[0]
-	assert len(context.notes) == 1 and "SELECT SLEEP(0.05) FROM tabItem" in context.notes[0]
+	assert f"connection {report.number} of site_user@localhost" in run.shown[0]
+	assert len(run.notes) == 1 and "SELECT SLEEP(0.05) FROM tabItem" in run.notes[0]
 	# Our own look into the database is none of them, and goes on.
-	assert context.databases[SITE].rows("SELECT 1") == [(1,)]
+	assert run.databases.sites[SITE].rows("SELECT 1") == [(1,)]
 
 
 def test_the_migration_itself_is_watched_over(
-	site_user: Server, context: Any, visitors: Visitors, wait_for: Any
+	site_user: Server, run: Any, visitors: Visitors, wait_for: Any
 ) -> None:
 	lines: list[str] = []
-	context.log = lines.append
-	context.databases[SITE].rows("SELECT 1")
+	run.log = lines.append
+	run.databases.sites[SITE].rows("SELECT 1")
 	report = visitors.begin(site_user, REPORT)
 	wait_for(AT_REPORT)
 
 	def migrate(task: str, site: str, timeout: float) -> None:
 		execute(site_user, LIVE, ALTER)
 
-	context.site_processes = SimpleNamespace(call=migrate)
-	assert Migrate().apply(context, {})["migrated"] == [SITE]
-	assert report.was_ended and f"Ending connection {report.number}" in context.notes[0]
-	assert f"held by connection {report.number}" in context.shown[0]
+	run.site_processes = SimpleNamespace(call=migrate)
+	assert hand(Migrate, run).apply(run, {})["migrated"] == [SITE]
+	assert report.was_ended and f"Ending connection {report.number}" in run.notes[0]
+	assert f"held by connection {report.number}" in run.shown[0]
 	assert len(lines) == len({line.split("held by")[1][:20] for line in lines}) == 1
 
 
 def test_after_the_drain_who_finishes_in_time_is_let(
-	site_user: Server, context: Any, visitors: Visitors, wait_for: Any
+	site_user: Server, run: Any, visitors: Visitors, wait_for: Any
 ) -> None:
-	context.spec.drain = Drain(foreign_seconds=NEVER)
+	run.spec.drain = Drain(foreign_seconds=NEVER)
 	report = visitors.begin(site_user, "SELECT SLEEP(2)")
 	idle = visitors.begin(site_user, "SELECT 1")
 	wait_for("STATE = 'User sleep'")
-	assert ForeignStatements().apply(context, {})["found"].startswith(f"{SITE}: others have finished")
+	assert hand(ForeignStatements, run).apply(run, {})["found"].startswith(f"{SITE}: others have finished")
 	assert report.future.exception(HANG_SECONDS) is idle.future.exception(HANG_SECONDS) is None
-	assert not context.notes
+	assert not run.notes
 
 
-def test_after_the_drain_nobody_at_work_costs_one_look(context: Any, visitors: Visitors) -> None:
-	context.spec.drain = Drain(foreign_seconds=NEVER)
-	assert ForeignStatements().apply(context, {})["found"] == f"{SITE}: nobody else at work on {LIVE}"
+def test_after_the_drain_nobody_at_work_costs_one_look(run: Any, visitors: Visitors) -> None:
+	run.spec.drain = Drain(foreign_seconds=NEVER)
+	assert hand(ForeignStatements, run).apply(run, {})["found"] == f"{SITE}: nobody else at work on {LIVE}"
 
 
-def test_the_step_leaves_an_open_site_alone(context: Any) -> None:
-	assert ForeignStatements().skip_reason(context) is None
-	context.state.needs = lambda what: {"needed": False}
-	assert "nothing is migrated" in ForeignStatements().skip_reason(context)
-	context.state.is_closed = False
-	assert "open" in ForeignStatements().skip_reason(context)
+def test_the_step_leaves_an_open_site_alone(run: Any) -> None:
+	assert hand(ForeignStatements, run).skip_reason(run) is None
+	run.state.needs = lambda what: {"needed": False}
+	assert "nothing is migrated" in hand(ForeignStatements, run).skip_reason(run)
+	run.state.is_closed = False
+	assert "open" in hand(ForeignStatements, run).skip_reason(run)

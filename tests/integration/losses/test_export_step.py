@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.rollback_database import RollbackDatabase
 from press_deploy.engine.steps.rollback_losses import ExportLosses, open_all_former_data
 from press_deploy.engine.steps.ways_back import SWAP
@@ -24,18 +25,20 @@ def swapped(server, tmp_path):
 			cursor.execute(f"USE `{database}`")
 			cursor.execute(NOTE)
 		cursor.execute("INSERT INTO `tabNote` VALUES ('lost', 'x', 'K')")
-		resources = stack.enter_context(ExitStack())
+		databases = Databases(None)
+		databases.standbys, databases.sites = {SITE: standby}, {}
+		stack.callback(databases.close)
 		notes, lines = [], []
 		ways = {RollbackDatabase.name: {"sites": {SITE: {"how": SWAP}}}}
 		yield SimpleNamespace(
 			state=SimpleNamespace(before=lambda step: ways.get(step, {})),
-			standbys={SITE: standby},
-			former={},
-			open_resources=resources,
-			run=SimpleNamespace(losses=tmp_path / "losses"),
+			databases=databases,
+			directory=SimpleNamespace(
+				losses=tmp_path / "losses",
+				backup_of=lambda site: tmp_path,
+				final_backup_of=lambda site: tmp_path,
+			),
 			journal=SimpleNamespace(append=lambda event, data: lines.append(event)),
-			backup_of=lambda site: tmp_path,
-			final_backup_of=lambda site: tmp_path,
 			note=notes.append,
 			log=notes.append,
 			notes=notes,
@@ -44,28 +47,28 @@ def swapped(server, tmp_path):
 
 
 def test_what_is_left_out_is_named_in_the_result(swapped):
-	open_all_former_data(swapped)
-	result = ExportLosses().apply(swapped, {})
+	open_all_former_data(swapped, swapped.databases)
+	result = ExportLosses(swapped.databases).apply(swapped, {})
 	assert result["files"] == 2 and result["left_out"] == {SITE: ["tabNote.license_key"]}
 	assert "tabNote.license_key" in result["found"] and not swapped.notes
 
 
 @pytest.mark.parametrize("side", ["live", "quarantine"])
 def test_a_table_that_a_user_alters_at_once_is_listed_as_it_is_now(swapped, side):
-	open_all_former_data(swapped)
-	swapped.execute(f"USE `{getattr(swapped.standbys[SITE], side)}`")
+	open_all_former_data(swapped, swapped.databases)
+	swapped.execute(f"USE `{getattr(swapped.databases.standbys[SITE], side)}`")
 	swapped.execute("ALTER TABLE `tabNote` ADD COLUMN added INT FIRST, ALGORITHM=COPY")
-	result = ExportLosses().apply(swapped, {})
+	result = ExportLosses(swapped.databases).apply(swapped, {})
 	assert any("was altered meanwhile" in note for note in swapped.notes), "the fault never fired"
 	assert result["files"] == 2 and "1 Note created" in result["found"]
-	assert '"lost"' in (swapped.run.losses / SITE / "losses.json").read_text()
+	assert '"lost"' in (swapped.directory.losses / SITE / "losses.json").read_text()
 
 
 def test_a_moment_whose_connection_was_ended_is_listed_as_it_is_now(swapped, server):
-	open_all_former_data(swapped)
+	open_all_former_data(swapped, swapped.databases)
 	# Our own look is the only session that holds a transaction.
 	end_connections(server, "ID IN (SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX)")
-	result = ExportLosses().apply(swapped, {})
+	result = ExportLosses(swapped.databases).apply(swapped, {})
 	assert any("was lost, and with it the moment" in note for note in swapped.notes), "the fault never fired"
 	assert any("since it is open" in note for note in swapped.notes)
 	assert result["files"] == 2 and "1 Note created" in result["found"]

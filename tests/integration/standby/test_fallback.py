@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.bench.programs import Programs
 from press_deploy.engine.databases.mariadb import administrator
 from press_deploy.engine.databases.mariadb.dumping import dump_database
 from press_deploy.engine.databases.mariadb.loading import load_dump
@@ -23,11 +24,12 @@ from press_deploy.engine.ground.errors import Refused
 from press_deploy.engine.journal.journal import Journal
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import Phase, RunState, load_state
-from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.ports import Ports, open_ports
 from press_deploy.engine.steps.preflight import backups
 from press_deploy.engine.steps.preflight import step as preflight_step
 from press_deploy.engine.steps.preflight.step import Preflight
 from press_deploy.engine.steps.rollback_losses import check_listable
+from press_deploy.engine.steps.run import Run
 from press_deploy.engine.steps.standby_of_run import had_standby
 from tests.support.databases import SITE, execute, make_bench, make_database, private_directory
 from tests.unit.engine.support import make_spec
@@ -64,21 +66,22 @@ class Shop:
 		spec = make_plan(self.run.path, required_rung=rung)
 		self.run = RunDirectory.create(self.bench.path, spec)
 
-	def open(self, state: RunState | None = None) -> Context:
-		state = state or RunState(self.run.name)
-		return Context.build(self.bench, self.run, self.run.read_plan(), Journal(self.run.journal), state)
+	def open(self, state: RunState | None = None) -> tuple[Run, Ports]:
+		state, journal = state or RunState(self.run.name), Journal(self.run.journal)
+		opened = Run(self.bench, self.run, self.run.read_plan(), journal, state, Programs(self.run.name))
+		return opened, open_ports(opened)
 
-	def check(self) -> tuple[Context, list[Check]]:
-		"""What stands against the standby, and the context that heard of it."""
-		context = self.open()
-		found = list(backups._check_standby(context, SITE))
-		close(context)
-		return context, [check for check in found if check.outcome in (WARNING, FAILED)]
+	def check(self) -> list[Check]:
+		"""What stands against the standby."""
+		opened = self.open()
+		found = list(backups._check_standby(*opened, SITE))
+		close(*opened)
+		return [check for check in found if check.outcome in (WARNING, FAILED)]
 
 
-def close(context: Context) -> None:
-	context.close()
-	context.journal.close()
+def close(run: Run, ports: Ports) -> None:
+	ports.close()
+	run.journal.close()
 
 
 def make_plan(directory: Path, **backup: object):
@@ -182,11 +185,11 @@ def test_the_deployment_goes_on_without(
 	shop: Shop, monkeypatch: pytest.MonkeyPatch, trouble: Trouble, words: str
 ) -> None:
 	trouble(shop, monkeypatch)
-	context, (check,) = shop.check()
+	(check,) = shop.check()
 	assert check.outcome == WARNING, check
 	assert words in check.found and "so there will be none" in check.found and "by hand" in check.found
 	assert check.remedy.startswith("for a rollback in seconds: ")
-	assert context.standbys == {SITE: None} and context.without_standby == {SITE}
+	assert isinstance(check, backups.WithoutStandby) and check.site == SITE
 
 
 @pytest.mark.parametrize(
@@ -211,36 +214,37 @@ def test_the_deployment_is_refused(
 ) -> None:
 	for trouble in troubles:
 		trouble(shop, monkeypatch)
-	context, (check,) = shop.check()
+	(check,) = shop.check()
 	assert check.outcome == FAILED and words in check.found, check
 	assert check.remedy and "hunter2" not in str(check)
-	assert not context.without_standby
+	assert not isinstance(check, backups.WithoutStandby)
 
 
 def test_a_server_in_order_keeps_its_standby(shop: Shop) -> None:
-	context, found = shop.check()
-	assert found == [] and context.standbys[SITE] is not None and not context.without_standby
+	assert shop.check() == []
 
 
 def test_a_resumed_run_decides_as_the_first_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
 	"""Also when the rights that were lacking have been given since."""
 	lack_rights(shop, monkeypatch)
-	monkeypatch.setattr(preflight_step, "CHECKS", [lambda context: backups._check_standby(context, SITE)])
-	first = shop.open()
-	result = Preflight().apply(first, {})
-	assert result["without_standby"] == [SITE] and first.standbys == {SITE: None}
+	monkeypatch.setattr(
+		preflight_step, "CHECKS", [lambda run, ports: backups._check_standby(run, ports, SITE)]
+	)
+	first, ports = shop.open()
+	result = Preflight(ports).apply(first, {})
+	assert result["without_standby"] == [SITE]
 	names = {"step": "preflight", "phase": Phase.PREFLIGHT.value, "title": "Preflight"}
 	first.journal.append("step-announced", {**names, "before": {}})
 	first.journal.append("step-observed", {**names, "result": result, "found": ""})
-	close(first)
+	close(first, ports)
 	shop.name_administrator(shop.server.user, shop.server.password)
 	state = load_state(shop.run)
 	resumed = shop.open(state)
-	assert resumed.standbys == {SITE: None}
-	close(resumed)
+	assert resumed[1].databases.standbys == {SITE: None}
+	close(*resumed)
 	undecided = shop.open()
-	assert undecided.standbys[SITE] is not None, "it was preflight that decided"
-	close(undecided)
+	assert undecided[1].databases.standbys[SITE] is not None, "it was preflight that decided"
+	close(*undecided)
 	_go_through_the_window(state)
 	assert not had_standby(shop.run, state, SITE)
 	with pytest.raises(Refused, match="restore a backup by hand"):

@@ -320,15 +320,15 @@ def test_a_backup_is_made_by_who_may_read_all_of_it(shop: Shop, tmp_path: Path) 
 
 
 def test_preflight_looks_for_them(shop: Shop) -> None:
-	context: Any = SimpleNamespace(
-		bench=shop.bench,
-		spec=SimpleNamespace(backup=Backup(method="stream")),
-		databases={SITE: Database(shop.bench, SITE)},
-	)
+	run: Any = SimpleNamespace(bench=shop.bench, spec=SimpleNamespace(backup=Backup(method="stream")))
+	database = Database(shop.bench, SITE)
+	ports: Any = SimpleNamespace(databases=SimpleNamespace(sites={SITE: database}))
 	failed = [
-		check for check in backups._check_site(context, SITE, wants_standby=False) if check.outcome == FAILED
+		check
+		for check in backups._check_site(run, ports, SITE, wants_standby=False)
+		if check.outcome == FAILED
 	]
-	context.databases[SITE].close()
+	database.close()
 	assert [check.name for check in failed] == [f"Objects of the database: {SITE}"]
 
 

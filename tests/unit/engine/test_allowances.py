@@ -227,28 +227,30 @@ def test_the_command_keeps_what_is_allowed_already(bench, allow):
 # --- in the engine, where no database has a say -----------------------------------------------------------
 
 
-def context(bench, spec, by_shell):
+def ask(check, bench, spec, by_shell):
+	"""What a check of preflight says of this plan."""
 	state = SimpleNamespace(by_shell=by_shell, dry_run=False)
 	apps = [app for app in spec.apps if app.method == "copy"]
-	return SimpleNamespace(bench=bench, spec=spec, state=state, copied_apps=lambda: apps)
+	ports = SimpleNamespace(code=SimpleNamespace(copied_apps=lambda: apps))
+	return list(check(SimpleNamespace(bench=bench, spec=spec, state=state), ports))
 
 
 def test_preflight_asks_again(bench, allow):
-	(check,) = check_allowances(context(bench, console(), False))
+	(check,) = ask(check_allowances, bench, console(), False)
 	assert check.outcome == "failed" and "press_deploy_allow_console_tests" in check.remedy
 	allow(**{CONSOLE_TESTS: 1})
-	(check,) = check_allowances(context(bench, console(), False))
+	(check,) = ask(check_allowances, bench, console(), False)
 	assert check.outcome == "ok"
 
 
 def test_the_shell_user_s_own_run_needs_no_allowance(bench):
-	(check,) = check_allowances(context(bench, console(), True))
+	(check,) = ask(check_allowances, bench, console(), True)
 	assert check.outcome == "ok"
 
 
 def test_nothing_is_told_of_a_source_that_is_not_allowed(bench, tmp_path):
 	(tmp_path / "a.py").write_text("secret")
-	assert list(check_copy_sources(context(bench, copied(tmp_path), False))) == []
+	assert ask(check_copy_sources, bench, copied(tmp_path), False) == []
 
 
 def test_a_file_of_the_shell_user_is_told_from_those_of_desk(bench, tmp_path):

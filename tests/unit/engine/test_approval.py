@@ -33,18 +33,18 @@ class Journal:
 
 
 @pytest.fixture
-def context(monkeypatch: pytest.MonkeyPatch) -> Any:
+def run(monkeypatch: pytest.MonkeyPatch) -> Any:
 	monkeypatch.setattr(approval, "find_all", lambda standbys: standbys)
 	monkeypatch.setattr(approval, "describe_all", lambda found: dict(LISTED))
 	state = RunState("a")
 	return SimpleNamespace(state=state, journal=Journal(state), log=lambda line: None)
 
 
-def test_each_rollback_has_its_list(context: Any) -> None:
+def test_each_rollback_has_its_list(run: Any) -> None:
 	for times in (1, 2):
-		context.journal.append("rollback-started", {"cause": "ada: wrong", "by": "ada"})
+		run.journal.append("rollback-started", {"cause": "ada: wrong", "by": "ada"})
 		for _ask in range(2):
 			with pytest.raises(WaitForPerson):
-				approval.require_approval(context, {})
-			assert context.journal.appended == times
-		assert context.state.losses["seq"] > context.state.rollback["seq"]
+				approval.require_approval(run, {})
+			assert run.journal.appended == times
+		assert run.state.losses["seq"] > run.state.rollback["seq"]

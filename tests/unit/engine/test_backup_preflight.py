@@ -20,14 +20,13 @@ def test_without_an_administrator(
 	monkeypatch.setattr(backups, "find_server_program", lambda: "/usr/sbin/mariadbd")
 	monkeypatch.setattr(backups, "choose_importer", lambda config: None)
 	monkeypatch.setattr(backups, "why_no_import", lambda server, database: None)
-	without: list[str] = []
-	context = SimpleNamespace(
+	monkeypatch.setattr(backups, "find_standbys", lambda *_: {"shop": None})
+	run = SimpleNamespace(
 		spec=SimpleNamespace(backup=SimpleNamespace(required_rung=rung)),
-		standbys={"shop": None},
 		bench=SimpleNamespace(read_config=lambda site: {"db_name": site}),
-		go_without_standby=without.append,
+		directory=None,
 	)
-	(check,) = backups._check_standby(context, "shop")
+	(check,) = backups._check_standby(run, None, "shop")
 	assert (check.outcome, words in check.found) == (outcome, True), check
-	assert without == (["shop"] if outcome == WARNING else [])
+	assert isinstance(check, backups.WithoutStandby) is (outcome == WARNING)
 	assert "name the administrator" in check.remedy

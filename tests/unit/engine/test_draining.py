@@ -11,6 +11,7 @@ from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.draining import describe_jobs
 from press_deploy.engine.steps import jobs
 from press_deploy.engine.steps.jobs import PauseJobs
+from tests.support.steps import hand
 
 from .support import SITE, make_bench, make_spec
 
@@ -43,11 +44,11 @@ def test_every_job_is_counted_and_a_few_are_named(listed, words):
 
 
 class Drained:
-	"""A context in which the sites answer `looks`, one after the other, the last of them for ever."""
+	"""A run in which the sites answer `looks`, one after the other, the last of them for ever."""
 
 	def __init__(self, path, looks, sites=(SITE,), held=True, **drain):
 		self.bench = Bench.open(make_bench(path / "bench", *sites))
-		self.run = SimpleNamespace(name="a-run")
+		self.name = "a-run"
 		self.spec = make_spec(drain=drain, sites=[{"name": site} for site in sites])
 		self.asked, self.held = [], held
 		self.looks, self.notes, self.lines, self.heeded = list(looks), [], [], 0
@@ -68,50 +69,50 @@ class Drained:
 
 def test_jobs_at_work_are_waited_for_and_those_that_wait_are_held(tmp_path):
 	both = [AT_WORK, WAITING]
-	context = Drained(tmp_path, [[AT_WORK, AT_WORK, WAITING], both, both, [WAITING]], seconds=60)
-	result = PauseJobs().apply(context, {})
+	run = Drained(tmp_path, [[AT_WORK, AT_WORK, WAITING], both, both, [WAITING]], seconds=60)
+	result = hand(PauseJobs, run).apply(run, {})
 	assert (result["busy"], result["waiting"]) == ([], 1) and "1 wait(s) until" in result["found"]
-	assert (context.heeded, context.notes) == (3, [])
-	assert len(context.lines) == 2, "one line for each change"
-	assert "1 at work: bill" in context.lines[-1]
-	config = json.loads((context.bench.path / "sites" / SITE / "site_config.json").read_text())
+	assert (run.heeded, run.notes) == (3, [])
+	assert len(run.lines) == 2, "one line for each change"
+	assert "1 at work: bill" in run.lines[-1]
+	config = json.loads((run.bench.path / "sites" / SITE / "site_config.json").read_text())
 	assert config["pause_scheduler"] == 1
 
 
 def test_what_is_at_work_is_said_at_once_and_its_end_is_waited_for_in_the_process_that_asks(tmp_path):
-	context = Drained(tmp_path, [[AT_WORK], [AT_WORK], []], seconds=60)
-	PauseJobs().apply(context, {})
-	assert [seconds for _sites, seconds in context.asked] == [0.0, *[jobs.DRAIN_LOOK_SECONDS] * 2]
-	context = Drained(tmp_path / "soon", [[AT_WORK], []], seconds=1)
-	PauseJobs().apply(context, {})
-	assert 0 < context.asked[-1][1] <= 1, "no longer than the plan says"
+	run = Drained(tmp_path, [[AT_WORK], [AT_WORK], []], seconds=60)
+	hand(PauseJobs, run).apply(run, {})
+	assert [seconds for _sites, seconds in run.asked] == [0.0, *[jobs.DRAIN_LOOK_SECONDS] * 2]
+	run = Drained(tmp_path / "soon", [[AT_WORK], []], seconds=1)
+	hand(PauseJobs, run).apply(run, {})
+	assert 0 < run.asked[-1][1] <= 1, "no longer than the plan says"
 
 
 def test_one_process_asks_for_all_sites_that_share_their_queues(tmp_path):
 	sites = ["a.example", "b.example", "c.example"]
-	context = Drained(tmp_path, [[]], sites=sites)
-	PauseJobs().apply(context, {})
-	assert [each for each, _seconds in context.asked] == [sites]
+	run = Drained(tmp_path, [[]], sites=sites)
+	hand(PauseJobs, run).apply(run, {})
+	assert [each for each, _seconds in run.asked] == [sites]
 	elsewhere = {"db_name": "x", "redis_queue": "redis://127.0.0.1:1"}
-	context.bench.site_config("b.example").write_text(json.dumps(elsewhere))
-	PauseJobs().apply(context, {})
-	assert [each for each, _seconds in context.asked[1:]] == [["a.example", "c.example"], ["b.example"]]
+	run.bench.site_config("b.example").write_text(json.dumps(elsewhere))
+	hand(PauseJobs, run).apply(run, {})
+	assert [each for each, _seconds in run.asked[1:]] == [["a.example", "c.example"], ["b.example"]]
 
 
 def test_the_plan_goes_on_at_its_limit_and_says_over_what(tmp_path):
-	context = Drained(tmp_path, [[AT_WORK]], seconds=0, when_exceeded="go_on")
-	result = PauseJobs().apply(context, {})
+	run = Drained(tmp_path, [[AT_WORK]], seconds=0, when_exceeded="go_on")
+	result = hand(PauseJobs, run).apply(run, {})
 	assert result["busy"] == [AT_WORK] and "1 job(s) not done" in result["found"]
-	assert context.notes == ["Went on after 0 s although jobs were not done: 1 at work: bill (queue long)"]
+	assert run.notes == ["Went on after 0 s although jobs were not done: 1 at work: bill (queue long)"]
 
 
 def test_workers_that_somebody_else_holds_are_told_of(tmp_path):
-	context = Drained(tmp_path, [[WAITING]], held=False)
-	assert PauseJobs().apply(context, {})["busy"] == [] and context.notes == [jobs.HELD_BY_OTHERS]
+	run = Drained(tmp_path, [[WAITING]], held=False)
+	assert hand(PauseJobs, run).apply(run, {})["busy"] == [] and run.notes == [jobs.HELD_BY_OTHERS]
 
 
 def test_a_plan_that_waits_does_so_until_somebody_stops_it(tmp_path):
-	context = Drained(tmp_path, [[AT_WORK]], seconds=0, when_exceeded="wait")
+	run = Drained(tmp_path, [[AT_WORK]], seconds=0, when_exceeded="wait")
 	with pytest.raises(KeyboardInterrupt):
-		PauseJobs().apply(context, {})
-	assert context.heeded == 50
+		hand(PauseJobs, run).apply(run, {})
+	assert run.heeded == 50

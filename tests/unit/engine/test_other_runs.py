@@ -24,8 +24,7 @@ def look(tmp_path):
 			journal.append("run-created", {"plan_sha256": "x", "run": run.name})
 			journal.close()
 		spec = make_spec(control_site=site)
-		context = SimpleNamespace(bench=bench, spec=spec, run=SimpleNamespace(name="this"))
-		(check,) = check_other_runs(context)
+		(check,) = check_other_runs(SimpleNamespace(bench=bench, spec=spec, name="this"), None)
 		# The directory of this test is called after it.
 		return check.outcome, f"{check.found} {check.remedy}".replace(str(tmp_path), "")
 

@@ -14,6 +14,7 @@ from press_deploy.engine.journal import projection
 from press_deploy.engine.journal.projection import Projector
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.steps.jobs import PauseJobs
+from tests.support.steps import hand
 
 HANG_SECONDS = 30
 RECORD = SimpleNamespace(event="step-observed")
@@ -58,16 +59,16 @@ def test_the_drain_waits_for_records_that_are_being_written(
 	spec = SimpleNamespace(site_names=["shop.example"], drain=SimpleNamespace(seconds=1))
 	(tmp_path / "sites" / "shop.example").mkdir(parents=True)
 	(tmp_path / "sites" / "shop.example" / "site_config.json").write_text("{}")
-	context = SimpleNamespace(
+	run = SimpleNamespace(
 		bench=Bench(tmp_path),
-		run=SimpleNamespace(name="a-run"),
+		name="a-run",
 		spec=spec,
 		projector=projector,
 		site_processes=SimpleNamespace(call=ask),
 	)
 	projector.follow(RECORD, OPEN)
 	assert site.begun.wait(HANG_SECONDS)
-	drain = threading.Thread(target=PauseJobs().apply, args=(context, {}))
+	drain = threading.Thread(target=hand(PauseJobs, run).apply, args=(run, {}))
 	drain.start()
 	drain.join(0.3)
 	assert drain.is_alive() and not seen

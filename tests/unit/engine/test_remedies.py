@@ -33,7 +33,7 @@ VAGUE = re.compile(
 )
 # Why these may have no remedy of their own.
 WITHOUT = {
-	("engine/steps/context.py", "Stopped"): "somebody asked for it, and knows why",
+	("engine/steps/run.py", "Stopped"): "somebody asked for it, and knows why",
 	("site/process.py", "SiteProcessFailed"): "the process that started this one adds its log",
 	(
 		"site/schema.py",

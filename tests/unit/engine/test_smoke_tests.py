@@ -29,8 +29,8 @@ BODY = '{"message": "7.0.0"}'
 	ids=["status", "json", "text", "both"],
 )
 def test_what_was_wanted_is_named(expected: dict[str, Any], wanted: str) -> None:
-	context = SimpleNamespace(web=SimpleNamespace(ask=lambda *_, **__: Answer(0.0, 200, "good", 6.0, BODY)))
-	found = check_http(context, "shop", HttpCheck(name="Version", path="/v", **expected), None)
+	web: Any = SimpleNamespace(ask=lambda *_, **__: Answer(0.0, 200, "good", 6.0, BODY))
+	found = check_http(web, "shop", HttpCheck(name="Version", path="/v", **expected), None)
 	assert (found.threshold, found.value) == (wanted, "200 in 6 ms")
 	assert found.holds is ("8.0.0" not in wanted)
 
@@ -44,13 +44,13 @@ def test_the_place_that_took_nothing_is_named(monkeypatch: pytest.MonkeyPatch) -
 			raise StepFailed("Copying to", "/mnt/safe/x", "there is no space left there", "free space there")
 
 	monkeypatch.setattr(backup_files, "files_to_keep", lambda directory: [])
-	context = SimpleNamespace(
-		backup_of=lambda site: Path("/x"),
+	run: Any = SimpleNamespace(
+		directory=SimpleNamespace(backup_of=lambda site: Path("/x")),
 		measure=lambda what: None,
 		bench=SimpleNamespace(name="bench"),
-		run=SimpleNamespace(name="run"),
+		name="run",
 	)
 	with pytest.raises(StepFailed) as caught:
-		CopyToSafePlaces()._store(context, Full(), "shop")
+		CopyToSafePlaces(None)._store(run, Full(), "shop")
 	assert caught.value.why == "directory /mnt/safe: there is no space left there"
 	assert caught.value.remedy == "free space there"

@@ -13,6 +13,7 @@ from press_deploy.engine.ground.errors import ServiceError, StepFailed
 from press_deploy.engine.steps import install
 from press_deploy.engine.steps.install import Stabilise
 from press_deploy.engine.steps.validate import judge_programs
+from tests.support.steps import hand
 
 from .support import make_spec
 
@@ -40,7 +41,7 @@ class Clock:
 
 
 class Restarted:
-	"""A context after the restart: what programs and sites say, look by look, the last of it for ever."""
+	"""A run after the restart: what programs and sites say, look by look, the last of it for ever."""
 
 	def __init__(
 		self, clock, programs=(UP,), kinds=(MAINTENANCE,), results=None, answer_seconds=0.0, **stabilise
@@ -50,7 +51,9 @@ class Restarted:
 		self.looks, self.kinds, self.asked = list(programs), list(kinds), 0
 		self.spec, self.bench = make_spec(stabilise=stabilise), Bench(Path("/srv/bench"))
 		self.state = SimpleNamespace(result=lambda step: (results or {}).get(step, {}))
-		self.services, self.web = SimpleNamespace(programs=self._programs), SimpleNamespace(ask=self._ask)
+		services, web = SimpleNamespace(programs=self._programs), SimpleNamespace(ask=self._ask)
+		self.doors = SimpleNamespace(services=services, web=web)
+		self.watched_logs = SimpleNamespace(mark=dict)
 
 	def _programs(self):
 		look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
@@ -74,10 +77,10 @@ def clock(monkeypatch):
 	return made
 
 
-def stabilise(context):
-	begun = context.clock.now
-	result = Stabilise().apply(context, {})
-	return context.clock.now - begun, result
+def stabilise(run):
+	begun = run.clock.now
+	result = hand(Stabilise, run).apply(run, {})
+	return run.clock.now - begun, result
 
 
 def test_by_default_five_healthy_answers_over_a_second_are_enough(clock):
@@ -87,30 +90,30 @@ def test_by_default_five_healthy_answers_over_a_second_are_enough(clock):
 
 
 def test_answers_that_come_quickly_are_asked_for_over_a_second(clock):
-	context = Restarted(clock, healthy_probes=1)
-	passed, _result = stabilise(context)
-	assert passed >= install.STEADY_SECONDS and context.asked > 1
+	run = Restarted(clock, healthy_probes=1)
+	passed, _result = stabilise(run)
+	assert passed >= install.STEADY_SECONDS and run.asked > 1
 
 
 @pytest.mark.parametrize("kind", [SERVER_ERROR, REFUSED, TIMEOUT, BROKEN])
 def test_one_bad_answer_and_they_are_counted_anew(clock, kind):
-	context = Restarted(clock, kinds=[GOOD, GOOD, GOOD, GOOD, kind, MAINTENANCE])
-	_passed, result = stabilise(context)
-	assert context.asked >= 10 and "(5 healthy probes" in result["found"]
+	run = Restarted(clock, kinds=[GOOD, GOOD, GOOD, GOOD, kind, MAINTENANCE])
+	_passed, result = stabilise(run)
+	assert run.asked >= 10 and "(5 healthy probes" in result["found"]
 
 
 @pytest.mark.parametrize("kind", [SERVER_ERROR, REFUSED, TIMEOUT, BROKEN])
 def test_the_plan_s_seconds_are_the_limit(clock, kind):
 	begun = clock.now
 	with pytest.raises(StepFailed, match=f"{kind} after 30 s .log: /srv/bench/logs"):
-		Stabilise().apply(Restarted(clock, kinds=[kind]), {})
+		stabilise(Restarted(clock, kinds=[kind]))
 	assert 30 <= clock.now - begun < 31
 
 
 def test_a_site_that_is_well_now_and_then_is_not_well(clock):
-	context = Restarted(clock, kinds=[GOOD, GOOD, GOOD, REFUSED] * 100)
+	run = Restarted(clock, kinds=[GOOD, GOOD, GOOD, REFUSED] * 100)
 	with pytest.raises(StepFailed, match=r"in a row after 30 s|refused after 30 s"):
-		Stabilise().apply(context, {})
+		hand(Stabilise, run).apply(run, {})
 
 
 def test_a_slow_machine_is_no_sick_one(clock):
@@ -155,7 +158,7 @@ def test_a_worker_still_at_an_old_job_keeps_nobody_waiting(clock):
 
 
 def test_a_program_that_vanishes_is_not_running():
-	watch = ProgramWatch(Restarted(Clock(), [UP, GONE]).services)
+	watch = ProgramWatch(Restarted(Clock(), [UP, GONE]).doors.services)
 	assert watch.look() == ([], []) and watch.look() == ([], ["worker (gone)"])
 
 
@@ -164,7 +167,8 @@ def test_a_program_that_vanishes_is_not_running():
 
 def judge(*looks, **results):
 	settled = {"stabilise": {"processes": {"web": 1, "worker": 2}}, **results}
-	return judge_programs(Restarted(Clock(), looks, results=settled))
+	run = Restarted(Clock(), looks, results=settled)
+	return judge_programs(run, run.doors.services)
 
 
 @pytest.mark.parametrize("look", [RESTARTED, BACKOFF, STARTING, FAILED, GONE])

@@ -14,6 +14,7 @@ from press_deploy.engine.steps.validate import CriticalTests, LogCheck, find_new
 from press_deploy.engine.verdict.conditions import Condition, Verdict, conclude, judge_triggers
 from press_deploy.engine.watching import logs
 from press_deploy.engine.watching.watched_logs import WatchedLogs
+from tests.support.steps import hand
 
 from .support import SITE, make_bench, make_spec
 
@@ -34,55 +35,55 @@ class FakeDatabase:
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Any:
+def run(tmp_path: Path) -> Any:
 	bench = Bench(make_bench(tmp_path / "bench"))
-	context = SimpleNamespace(
+	run = SimpleNamespace(
 		bench=bench,
 		watched_logs=WatchedLogs(bench, [SITE], SimpleNamespace(programs=list), print),
 		spec=make_spec(),
 		results={},
-		databases={},
-		state=SimpleNamespace(result=lambda step: context.results.get(step, {}), before=lambda step: {}),
+		databases=None,
+		state=SimpleNamespace(result=lambda step: run.results.get(step, {}), before=lambda step: {}),
 	)
-	(context.bench.logs / "web.error.log").write_text("")
-	context.results["mark-logs"] = {
-		"marks": logs.mark(context.watched_logs.files()),
+	(run.bench.logs / "web.error.log").write_text("")
+	run.results["mark-logs"] = {
+		"marks": logs.mark(run.watched_logs.files()),
 		"error_log": {SITE: "2030-01-01"},
 	}
-	return context
+	return run
 
 
-def check(context: Any, *answers: list[tuple[str, str]] | None) -> list[Condition]:
-	context.databases = {SITE: FakeDatabase(*answers)}
-	return [Condition(**each) for each in LogCheck().apply(context, {})["conditions"]]
+def check(run: Any, *answers: list[tuple[str, str]] | None) -> list[Condition]:
+	run.databases = SimpleNamespace(sites={SITE: FakeDatabase(*answers)})
+	return [Condition(**each) for each in hand(LogCheck, run).apply(run, {})["conditions"]]
 
 
-def test_it_makes_the_verdict_inconclusive_and_rolls_nothing_back(context: Any) -> None:
-	conditions = check(context, None)
+def test_it_makes_the_verdict_inconclusive_and_rolls_nothing_back(run: Any) -> None:
+	conditions = check(run, None)
 	assert conclude(conditions) is Verdict.INCONCLUSIVE
 	assert [each.evidence for each in conditions if each.holds is None] == [LOST]
-	context.databases = {SITE: FakeDatabase(None)}
-	assert judge_triggers([], find_new_errors(context)[0], {}, context.spec) == []
+	run.databases = SimpleNamespace(sites={SITE: FakeDatabase(None)})
+	assert judge_triggers([], find_new_errors(run, run.watched_logs, run.databases)[0], {}, run.spec) == []
 
 
-def test_it_is_asked_again_by_the_next_look(context: Any) -> None:
-	assert conclude(check(context, [])) is Verdict.GO
-	context.databases = {SITE: FakeDatabase(None, [("1", "ImportError")])}
-	assert find_new_errors(context) == ([], {SITE: LOST})
-	findings, unread = find_new_errors(context)
+def test_it_is_asked_again_by_the_next_look(run: Any) -> None:
+	assert conclude(check(run, [])) is Verdict.GO
+	run.databases = SimpleNamespace(sites={SITE: FakeDatabase(None, [("1", "ImportError")])})
+	assert find_new_errors(run, run.watched_logs, run.databases) == ([], {SITE: LOST})
+	findings, unread = find_new_errors(run, run.watched_logs, run.databases)
 	assert not unread and [each["example"] for each in findings] == [f"Error Log of {SITE}: ImportError"]
 
 
-def test_what_was_unknown_at_the_switch_stays_unknown(context: Any) -> None:
-	context.results["mark-logs"]["error_log"][SITE] = None
-	assert conclude(check(context)) is Verdict.INCONCLUSIVE
-	assert "could not be read at the switch" in find_new_errors(context)[1][SITE]
+def test_what_was_unknown_at_the_switch_stays_unknown(run: Any) -> None:
+	run.results["mark-logs"]["error_log"][SITE] = None
+	assert conclude(check(run)) is Verdict.INCONCLUSIVE
+	assert "could not be read at the switch" in find_new_errors(run, run.watched_logs, run.databases)[1][SITE]
 
 
-def test_what_could_not_be_read_before_the_critical_tests_stays_unknown(context: Any) -> None:
-	context.results[CriticalTests.name] = {
-		**context.results["mark-logs"],
+def test_what_could_not_be_read_before_the_critical_tests_stays_unknown(run: Any) -> None:
+	run.results[CriticalTests.name] = {
+		**run.results["mark-logs"],
 		"findings": [],
 		"unread": {SITE: LOST},
 	}
-	assert conclude(check(context, [])) is Verdict.INCONCLUSIVE
+	assert conclude(check(run, [])) is Verdict.INCONCLUSIVE

@@ -25,7 +25,7 @@ def bench(tmp_path):
 	return Bench(make_bench(tmp_path / "bench"))
 
 
-def context_of(bench, *programs):
+def run_of(bench, *programs):
 	def answer():
 		if programs == (None,):
 			raise ServiceError("Asking", "services", "nobody answers")
@@ -35,14 +35,14 @@ def context_of(bench, *programs):
 	return SimpleNamespace(bench=bench, watched_logs=WatchedLogs(bench, [SITE], services, lambda text: None))
 
 
-def judge(context, marks):
-	findings = [finding.as_data() for finding in context.watched_logs.read(marks, {})]
+def judge(run, marks):
+	findings = [finding.as_data() for finding in run.watched_logs.read(marks, {})]
 	return judge_log_errors(findings, Thresholds())
 
 
 def test_a_log_check_over_nothing_is_unknown(bench):
-	context = context_of(bench, "bench-web:bench-frappe-web")
-	condition = judge(context, context.watched_logs.mark())
+	run = run_of(bench, "bench-web:bench-frappe-web")
+	condition = judge(run, run.watched_logs.mark())
 	assert (condition.holds, condition.value) == (None, "unknown")
 	assert str(bench.logs) in condition.evidence
 
@@ -51,13 +51,13 @@ def test_a_log_check_over_nothing_is_unknown(bench):
 def test_a_log_check_over_a_file_holds_until_something_is_in_it(bench, where):
 	file = bench.path / where / "web.log"
 	file.write_text("")
-	context = context_of(bench)
-	marks = context.watched_logs.mark()
-	assert judge(context, marks).holds is True
+	run = run_of(bench)
+	marks = run.watched_logs.mark()
+	assert judge(run, marks).holds is True
 	file.write_text("ERROR new trouble\n")
-	assert judge(context, marks).holds is False
+	assert judge(run, marks).holds is False
 	file.unlink()
-	assert judge(context, marks).holds is True, "it was watched; that it went is no reason to know nothing"
+	assert judge(run, marks).holds is True, "it was watched; that it went is no reason to know nothing"
 
 
 def test_an_error_is_an_error_although_something_else_could_not_be_read(bench):
@@ -77,7 +77,7 @@ def test_what_is_excused_is_said_and_counted_as_nothing(bench):
 
 def test_marks_and_findings_of_earlier_journals_stay_readable(bench):
 	(bench.logs / "web.log").write_text("ERROR x\n")
-	assert judge(context_of(bench), {"marks": {}}).holds is False
+	assert judge(run_of(bench), {"marks": {}}).holds is False
 	assert judge_log_errors([{"count": 1, "example": "ERROR x"}], Thresholds()).holds is False
 
 
@@ -90,35 +90,35 @@ def test_the_journal_is_watched_where_systemd_runs_the_services(bench, monkeypat
 		yield {**entry, "MESSAGE": "ERROR new trouble"}
 
 	monkeypatch.setattr(journald, "_ask", ask)
-	context = context_of(bench, UNIT)
-	marks = context.watched_logs.mark()
+	run = run_of(bench, UNIT)
+	marks = run.watched_logs.mark()
 	assert marks["journal"]["cursor"] == "c"
-	assert judge(context, marks).holds is False
+	assert judge(run, marks).holds is False
 	assert asked == [[UNIT]] * 2
 
 
-def check(context):
-	(found,) = check_watched_logs(context)
+def check(run):
+	(found,) = check_watched_logs(run, run)
 	return found
 
 
 def test_preflight_says_what_is_watched(bench, monkeypatch):
 	(bench.logs / "web.log").write_text("")
-	found = check(context_of(bench))
+	found = check(run_of(bench))
 	assert found.outcome == OK and "1 files" in found.found and "journal" not in found.found
 	monkeypatch.setattr(journald, "find_hindrance", lambda units: "")
-	found = check(context_of(bench, UNIT))
+	found = check(run_of(bench, UNIT))
 	assert found.outcome == OK and UNIT in found.found
 
 
 @pytest.mark.parametrize("programs", [(), (None,)], ids=["no unit", "nobody knows"])
 def test_preflight_warns_where_nothing_is_watched(bench, programs):
-	found = check(context_of(bench, *programs))
+	found = check(run_of(bench, *programs))
 	assert found.outcome == WARNING and "none" in found.found and found.remedy
 
 
 def test_preflight_names_the_group_that_reads_the_journal(bench, monkeypatch):
 	monkeypatch.setattr(journald, "find_hindrance", lambda units: "insufficient permissions")
-	found = check(context_of(bench, UNIT))
+	found = check(run_of(bench, UNIT))
 	assert found.outcome == WARNING and "insufficient permissions" in found.found
 	assert "--groups systemd-journal" in found.remedy

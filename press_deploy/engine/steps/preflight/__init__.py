@@ -1,6 +1,6 @@
 """Preflight: everything that is looked at before anything is changed. Each check is a line of its own.
 
-A new check is a function `(context) -> Iterator[Check]` in the module of its subject and a line in CHECKS.
+A new check is a function `(run, ports) -> Iterator[Check]` in the module of its subject and a line in CHECKS.
 """
 
 from press_deploy.engine.ground.checks import FAILED, OK, WARNING, Check

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from press_deploy.engine.backup.making import choose_method
 from press_deploy.engine.backup.rungs import Rung
@@ -11,42 +11,49 @@ from press_deploy.engine.databases.database import DatabaseUnavailable
 from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED
 from press_deploy.engine.databases.mariadb.scratch_server import find_server_program
 from press_deploy.engine.databases.standby.base import Obstacle, hinder
+from press_deploy.engine.databases.standby.finding import find_standbys
 from press_deploy.engine.databases.standby.import_check import choose_importer, why_no_import
-from press_deploy.engine.ground.checks import Check, fail, ok, warn
+from press_deploy.engine.ground.checks import WARNING, Check, fail, ok, warn
 from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.safe_places import open_place
 from press_deploy.engine.snapshots import open_provider
+from press_deploy.engine.steps.ports import Ports
 from press_deploy.engine.steps.preflight.machine import size_of
 from press_deploy.engine.steps.preflight.sites import reach_database
 from press_deploy.engine.steps.preflight.stored_objects import check_objects
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.run import Run
 
 TESTED_DATABASES = ("mariadb", "sqlite")
 
 
-def check_safe_places(context: Context) -> Iterator[Check]:
-	places = context.spec.backup.places
+@dataclass(frozen=True)
+class WithoutStandby(Check):
+	"""Preflight's choice to have none for a site; its result keeps it, so that a resumed run is bound by it."""
+
+	site: str = ""
+
+
+def check_safe_places(run: Run, ports: Ports) -> Iterator[Check]:
+	places = run.spec.backup.places
 	if not places:
 		yield warn(
 			"Safe place",
 			"the plan names none: the backup stays on this disk",
 			"name a safe place in the plan",
 		)
-	size = sum(size_of(context, site) for site in context.spec.site_names if site in context.bench.sites())
+	size = sum(size_of(run, ports, site) for site in run.spec.site_names if site in run.bench.sites())
 	for spec in places:
 		try:
-			credentials = context.secrets.get("object_store")
-			yield from open_place(spec, context.bench.path, context.programs, credentials).check(size)
+			credentials = ports.copies.secrets.get("object_store")
+			yield from open_place(spec, run.bench.path, run.programs, credentials).check(size)
 		except DeployError as error:
 			yield fail("Safe place", error.why, error.remedy)
 
 
-def check_proof(context: Context) -> Iterator[Check]:
+def check_proof(run: Run, ports: Ports) -> Iterator[Check]:
 	"""Whether the rung that is required can be reached at all, on every site."""
-	lowest, highest = _rungs(context)
-	if highest >= Rung.SAFE and not context.spec.backup.places:
+	lowest, highest = _rungs(run)
+	if highest >= Rung.SAFE and not run.spec.backup.places:
 		found = f"rung {lowest:d} of the backup is required before the window opens, and rung 3 is a copy off this disk"
 		remedy = "name a safe place in the plan, or set the required rung to 2 (whole, on this disk)"
 		yield fail("Proof of the backup", found, remedy)
@@ -55,73 +62,74 @@ def check_proof(context: Context) -> Iterator[Check]:
 			f"{lowest:d}" if lowest == highest else f"{highest:d} if the release migrates, else {lowest:d}"
 		)
 		yield ok("Proof of the backup", f"rung {meant} is required before the window opens")
-	for site in _known_sites(context):
-		yield from _check_site(context, site, highest >= Rung.RESTORABLE)
+	for site in _known_sites(run):
+		yield from _check_site(run, ports, site, highest >= Rung.RESTORABLE)
 
 
-def check_snapshot(context: Context) -> Iterator[Check]:
-	spec = context.spec.backup.snapshot
+def check_snapshot(run: Run, ports: Ports) -> Iterator[Check]:
+	spec = run.spec.backup.snapshot
 	if spec is None:
 		return
 	try:
-		yield from open_provider(spec, context.secrets.get("snapshot")).check()
+		yield from open_provider(spec, ports.copies.secrets.get("snapshot")).check()
 	except DeployError as error:
 		say = fail if spec.when_failed == "block" else warn
 		yield say("Cloud snapshot", error.why, error.remedy)
 
 
-def _rungs(context: Context) -> tuple[Rung, Rung]:
+def _rungs(run: Run) -> tuple[Rung, Rung]:
 	"""The rung required of a plan that does not migrate, and of one that does; the same where that is decided."""
-	migrate, backup = context.spec.migrate, context.spec.backup
+	migrate, backup = run.spec.migrate, run.spec.backup
 	return Rung(backup.rung_before_window(migrate == "always")), Rung(
 		backup.rung_before_window(migrate != "never")
 	)
 
 
-def _check_site(context: Context, site: str, wants_standby: bool) -> Iterator[Check]:
-	config = context.bench.read_config(site)
+def _check_site(run: Run, ports: Ports, site: str, wants_standby: bool) -> Iterator[Check]:
+	config = run.bench.read_config(site)
 	kind, name = config.get("db_type") or "mariadb", f"Backup: {site}"
 	if kind not in TESTED_DATABASES:
 		found = f"backups of {kind} were not tested, so they are not proven and not rolled back"
 		yield fail(name, found, "deploy sites on MariaDB or SQLite")
 		return
 	try:
-		method = choose_method(context.spec.backup.method, config, context.databases[site].size_bytes())
+		method = choose_method(run.spec.backup.method, config, ports.databases.sites[site].size_bytes())
 		yield ok(name, f"method {method.name}: {method.reason}")
 		if kind == "mariadb":
 			yield from check_objects(site, method, config)
 	except DeployError as error:
 		yield fail(name, error.why, error.remedy)
 	except DatabaseUnavailable as error:
-		yield fail(name, f"its database can't be reached: {error}", reach_database(context, site))
+		yield fail(name, f"its database can't be reached: {error}", reach_database(run, site))
 		return
 	if wants_standby:
-		yield from _check_standby(context, site)
+		yield from _check_standby(run, ports, site)
 
 
-def _check_standby(context: Context, site: str) -> Iterator[Check]:
+def _check_standby(run: Run, ports: Ports, site: str) -> Iterator[Check]:
 	name = f"Standby database: {site}"
 	try:
-		standby = context.standbys[site]
+		# Not those of the port: which of them there are follows from what is found here.
+		standby = find_standbys(run.bench, run.directory, [site])[site]
 		checks = (
-			standby.check(context.databases[site].size_bytes()) if standby else [_miss_administrator(name)]
+			standby.check(ports.databases.sites[site].size_bytes())
+			if standby
+			else [_miss_administrator(name)]
 		)
 		obstacles = [check for check in checks if isinstance(check, Obstacle)]
 		yield from (check for check in checks if check not in obstacles)
 		if obstacles:
-			yield from _check_fallback(context, site, obstacles)
+			yield from _check_fallback(run, site, obstacles)
 	except DeployError as error:
 		yield fail(name, error.why, error.remedy)
 
 
-def _check_fallback(context: Context, site: str, obstacles: list[Obstacle]) -> Iterator[Check]:
+def _check_fallback(run: Run, site: str, obstacles: list[Obstacle]) -> Iterator[Check]:
 	"""Without a standby: the backup is proven on a private server, and the site's own user would import it.
 
 	The room for that server is a part of what `check_disk` asks for.
 	"""
-	why, other = _find_why_not(context, site)
-	if why is None:
-		context.go_without_standby(site)
+	why, other = _find_why_not(run, site)
 	for each in obstacles:
 		if why:
 			yield fail(each.name, f"{each.found}; {why}", f"{each.remedy}, or {other}")
@@ -130,16 +138,16 @@ def _check_fallback(context: Context, site: str, obstacles: list[Obstacle]) -> I
 			f"{each.found}, so there will be none: the backup is proven on a private server, and a rollback "
 			"imports it, which takes its time; once the sites are open again, a person has to do that by hand"
 		)
-		yield warn(each.name, found, f"for a rollback in seconds: {each.remedy}")
+		yield WithoutStandby(each.name, WARNING, found, f"for a rollback in seconds: {each.remedy}", site)
 
 
-def _find_why_not(context: Context, site: str) -> tuple[str | None, str]:
+def _find_why_not(run: Run, site: str) -> tuple[str | None, str]:
 	"""Why a site can't go without a standby, and what else may be done about it."""
-	if context.spec.backup.required_rung == Rung.BOOTABLE:
+	if run.spec.backup.required_rung == Rung.BOOTABLE:
 		return "rung 5 starts the site on its standby database", "require rung 4 only"
 	if find_server_program() is None:
 		return "without mariadbd here the backup can't be proven in another way", "require rung 3 only"
-	config = context.bench.read_config(site)
+	config = run.bench.read_config(site)
 	why = why_no_import(choose_importer(config), config["db_name"])
 	return why and f"it could not be imported either: {why}", "mend that"
 
@@ -148,5 +156,5 @@ def _miss_administrator(name: str) -> Obstacle:
 	return hinder(name, "the database administrator is not named", f"name the administrator ({WHERE_NAMED})")
 
 
-def _known_sites(context: Context) -> list[str]:
-	return [site for site in context.spec.site_names if site in context.bench.sites()]
+def _known_sites(run: Run) -> list[str]:
+	return [site for site in run.spec.site_names if site in run.bench.sites()]

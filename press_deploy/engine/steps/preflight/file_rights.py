@@ -6,26 +6,24 @@ import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from press_deploy.engine.ground.checks import Check, fail, ok
 from press_deploy.engine.ground.users import name_user
-
-if TYPE_CHECKING:
-	from press_deploy.engine.steps.context import Context
+from press_deploy.engine.steps.ports import Ports
+from press_deploy.engine.steps.run import Run
 
 NAME = "Rights"
 # Too many to look at, and nothing that a switch of the code replaces.
 _PASSED_OVER = {"node_modules", "__pycache__"}
 
 
-def check_file_rights(context: Context) -> Iterator[Check]:
+def check_file_rights(run: Run, ports: Ports) -> Iterator[Check]:
 	"""Each place by itself: its remedy is one command."""
-	sites = context.bench.sites_directory
+	sites = run.bench.sites_directory
 	places = {
-		context.bench.deployments: _directories(context.bench.deployments, depth=3),
-		**{path: _directories(path) for path in (context.bench.app(app.name) for app in context.spec.apps)},
-		sites: [sites, sites / "assets", *(sites / site for site in context.spec.site_names)],
+		run.bench.deployments: _directories(run.bench.deployments, depth=3),
+		**{path: _directories(path) for path in (run.bench.app(app.name) for app in run.spec.apps)},
+		sites: [sites, sites / "assets", *(sites / site for site in run.spec.site_names)],
 	}
 	refused = [check for place, paths in places.items() for check in _look(place, paths)]
 	yield from refused or [

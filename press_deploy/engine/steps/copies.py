@@ -1,0 +1,44 @@
+"""The port of copies: backups are made and proven through it, and brought away."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from press_deploy.engine.backup.booting import Booting
+from press_deploy.engine.backup.making import Maker
+from press_deploy.engine.bench.site_processes import SiteProcesses
+from press_deploy.engine.bench.web import Web
+from press_deploy.engine.safe_places import open_place
+from press_deploy.engine.safe_places.base import SafePlace
+from press_deploy.engine.steps.run import Run
+
+SECRETS_SECONDS = 60
+
+
+class Copies:
+	"""What makes the copies of one run, and where they go."""
+
+	def __init__(self, run: Run, web: Web, site_processes: SiteProcesses):
+		self._run, self._site_processes = run, site_processes
+		self.booting = Booting(run.bench, run.directory.path, run.programs, web, site_processes)
+
+	@cached_property
+	def maker(self) -> Maker:
+		return Maker(self._run.bench, self._site_processes, self._run.spec.backup, self._run.measure)
+
+	def safe_places(self) -> list[SafePlace]:
+		"""Every safe place of the plan, in its order. Raises `InputError` and `StepFailed` for missing credentials."""
+		run, credentials = self._run, self.secrets.get("object_store")
+		return [
+			open_place(spec, run.bench.path, run.programs, credentials) for spec in run.spec.backup.places
+		]
+
+	@cached_property
+	def secrets(self) -> dict[str, dict[str, str]]:
+		"""Credentials that Deployment Settings hold, for those places and snapshots that want them from there."""
+		backup = self._run.spec.backup
+		wanted = [*backup.places, *([backup.snapshot] if backup.snapshot else [])]
+		if not any(getattr(each, "credentials", "") == "settings" for each in wanted):
+			return {}
+		site = self._run.spec.control_site
+		return self._site_processes.call("settings_secrets", site, timeout=SECRETS_SECONDS)
