@@ -23,7 +23,7 @@ from press_deploy.engine.safe_places.base import SafePlace, StoredFile
 from press_deploy.engine.snapshots import open_provider
 from press_deploy.engine.snapshots.base import SnapshotStatus
 from press_deploy.engine.snapshots.taking import take_snapshot
-from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.copies import Copies
 from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.run import Run
@@ -37,6 +37,7 @@ class Backup(Step):
 	databases: Databases
 
 	name, title, phase = "backup", "Backup", Phase.PREPARE
+	undone_by = NOTHING
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		methods, size = {}, 0
@@ -70,6 +71,7 @@ class CopyToSafePlaces(Step):
 	copies: Copies
 
 	name, title, phase = "safe-place", "Copy to the safe places", Phase.PREPARE
+	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
 		return None if run.spec.backup.places else "the plan names no safe place"
@@ -121,6 +123,7 @@ class CloudSnapshot(Step):
 	copies: Copies
 
 	name, title, phase = "cloud-snapshot", "Cloud snapshot", Phase.PREPARE
+	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
 		return None if run.spec.backup.snapshot else "the plan asks for none"
@@ -155,6 +158,7 @@ class LoadStandby(Step):
 	databases: Databases
 
 	name, title, phase = "standby", "Standby database", Phase.PREPARE
+	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
 		if run.required_rung() >= Rung.RESTORABLE:
@@ -211,6 +215,7 @@ class CheckProof(Step):
 	"""Never open the window on a backup that is worse than the plan requires."""
 
 	name, title, phase = "proof", "Proof of the backups", Phase.PREPARE
+	undone_by = NOTHING
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		wanted, found = run.required_rung(), []
@@ -237,6 +242,7 @@ class FinalBackup(Step):
 	databases: Databases
 
 	name, title, phase = "final-backup", "Final backup", Phase.DEPLOY
+	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
 		if run.state.needs("migrate")["needed"]:

@@ -12,6 +12,9 @@ from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.run import Run
 
+# What is left of the step is to stay: it only looked, or made what retention removes.
+NOTHING: tuple[str, ...] = ()
+
 
 class Step:
 	"""The unit of a run.
@@ -25,6 +28,8 @@ class Step:
 	name: str
 	title: str
 	phase: Phase
+	# Of a step of the rollout: the steps of the way back that undo it, by name, or `NOTHING`.
+	undone_by: tuple[str, ...]
 	# Whether reality shows that it was undone; if not, a rollback that died undoes it again.
 	undo_is_observable = True
 

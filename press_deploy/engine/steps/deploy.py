@@ -15,7 +15,7 @@ from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.plan.spec import ConfigChange
-from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.code import Code
 from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.doors import Doors
@@ -31,6 +31,7 @@ class Maintenance(Step):
 	doors: Doors
 
 	name, title, phase = "maintenance", "Maintenance on", Phase.DEPLOY
+	undone_by = ("rollback-open",)
 	wanted = maintenance.CLOSED
 
 	def prepare(self, run: Run) -> dict[str, Any]:
@@ -68,6 +69,7 @@ class MarkLogs(Step):
 	databases: Databases
 
 	name, title, phase = "mark-logs", "Mark the logs", Phase.DEPLOY
+	undone_by = NOTHING
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		marks = mark_logs(run, self.watched_logs, self.databases)
@@ -82,6 +84,7 @@ class SwitchCode(Step):
 	code: Code
 
 	name, title, phase = "switch-code", "Switch the code", Phase.DEPLOY
+	undone_by = ("undo-switch-code",)
 
 	def skip_reason(self, run: Run) -> str | None:
 		return None if run.spec.apps else "the plan changes configuration only"
@@ -186,6 +189,7 @@ class ChangeConfig(Step):
 	"""Set configuration keys, site and common; the values they replace stay out of the journal."""
 
 	name, title, phase = "config", "Change the configuration", Phase.DEPLOY
+	undone_by = ("undo-config",)
 	former = "former-config.json"
 
 	def skip_reason(self, run: Run) -> str | None:

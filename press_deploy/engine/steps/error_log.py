@@ -11,7 +11,7 @@ from typing import Any
 from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.journal.state import Phase
-from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.watching.maintenance_errors import closed_times
 
@@ -25,6 +25,7 @@ class ClearErrorLog(Step):
 	site_processes: SiteProcesses
 
 	name, title, phase = "clear-error-log", "Clear the Error Log of maintenance", Phase.OPEN
+	undone_by = NOTHING
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		times, removed, left = closed_times(run.journal.records), {}, []

@@ -26,7 +26,7 @@ from press_deploy.engine.databases.mariadb.server import Server
 from press_deploy.engine.databases.mariadb.server_errors import translate_server_errors
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
-from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.run import Run
 
@@ -47,6 +47,7 @@ class ForeignStatements(Step):
 	databases: Databases
 
 	name, title, phase = "foreign-statements", "Others' statements on the databases", Phase.DEPLOY
+	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
 		if not run.state.is_closed:

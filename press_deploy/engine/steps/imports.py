@@ -13,7 +13,7 @@ from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.databases import inventory
 from press_deploy.engine.ground.errors import DeployError, StepFailed
 from press_deploy.engine.journal.state import Phase
-from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.deploy import SwitchCode
 from press_deploy.engine.steps.run import Run
 
@@ -30,6 +30,7 @@ class PresentImports(Step):
 	site_processes: SiteProcesses
 
 	name, title, phase = "present-imports", "Imports of the present code", Phase.PREPARE
+	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
 		if run.state.was_announced(SwitchCode.name):
@@ -58,6 +59,7 @@ class ReleaseImports(Step):
 	site_processes: SiteProcesses
 
 	name, title, phase = "release-imports", "Imports of the release", Phase.DEPLOY
+	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
 		return _why_not_needed(run)

@@ -21,7 +21,7 @@ from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
-from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.deploy import MarkLogs
 from press_deploy.engine.steps.doors import Doors
 from press_deploy.engine.steps.run import Run
@@ -46,6 +46,7 @@ class Requirements(Step):
 	"""Install what the release's Python packages ask for."""
 
 	name, title, phase = "requirements", "Install requirements", Phase.DEPLOY
+	undone_by = ("undo-requirements",)
 	former = "former-packages.txt"
 
 	def skip_reason(self, run: Run) -> str | None:
@@ -130,6 +131,7 @@ class Build(Step):
 	site_processes: SiteProcesses
 
 	name, title, phase = "build", "Build assets", Phase.DEPLOY
+	undone_by = ("undo-build",)
 
 	def skip_reason(self, run: Run) -> str | None:
 		return why_not_needed(run, "build") if run.spec.apps else "the plan deploys no app"
@@ -207,6 +209,7 @@ class Restart(Step):
 	watched_logs: WatchedLogs
 
 	name, title, phase = "restart", "Restart services", Phase.DEPLOY
+	undone_by = ("rollback-restart",)
 
 	def prepare(self, run: Run) -> dict[str, Any]:
 		known = run.state.before("migrate").get("former_errors")
@@ -315,6 +318,7 @@ class Stabilise(Step):
 	watched_logs: WatchedLogs
 
 	name, title, phase = "stabilise", "Stabilise", Phase.DEPLOY
+	undone_by = NOTHING
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		wanted, healthy, was_unhealthy = run.spec.stabilise, 0, False

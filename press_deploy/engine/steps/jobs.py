@@ -40,6 +40,7 @@ class PauseJobs(Step):
 	projector: Projector
 
 	name, title, phase = "pause-jobs", "Pause scheduler, drain jobs", Phase.DEPLOY
+	undone_by = ("rollback-open", "rollback-resume-jobs")
 	key = "pause_scheduler"
 
 	def prepare(self, run: Run) -> dict[str, Any]:
@@ -92,19 +93,6 @@ class PauseJobs(Step):
 		# Whether jobs are at work is asked again after a crash.
 		return Observation(result is not None, (result or {}).get("found", "paused; jobs not asked for yet"))
 
-	def undo(self, run: Run, before: dict[str, Any]) -> None:
-		put_scheduler_back(run, before)
-
-	def observe_undone(self, run: Run, before: dict[str, Any]) -> Observation:
-		wrong = [
-			site
-			for site, value in before["previous"].items()
-			if get_value(str(run.bench.site_config(site)), self.key) != value
-		]
-		return Observation(
-			not wrong, f"differs on {', '.join(wrong)}" if wrong else "the scheduler is as before"
-		)
-
 	def _ask(self, run: Run, seconds: float) -> list[dict[str, Any]]:
 		"""What the drain says of the sites of each queue, after waiting for some seconds for the jobs at work."""
 		asked = {"run": run.name, "seconds": seconds}
@@ -121,6 +109,7 @@ class ResumeJobs(Step):
 	site_processes: SiteProcesses
 
 	name, title, phase = "resume-jobs", "Let the workers go on", Phase.OPEN
+	undone_by = ("rollback-pause-jobs",)
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		try:

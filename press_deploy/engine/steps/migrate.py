@@ -30,6 +30,7 @@ class Migrate(Step):
 	databases: Databases
 
 	name, title, phase = "migrate", "Migrate", Phase.DEPLOY
+	undone_by = ("rollback-database", "rollback-files")
 	inventory_of = "before-migrate-{}.json"
 
 	def skip_reason(self, run: Run) -> str | None:

@@ -13,7 +13,7 @@ from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.plan.changes import decide
 from press_deploy.engine.steps.announcements import announce, can_announce
-from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.code import Code
 from press_deploy.engine.steps.doors import Doors
 from press_deploy.engine.steps.run import Run
@@ -33,6 +33,7 @@ class Announce(Step):
 	site_processes: SiteProcesses
 
 	name, title, phase = "announce", "Announce the deployment", Phase.PREPARE
+	undone_by = NOTHING
 	subject = "Deployment begins: {title}"
 
 	def skip_reason(self, run: Run) -> str | None:
@@ -57,6 +58,7 @@ class Baseline(Step):
 	doors: Doors
 
 	name, title, phase = "baseline", "Baseline", Phase.PREPARE
+	undone_by = NOTHING
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		probes = []
@@ -85,6 +87,7 @@ class FetchCode(Step):
 	code: Code
 
 	name, title, phase = "fetch-code", "Fetch the code", Phase.PREPARE
+	undone_by = NOTHING
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		targets = {app.name: self._fetch(run, app) for app in self.code.git_apps()}

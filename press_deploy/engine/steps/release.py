@@ -9,7 +9,7 @@ from typing import Any
 from press_deploy.engine.bench.maintenance import OPEN
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
-from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.decision import decide, describe
 from press_deploy.engine.steps.doors import Doors
@@ -40,6 +40,7 @@ class Open(Step):
 	doors: Doors
 
 	name, title, phase = "open", "Maintenance off", Phase.OPEN
+	undone_by = ("rollback-maintenance",)
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		put_scheduler_back(run, self._jobs_before(run))
@@ -72,6 +73,7 @@ class PublicSmokeTests(Step):
 	doors: Doors
 
 	name, title, phase = "public-smoke-tests", "Public smoke tests", Phase.OPEN
+	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
 		return None if http_checks(run) else "the plan has no HTTP smoke test"
@@ -96,6 +98,7 @@ class Monitor(Step):
 	databases: Databases
 
 	name, title, phase = "monitor", "Monitor", Phase.MONITOR
+	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
 		return None if run.spec.monitor.seconds else "the plan's duration is 0"
@@ -141,6 +144,7 @@ class FinalVerdict(Step):
 	databases: Databases
 
 	name, title, phase = "final-verdict", "Final verdict", Phase.MONITOR
+	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
 		return None if run.spec.monitor.seconds else "nothing was monitored"
@@ -168,6 +172,7 @@ class FinalVerdict(Step):
 
 class AnnounceSuccess(Announce):
 	name, title, phase = "announce-success", "Announce success", Phase.CLOSE
+	undone_by = ("announce-rollback",)
 	subject = "Deployment succeeded: {title}"
 
 
@@ -175,6 +180,7 @@ class FollowUp(Step):
 	"""Leave the run to its follow-up: the scheduler records figures every day until it closes."""
 
 	name, title, phase = "follow-up", "Open the follow-up", Phase.CLOSE
+	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
 		return None if run.spec.control_site else "no site controls this run, so none keeps a record of it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from press_deploy.engine.journal.state import Phase
-from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.decision import decide
 from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.steps.run import Run
@@ -22,6 +22,7 @@ class Removals(Step):
 	"""
 
 	name, title, phase = "removals", "What migrate removed", Phase.DEPLOY
+	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
 		return None if run.state.is_done(Migrate.name) else "nothing was migrated"

@@ -17,7 +17,7 @@ from press_deploy.engine.databases.database import DatabaseUnavailable
 from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.plan.spec import ConsoleCheck, CriticalTest, HttpCheck
-from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.decision import decide
 from press_deploy.engine.steps.deploy import mark_logs
@@ -45,6 +45,7 @@ class CriticalTests(Step):
 	databases: Databases
 
 	name, title, phase = "critical-tests", "Critical tests", Phase.VALIDATE
+	undone_by = ("undo-critical-tests",)
 	undo_is_observable = False
 
 	def skip_reason(self, run: Run) -> str | None:
@@ -106,6 +107,7 @@ class SmokeTests(Step):
 	site_processes: SiteProcesses
 
 	name, title, phase = "smoke-tests", "Smoke tests", Phase.VALIDATE
+	undone_by = NOTHING
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		directory = run.directory.path / PREVIEW
@@ -155,6 +157,7 @@ class LogCheck(Step):
 	databases: Databases
 
 	name, title, phase = "log-check", "Log check", Phase.VALIDATE
+	undone_by = NOTHING
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		findings, unread = find_new_errors(run, self.watched_logs, self.databases)
@@ -174,6 +177,7 @@ class Verdict(Step):
 	doors: Doors
 
 	name, title, phase = "verdict", "Verdict", Phase.VALIDATE
+	undone_by = NOTHING
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		return decide(run, self.name, "before opening", lambda: self._collect(run))

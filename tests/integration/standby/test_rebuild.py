@@ -14,7 +14,7 @@ from press_deploy.engine.databases.mariadb import physical
 from press_deploy.engine.databases.mariadb.dumping import dump_database
 from press_deploy.engine.databases.mariadb.objects import without_status
 from press_deploy.engine.databases.mariadb.server import Server, quote
-from press_deploy.engine.databases.standby import mariadb
+from press_deploy.engine.databases.standby import mariadb_own
 from press_deploy.engine.databases.standby.loading import load_backup
 from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.standby import killed
@@ -109,7 +109,7 @@ def test_from_a_physical_backup(
 	site = Site(make_standby(tmp_path, server, "shop-1 é"), server, tmp_path, tmp_path / "none")
 	try:
 		with monkeypatch.context() as patch:
-			patch.setattr(mariadb, "put_asleep", _stop_before_events_are_disabled)
+			patch.setattr(mariadb_own, "put_asleep", _stop_before_events_are_disabled)
 			with pytest.raises(RuntimeError, match="stopped"):
 				load(site, base, f"database{physical.SUFFIX}")
 		assert execute(server, None, _STATUSES.format(_text(site))) == [("SLAVESIDE_DISABLED",)]

@@ -9,7 +9,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.databases.mariadb import schemas
 from press_deploy.engine.databases.mariadb.dump_limits import REMEDY, find_changed_by_dump
@@ -20,12 +20,10 @@ from press_deploy.engine.databases.mariadb.rights import read_version, tell_miss
 from press_deploy.engine.databases.mariadb.schemas import find_schema, measure_schema
 from press_deploy.engine.databases.standby.base import hinder
 from press_deploy.engine.databases.standby.import_check import find_foreign_keys, find_versioned
+from press_deploy.engine.databases.standby.mariadb_own import OwnDatabases
 from press_deploy.engine.ground.checks import Check, fail, ok, warn
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.remedies import drop_by_hand
-
-if TYPE_CHECKING:
-	from press_deploy.engine.databases.standby.mariadb import MariaDBStandby
 
 # What keeps a standby; what a swap needs, and what finds and ends whoever holds a table.
 RIGHTS = (
@@ -38,7 +36,7 @@ ROOM_FACTOR = 1.3
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
-def check_standby(standby: MariaDBStandby, size_bytes: int | None) -> list[Check]:
+def check_standby(standby: OwnDatabases, size_bytes: int | None) -> list[Check]:
 	name = f"Standby database: {standby.site}"
 	try:
 		with standby.ask("Looking at", standby.live) as cursor:
@@ -47,7 +45,7 @@ def check_standby(standby: MariaDBStandby, size_bytes: int | None) -> list[Check
 		return [fail(name, error.why, error.remedy)]
 
 
-def _check(standby: MariaDBStandby, cursor: Any, name: str, size_bytes: int | None) -> Iterator[Check]:
+def _check(standby: OwnDatabases, cursor: Any, name: str, size_bytes: int | None) -> Iterator[Check]:
 	missing = tell_missing_rights(cursor, standby.server.user, RIGHTS)
 	if missing:
 		yield hinder(name, missing, "grant them, or name the database's administrator")
@@ -71,7 +69,7 @@ def _check(standby: MariaDBStandby, cursor: Any, name: str, size_bytes: int | No
 	yield _check_locks(standby, cursor)
 
 
-def _check_names(standby: MariaDBStandby, cursor: Any, name: str) -> Check:
+def _check_names(standby: OwnDatabases, cursor: Any, name: str) -> Check:
 	for database, purpose, note in (
 		(standby.name, schemas.STANDBY, standby.loaded_note),
 		(standby.quarantine, schemas.QUARANTINE, standby.swap_note),
@@ -82,7 +80,7 @@ def _check_names(standby: MariaDBStandby, cursor: Any, name: str) -> Check:
 	return ok(name, f"{standby.name} and {standby.quarantine} can be made")
 
 
-def _check_tables(standby: MariaDBStandby, cursor: Any, name: str) -> Iterator[Check]:
+def _check_tables(standby: OwnDatabases, cursor: Any, name: str) -> Iterator[Check]:
 	"""What a dump or a rename would not carry."""
 	if unmovable := tell_unmovable(cursor, standby.live):
 		found = f"no backup could bring back: {', '.join(unmovable)}"
@@ -104,7 +102,7 @@ def _check_tables(standby: MariaDBStandby, cursor: Any, name: str) -> Iterator[C
 		yield hinder(name, found, "drop them: they would follow the replaced tables into the quarantine")
 
 
-def _check_room(standby: MariaDBStandby, cursor: Any, size_bytes: int | None) -> Check:
+def _check_room(standby: OwnDatabases, cursor: Any, size_bytes: int | None) -> Check:
 	name = f"Room for the standby database: {standby.site}"
 	size = measure_schema(cursor, standby.live) if size_bytes is None else size_bytes
 	needed = int(size * ROOM_FACTOR)
@@ -119,7 +117,7 @@ def _check_room(standby: MariaDBStandby, cursor: Any, size_bytes: int | None) ->
 	return ok(name, found) if free >= needed else hinder(name, found, f"free space for {directory}")
 
 
-def _check_locks(standby: MariaDBStandby, cursor: Any) -> Check:
+def _check_locks(standby: OwnDatabases, cursor: Any) -> Check:
 	name = f"Long transactions: {standby.site}"
 	ages = find_transactions(cursor, LONG_SECONDS)
 	holders = find_holders(cursor, [standby.live], [standby.databases.user])

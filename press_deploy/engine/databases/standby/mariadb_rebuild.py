@@ -7,7 +7,7 @@ as not loaded. The backup alone, which is older, is never left in its place.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.databases.mariadb.comparison import TableState, read_tables
 from press_deploy.engine.databases.mariadb.objects import StoredObject, make_objects, put_asleep, read_objects
@@ -29,11 +29,9 @@ from press_deploy.engine.databases.standby.mariadb_final import (
 	say_names,
 	set_counters,
 )
+from press_deploy.engine.databases.standby.mariadb_own import OwnDatabases
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.progress import Progress
-
-if TYPE_CHECKING:
-	from press_deploy.engine.databases.standby.mariadb import MariaDBStandby
 
 DOING = "Making again"
 
@@ -41,7 +39,7 @@ DOING = "Making again"
 class Rebuild:
 	"""One rebuilding, from the backup in `base` and the final backup in `final`, if there is one."""
 
-	def __init__(self, standby: MariaDBStandby, base: Path, final: Path | None):
+	def __init__(self, standby: OwnDatabases, base: Path, final: Path | None):
 		self._standby, self._base, self._final = standby, base, final
 		self._copy, self._server = standby.name, standby.server
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.databases.mariadb.comparison import are_equal, read_both, read_tables
 from press_deploy.engine.databases.mariadb.dump_limits import require_carried
@@ -28,14 +28,12 @@ from press_deploy.engine.databases.standby.mariadb_final import (
 	say_names,
 	set_counters,
 )
+from press_deploy.engine.databases.standby.mariadb_own import OwnDatabases
 from press_deploy.engine.databases.standby.notes import LOADED, REFRESHING, Note
 from press_deploy.engine.ground import durable
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.progress import Progress
 from press_deploy.engine.ground.remedies import LOAD_STANDBY
-
-if TYPE_CHECKING:
-	from press_deploy.engine.databases.standby.mariadb import MariaDBStandby
 
 DOING = "Bringing up to date"
 
@@ -43,7 +41,7 @@ DOING = "Bringing up to date"
 class Refresh:
 	"""One refresh; `note` is standby.json, and `directory` takes what differs."""
 
-	def __init__(self, standby: MariaDBStandby, note: Note, directory: Path):
+	def __init__(self, standby: OwnDatabases, note: Note, directory: Path):
 		self._standby, self._note, self._directory = standby, note, directory
 		self._live, self._copy = standby.live, standby.name
 

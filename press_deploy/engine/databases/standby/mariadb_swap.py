@@ -7,7 +7,7 @@ same steps again, with what is left to do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.databases.mariadb import schemas
 from press_deploy.engine.databases.mariadb.objects import list_objects, read_objects
@@ -25,13 +25,11 @@ from press_deploy.engine.databases.mariadb.swap import (
 	make_all_objects,
 	rename_tables,
 )
+from press_deploy.engine.databases.standby.mariadb_own import OwnDatabases
 from press_deploy.engine.databases.standby.notes import SWAPPED, SWAPPING, UNDOING, UNDONE, Note
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.ground.remedies import drop_by_hand
-
-if TYPE_CHECKING:
-	from press_deploy.engine.databases.standby.mariadb import MariaDBStandby
 
 DOING, UNDOING_IT = "Swapping", "Undoing the swap of"
 SHOWN_NAMES = 10
@@ -40,7 +38,7 @@ SHOWN_NAMES = 10
 class Swap:
 	"""One swap, there and back; `note` is swap.json."""
 
-	def __init__(self, standby: MariaDBStandby, note: Note, chunk: int | None = None):
+	def __init__(self, standby: OwnDatabases, note: Note, chunk: int | None = None):
 		self._standby, self._note = standby, note
 		self._databases, self._chunk = standby.databases, chunk or TABLES_AT_ONCE
 

@@ -8,16 +8,14 @@ Invariant: no table is passed over in silence, and without one table compared no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.databases.mariadb.comparison import TableState, count_rows
 from press_deploy.engine.databases.mariadb.dump_limits import require_carried
 from press_deploy.engine.databases.mariadb.objects import read_objects, without_status
+from press_deploy.engine.databases.standby.mariadb_own import OwnDatabases
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.remedies import NEW_BACKUP
-
-if TYPE_CHECKING:
-	from press_deploy.engine.databases.standby.mariadb import MariaDBStandby
 
 # A site without these is not Frappe's; a Frappe site without those can't let anybody in.
 FRAPPE_TABLE = "tabDocType"
@@ -29,7 +27,7 @@ _WORDS = {"create": "its definition or definer", "charset": "its character set",
 
 def compare_tables(
 	doing: str,
-	standby: MariaDBStandby,
+	standby: OwnDatabases,
 	cursor: Any,
 	before: dict[str, Any],
 	now: dict[str, TableState],

@@ -7,7 +7,7 @@ from typing import Any
 
 from press_deploy.engine.ground.errors import Refused
 from press_deploy.engine.journal.state import Phase
-from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.ports import Ports
 from press_deploy.engine.steps.preflight import CHECKS, FAILED, OK, WARNING, Check
 from press_deploy.engine.steps.preflight.backups import WithoutStandby
@@ -20,6 +20,7 @@ class Preflight(Step):
 	ports: Ports
 
 	name, title, phase = "preflight", "Preflight", Phase.PREFLIGHT
+	undone_by = NOTHING
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		checks = [check for find in CHECKS for check in self._look(run, find)]
