@@ -8,7 +8,6 @@ Source: Google Identity, "Using OAuth 2.0 for Server to Server Applications" (HT
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import time
@@ -17,8 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from google.auth import crypt, jwt
 
 from press_deploy.engine.plan.snapshots import endpoint
 from press_deploy.engine.snapshots.base import ProviderTrouble, pick
@@ -101,14 +99,6 @@ def read_key(text: str) -> dict[str, str]:
 
 def sign_claims(key: Mapping[str, str], now: int) -> str:
 	"""The assertion: who asks for which scope, signed with the account's key (RS256). `now` in seconds."""
-	try:
-		private = serialization.load_pem_private_key(key["private_key"].encode(), None)
-	except Exception:
-		# Its own message may quote from the key.
-		private = None
-	if not isinstance(private, rsa.RSAPrivateKey):
-		raise _unusable("private_key is not an RSA key without a passphrase")
-	header = {"alg": "RS256", "typ": "JWT", "kid": key["private_key_id"]}
 	claims = {
 		"iss": key["client_email"],
 		"scope": SCOPE,
@@ -116,13 +106,11 @@ def sign_claims(key: Mapping[str, str], now: int) -> str:
 		"iat": now,
 		"exp": now + LIFETIME_SECONDS,
 	}
-	content = f"{_encode(json.dumps(header).encode())}.{_encode(json.dumps(claims).encode())}"
-	signature = private.sign(content.encode(), padding.PKCS1v15(), hashes.SHA256())
-	return f"{content}.{_encode(signature)}"
-
-
-def _encode(data: bytes) -> str:
-	return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+	try:
+		return jwt.encode(crypt.RSASigner.from_service_account_info(key), claims).decode()
+	except Exception:
+		# Its own message may quote from the key.
+		raise _unusable("private_key is not an RSA key without a passphrase") from None
 
 
 def _unusable(why: str) -> ProviderTrouble:
