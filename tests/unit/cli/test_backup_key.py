@@ -43,7 +43,7 @@ def export(bench: Bench, target: Path) -> Result:
 
 def check(bench: Bench, **settings: object) -> Iterator[Check]:
 	backup = SimpleNamespace(**{"config_secrets": "encrypt", "places": ["one"], **settings})
-	return check_backup_key(SimpleNamespace(spec=SimpleNamespace(backup=backup), bench=bench))
+	return check_backup_key(SimpleNamespace(spec=SimpleNamespace(backup=backup), bench=bench), None)
 
 
 def test_the_passwords_are_read_when_the_bench_is_gone(bench: Bench, key: Path, tmp_path: Path) -> None:

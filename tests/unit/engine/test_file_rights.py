@@ -39,7 +39,7 @@ def look(bench: Bench, user: pwd.struct_passwd) -> list[Check]:
 	before = os.geteuid()
 	os.seteuid(user.pw_uid)
 	try:
-		return list(check_file_rights(SimpleNamespace(bench=bench, spec=spec)))
+		return list(check_file_rights(SimpleNamespace(bench=bench, spec=spec), None))
 	finally:
 		os.seteuid(before)
 

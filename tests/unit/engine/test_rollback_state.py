@@ -79,7 +79,7 @@ def test_only_the_list_itself_approves():
 def test_where_nothing_was_closed_no_scheduler_is_paused(closed, skipped):
 	state = run_with(*closed)
 	state.rollback = {"database": True}
-	assert bool(RollbackPauseJobs().skip_reason(SimpleNamespace(state=state))) is skipped
+	assert bool(RollbackPauseJobs(None, None).skip_reason(SimpleNamespace(state=state))) is skipped
 
 
 ASKED = {"by": "ada", "reason": "so"}

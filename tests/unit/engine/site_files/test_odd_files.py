@@ -152,11 +152,11 @@ def test_preflight_refuses_files_behind_a_link(places, linked, outcome):
 		(places.site / linked).rename(places.site / "elsewhere")
 		(places.site / linked).symlink_to(places.site / "elsewhere")
 	site = places.site.name
-	context = SimpleNamespace(
+	run = SimpleNamespace(
 		spec=SimpleNamespace(site_names=[site], backup=SimpleNamespace(with_files=True)),
 		bench=SimpleNamespace(sites=lambda: [site], site=lambda name: places.site),
 	)
-	(check,) = check_site_files(context)
+	(check,) = check_site_files(run, None)
 	assert check.outcome == outcome and ("symbolic link" in check.found) == bool(linked)
-	context.spec.backup.with_files = False
-	assert not list(check_site_files(context))
+	run.spec.backup.with_files = False
+	assert not list(check_site_files(run, None))
