@@ -169,6 +169,9 @@ def reset(bench: PracticeBench, pristine: Path) -> None:
 	for lease in bench.helper.status()["leases"]:
 		opened = {site: {"present": False} for site in lease["sites"]}
 		bench.helper.maintenance_off(lease["run"], lease["sites"], opened)
+	for run in bench.helper.status()["watched"]:
+		# A helper that was gone when a run ended was not told that nobody need be missed.
+		bench.helper.unwatch_runner(run)
 	shutil.rmtree(bench.path / "deployments", ignore_errors=True)
 	held_workers(bench).unlink(missing_ok=True)
 	for left in (bench.path / "sites").glob("*/db/*_[sq][tu]a*"):
