@@ -92,7 +92,7 @@ def test_the_commands_of_the_bench_reach_those_of_the_console_script(site, only_
 
 def test_every_command_of_the_console_script_has_its_twin(site):
 	missing = (
-		"from press_deploy import commands\nfrom press_deploy.cli import main\n"
-		"result = sorted(set(main.commands) - set(commands.press_deploy.commands))"
+		"from press_deploy import commands\nfrom press_deploy.cli.main import COMMANDS\n"
+		"result = sorted(set(COMMANDS) - set(commands.press_deploy.commands))"
 	)
 	assert site.execute(missing) == ["demo", "helper"]
