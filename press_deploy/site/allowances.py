@@ -1,4 +1,4 @@
-"""What the shell user has not allowed, said at a form: see `engine.allowances`.
+"""What the shell user has not allowed, said at a form: see `engine.bench.allowances`.
 
 Invariant: it is asked of `common_site_config.json` on each save, approval and start; what Frappe has merged into
 the site's configuration is not asked.

@@ -22,7 +22,7 @@ _SHOWN = (
 
 
 def describe_progress(bench: Bench, run: RunDirectory) -> dict[str, Any]:
-	"""What `engine.summary.summarise` says, and: percent (0 to 100), step (title), log (last lines), unfinished,
+	"""What `engine.report.summary.summarise` says, and: percent (0 to 100), step (title), log (last lines), unfinished,
 	losses (what a person is to approve; None while nobody is asked), database_may_follow (the code alone is back),
 	database_goes_along (it goes back with the code of a run that is over, so that its losses are read first).
 

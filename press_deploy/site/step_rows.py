@@ -10,7 +10,7 @@ TITLE_LIMIT = 140
 
 
 def describe_step(step: dict[str, Any]) -> dict[str, Any]:
-	"""The row of Deployment Run Step for a step as `engine.summary` or `engine.state` has it."""
+	"""The row of Deployment Run Step for a step as `engine.report.summary` or `engine.journal.state` has it."""
 	return {
 		"step": step["name"],
 		"phase": step["phase"],

@@ -1,7 +1,7 @@
 """The edge: every kind of value that comes from outside, and the one test that lets it in.
 
 Invariant: what passes is safe as a path component, an argument of a program or a key of a file. Each
-function returns the value or raises `ValueError("why; remedy")`; `plan.py` names the field.
+function returns the value or raises `ValueError("why; remedy")`; `plan/spec.py` names the field.
 """
 
 from __future__ import annotations

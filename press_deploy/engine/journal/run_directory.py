@@ -80,7 +80,7 @@ class RunDirectory:
 			data = json.loads(self.plan.read_bytes())
 			sites, apps = ([each["name"] for each in data[key]] for key in ("sites", "apps"))
 			return PlanNames(data["title"], sites, apps)
-		except (OSError, ValueError, KeyError, TypeError) as error:
+		except (ValueError, KeyError, TypeError, RecursionError) as error:
 			why = f"it is no plan of a run: {type(error).__name__}: {error}"
 			raise InputError("plan", str(self.plan), why, "put the original file back") from None
 

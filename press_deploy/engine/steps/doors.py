@@ -1,6 +1,6 @@
 """The port of doors: maintenance and its lease, the services behind it, and a visitor who sees what it does.
 
-Invariant: what is closed is held under a lease, by this process or by nobody.
+Invariant: what is closed is held under a lease: this process renews it, or has handed it over with an end.
 """
 
 from __future__ import annotations

@@ -75,6 +75,23 @@ def test_a_broken_plan_is_no_plan(bench, content):
 		run.read_plan()
 
 
+def test_what_a_plan_names_is_read_without_its_models(bench):
+	run = RunDirectory.create(bench, make_spec(title="A release"))
+	names = run.read_names()
+	assert (names.title, names.sites) == ("A release", [SITE])
+	assert names.apps == [app.name for app in run.read_plan().apps]
+
+
+@pytest.mark.parametrize(
+	"content", ["", "[]", "[" * 100_000, "{}", '{"title": "x", "sites": [{}], "apps": []}']
+)
+def test_what_names_nothing_is_refused(bench, content):
+	run = RunDirectory.create(bench, make_spec())
+	run.plan.write_text(content)
+	with pytest.raises(InputError, match="put the original file back"):
+		run.read_names()
+
+
 def test_a_plan_that_was_accepted_can_be_read_again(bench):
 	checks = [{"kind": "console", "name": "a", "code": "x" * 4_900} for _number in range(199)]
 	spec = make_spec(
