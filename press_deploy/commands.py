@@ -6,18 +6,20 @@ import click
 import frappe
 from frappe.commands import get_site, pass_context
 
-# As written in press_deploy/cli, which is not imported here: bench loads this module for every command.
-PASSED_ON_COMMANDS = {
-	"status": "Show how a run is doing, or how it ended.",
-	"resume": "Go on with a run that stopped half-way.",
-	"rollback": "Roll a run back.",
-	"decide": "Decide for a run that waits, or abort one at work.",
-	"losses": "List what rolling the database of a run back would lose.",
-	"backup-key": "Copy the key that opens the configurations in this bench's backups.",
-	"backup-config": "Print the configuration of a site that is in a backup.",
-	"standby": "List the standby and quarantine databases of this bench, remove or rebuild those of a run.",
-	"report": "Write the report of a run again, and print where it is.",
-}
+from press_deploy.cli.main import COMMANDS
+
+# With whatever arguments and options `press-deploy` gives them.
+PASSED_ON_COMMANDS = (
+	"status",
+	"resume",
+	"rollback",
+	"decide",
+	"losses",
+	"backup-key",
+	"backup-config",
+	"standby",
+	"report",
+)
 PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
@@ -58,7 +60,7 @@ def prove(context, arguments: tuple[str, ...] = ()):
 
 
 def _pass_on(name: str, said: str) -> None:
-	"""Add the command of this name, with whatever arguments and options `press-deploy` gives it."""
+	"""Add the command of this name."""
 
 	@press_deploy.command(name, help=said, context_settings=PASSED_ON, add_help_option=False)
 	@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -67,8 +69,8 @@ def _pass_on(name: str, said: str) -> None:
 		_delegate(context, name, *arguments)
 
 
-for _name, _said in PASSED_ON_COMMANDS.items():
-	_pass_on(_name, _said)
+for _name in PASSED_ON_COMMANDS:
+	_pass_on(_name, COMMANDS[_name][1])
 
 
 def _delegate(context, command: str, *arguments: str) -> None:
