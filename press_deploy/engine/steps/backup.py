@@ -20,7 +20,6 @@ from press_deploy.engine.ground.errors import DeployError, StepFailed, Stopped
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.safe_places.base import SafePlace, StoredFile
-from press_deploy.engine.snapshots import open_provider
 from press_deploy.engine.snapshots.base import SnapshotStatus
 from press_deploy.engine.snapshots.taking import take_snapshot
 from press_deploy.engine.steps.base import NOTHING, Step
@@ -137,7 +136,7 @@ class CloudSnapshot(Step):
 			run.stop_if_asked()
 
 		try:
-			provider = open_provider(spec, self.copies.secrets.get("snapshot"))
+			provider = self.copies.provider(spec)
 			evidence = take_snapshot(provider, spec, tags, tell)
 		except Stopped:
 			raise

@@ -8,8 +8,12 @@ from press_deploy.engine.backup.booting import Booting
 from press_deploy.engine.backup.making import Maker
 from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.bench.web import Web
+from press_deploy.engine.plan.safe_places import SafePlaceSpec
+from press_deploy.engine.plan.snapshots import Snapshot
 from press_deploy.engine.safe_places import open_place
 from press_deploy.engine.safe_places.base import SafePlace
+from press_deploy.engine.snapshots import open_provider
+from press_deploy.engine.snapshots.base import Provider
 from press_deploy.engine.steps.run import Run
 
 SECRETS_SECONDS = 60
@@ -27,14 +31,19 @@ class Copies:
 		return Maker(self._run.bench, self._site_processes, self._run.spec.backup, self._run.measure)
 
 	def safe_places(self) -> list[SafePlace]:
-		"""Every safe place of the plan, in its order. Raises `InputError` and `StepFailed` for missing credentials."""
-		run, credentials = self._run, self.secrets.get("object_store")
-		return [
-			open_place(spec, run.bench.path, run.programs, credentials) for spec in run.spec.backup.places
-		]
+		"""Every safe place of the plan, in its order. Raises as `safe_place`."""
+		return [self.safe_place(spec) for spec in self._run.spec.backup.places]
+
+	def safe_place(self, spec: SafePlaceSpec) -> SafePlace:
+		"""One that the plan names. Raises `InputError` and `StepFailed` for missing credentials."""
+		return open_place(spec, self._run.bench.path, self._run.programs, self._secrets.get("object_store"))
+
+	def provider(self, spec: Snapshot) -> Provider:
+		"""Who takes the plan's snapshot. Raises `InputError` for missing credentials."""
+		return open_provider(spec, self._secrets.get("snapshot"))
 
 	@cached_property
-	def secrets(self) -> dict[str, dict[str, str]]:
+	def _secrets(self) -> dict[str, dict[str, str]]:
 		"""Credentials that Deployment Settings hold, for those places and snapshots that want them from there."""
 		backup = self._run.spec.backup
 		wanted = [*backup.places, *([backup.snapshot] if backup.snapshot else [])]

@@ -15,8 +15,6 @@ from press_deploy.engine.databases.standby.finding import find_standbys
 from press_deploy.engine.databases.standby.import_check import choose_importer, why_no_import
 from press_deploy.engine.ground.checks import WARNING, Check, fail, ok, warn
 from press_deploy.engine.ground.errors import DeployError
-from press_deploy.engine.safe_places import open_place
-from press_deploy.engine.snapshots import open_provider
 from press_deploy.engine.steps.ports import Ports
 from press_deploy.engine.steps.preflight.machine import size_of
 from press_deploy.engine.steps.preflight.sites import reach_database
@@ -44,8 +42,7 @@ def check_safe_places(run: Run, ports: Ports) -> Iterator[Check]:
 	size = sum(size_of(run, ports, site) for site in run.spec.site_names if site in run.bench.sites())
 	for spec in places:
 		try:
-			credentials = ports.copies.secrets.get("object_store")
-			yield from open_place(spec, run.bench.path, run.programs, credentials).check(size)
+			yield from ports.copies.safe_place(spec).check(size)
 		except DeployError as error:
 			yield fail("Safe place", error.why, error.remedy)
 
@@ -71,7 +68,7 @@ def check_snapshot(run: Run, ports: Ports) -> Iterator[Check]:
 	if spec is None:
 		return
 	try:
-		yield from open_provider(spec, ports.copies.secrets.get("snapshot")).check()
+		yield from ports.copies.provider(spec).check()
 	except DeployError as error:
 		say = fail if spec.when_failed == "block" else warn
 		yield say("Cloud snapshot", error.why, error.remedy)
