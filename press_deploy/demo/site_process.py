@@ -21,10 +21,8 @@ from press_deploy.engine.ground.errors import DeployError
 # Task → the module that has a function of its name, which takes the site and the arguments that the task of that name
 # takes inside Frappe. A run starts many of these processes, so that each imports what its own task needs.
 TASKS = {
-	**dict.fromkeys(
-		("describe", "drain", "release_workers", "migrate", "clear_cache", "repair_tests"), "tasks"
-	),
-	**dict.fromkeys(("project", "project_all", "notify"), "tasks"),
+	**dict.fromkeys(("describe", "drain", "release_workers", "migrate", "clear_cache"), "tasks"),
+	**dict.fromkeys(("repair_tests", "project", "project_all", "notify"), "tasks"),
 	**dict.fromkeys(("backup", "restore"), "copies"),
 	**dict.fromkeys(("check_tests", "run_tests", "console"), "checks"),
 	"check_imports": "imports",

@@ -56,6 +56,3 @@ class Step:
 	def observe_undone(self, run: Run, before: dict[str, Any]) -> Observation:
 		"""Whether what was there before is there again."""
 		return Observation(True, "nothing to undo")
-
-
-__all__ = ["Observation", "Step"]

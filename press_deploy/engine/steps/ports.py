@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from press_deploy.engine.bench.services import Services
 from press_deploy.engine.bench.site_processes import SiteProcesses
@@ -53,4 +53,4 @@ def open_ports(run: Run) -> Ports:
 
 
 # For whoever asks what steps there are, and executes none.
-NOWHERE = Ports(*[None] * 7)  # type: ignore[arg-type]
+NOWHERE = Ports(*(None for _port in fields(Ports)))  # type: ignore[arg-type]
