@@ -18,6 +18,7 @@ from press_deploy.engine.journal.state import State, load_state
 from press_deploy.engine.snapshots.aws import Aws
 from tests.faults.bench_state import backup_settings, create_run, quick_plan, reset, resume, write
 from tests.faults.needs import FORWARD_NEEDS
+from tests.support.practice_bench import git
 
 # A step → what makes a plan need it.
 NeedsOf = Callable[[str], dict[str, Any]]
@@ -35,6 +36,7 @@ def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pra
 		shutil.copytree(bench.places.app / "shop" / "public" / "dist", pristine / "dist")
 		(packages,) = (bench.path / "env").glob("lib/python*/site-packages")
 		shutil.copytree(packages, pristine / "site-packages")
+		(pristine / "commit").write_text(git(bench, "rev-parse", "HEAD"))
 		yield bench, pristine
 	finally:
 		bench.kill()
