@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from press_deploy.cli.guard import FAILED, bench_option, translate_errors
+from press_deploy.cli.home import go_home, installed_option
 from press_deploy.engine.backup.catalogue import back_up_site, find_backups
 from press_deploy.engine.backup.rungs import Proof
 from press_deploy.engine.bench.bench import Bench
@@ -99,12 +100,15 @@ def standby(bench_path: str, dropped: str | None, loaded: str | None, although_f
 @click.command()
 @click.argument("run")
 @bench_option
+@installed_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @translate_errors
-def losses(run: str, bench_path: str, as_json: bool) -> None:
+def losses(run: str, bench_path: str, installed: bool, as_json: bool) -> None:
 	"""List what rolling the database of RUN back would lose; its last line is what approves it."""
 	bench = Bench.open(bench_path)
-	found = list_losses(bench, RunDirectory.open(bench.path, run))
+	directory = RunDirectory.open(bench.path, run)
+	go_home(bench, directory, installed)
+	found = list_losses(bench, directory)
 	if as_json:
 		click.echo(json.dumps(found, indent=1, ensure_ascii=False))
 		return

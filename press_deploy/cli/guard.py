@@ -15,13 +15,16 @@ from typing import Any
 import click
 
 from press_deploy.engine.ground.errors import DeployError, InputError, LockHeld, Refused
+from press_deploy.engine.homes.home import running_home
 
 FAILED, BAD_USAGE = 1, 2
 
 
 def find_own_bench() -> str:
 	"""The bench that this program is installed on; else the present directory."""
-	bench = Path(sys.prefix).parent
+	# In a home, the interpreter is the system's.
+	home = running_home()
+	bench = home.path.parents[2] if home else Path(sys.prefix).parent
 	return str(bench) if (bench / "apps").is_dir() and (bench / "sites").is_dir() else "."
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -47,8 +48,20 @@ COMMANDS = {
 }
 
 
+# Where the context of a command keeps what was typed, for whoever does it elsewhere.
+ARGUMENTS = "press_deploy.arguments"
+
+
 class Commands(click.Group):
 	"""Knows what there is without importing it."""
+
+	def make_context(
+		self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+	) -> click.Context:
+		typed = list(args)
+		context = super().make_context(info_name, args, parent, **extra)
+		context.meta[ARGUMENTS] = typed
+		return context
 
 	def list_commands(self, ctx: click.Context) -> list[str]:
 		return sorted(COMMANDS)

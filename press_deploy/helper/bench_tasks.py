@@ -85,6 +85,7 @@ def launch_runner(path: str, run: str, runner: list[str], connection: socket.soc
 	plan = os.path.join(path, "deployments", run, "plan.json")
 	if not os.path.isfile(plan):
 		raise NotFound(f"The run {run} cannot be started: there is no {plan}.")
+	runner = _find_runner(path, run) or runner
 	if not os.access(runner[0], os.X_OK):
 		raise NotFound(f"The run {run} cannot be started: {runner[0]} is not there or not executable.")
 	log = _open_log(os.path.join(path, RUNNER_LOG))
@@ -98,6 +99,25 @@ def launch_runner(path: str, run: str, runner: list[str], connection: socket.soc
 		signal.signal(ignored, signal.SIG_DFL)
 	argv = [*runner, "resume", run, "--bench", path]
 	os.execve(argv[0], argv, build_environment(account.pw_name, account.pw_dir))
+
+
+def _find_runner(path: str, run: str) -> list[str] | None:
+	"""The command that the run's home begins with; None where it has none yet, and goes by the configuration."""
+	start = os.path.join(path, "deployments", run, "press-deploy")
+	if not os.path.lexists(start):
+		return None
+	try:
+		with open(
+			os.path.join(os.path.dirname(os.path.realpath(start)), "home.json"), encoding="utf-8"
+		) as file:
+			python = json.load(file)["python"]
+		return [os.fspath(python), "-I", "-S", start]
+	except (OSError, ValueError, KeyError, TypeError) as error:
+		why = f"what {start} leads to, the home that it is executed from, can't be read ({error})"
+		again = f"{path}/env/bin/press-deploy resume {run}"
+		raise NotFound(
+			f"The run {run} cannot be started: {why}. Mend it, or try as the bench's user: {again}"
+		) from error
 
 
 def build_environment(user: str, home: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.processes import end_processes_of
 from press_deploy.engine.bench.programs import RUN_VARIABLE
 from press_deploy.engine.execution.execution import execute
+from press_deploy.engine.homes.home import HOMES
 from press_deploy.engine.journal.lock import is_alive, read_owner
 from press_deploy.engine.journal.run_directory import RunDirectory, list_runs
 from press_deploy.engine.journal.state import RunState, State, load_state
@@ -172,7 +173,10 @@ def reset(bench: PracticeBench, pristine: Path) -> None:
 	for run in bench.helper.status()["watched"]:
 		# A helper that was gone when a run ended was not told that nobody need be missed.
 		bench.helper.unwatch_runner(run)
-	shutil.rmtree(bench.path / "deployments", ignore_errors=True)
+	for left in (bench.path / "deployments").glob("*"):
+		# Homes are made once for all tests, as on any bench.
+		if left.name != HOMES:
+			shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
 	held_workers(bench).unlink(missing_ok=True)
 	for left in (bench.path / "sites").glob("*/db/*_[sq][tu]a*"):
 		left.unlink()
@@ -203,8 +207,9 @@ def held_workers(bench: PracticeBench) -> Path:
 
 def reset_environment(bench: PracticeBench, pristine: Path) -> None:
 	"""Packages and assets as they were built."""
-	(own,) = (bench.path / "env").glob("lib/python*/site-packages")
-	shutil.rmtree(own)
+	(library,) = (bench.path / "env").glob("lib/python*")
+	own = library / "site-packages"
+	shutil.rmtree(own, ignore_errors=True)
 	shutil.copytree(pristine / "site-packages", own)
 	for name in ("assets", "dist"):
 		place = bench.path / "sites" / "assets" if name == "assets" else bench.places.app / "shop/public/dist"
@@ -212,8 +217,8 @@ def reset_environment(bench: PracticeBench, pristine: Path) -> None:
 		shutil.copytree(pristine / name, place)
 
 
-def publish(bench: PracticeBench, branch: str, file: str, content: str) -> str:
-	"""Push a release of one changed file to the origin; return its commit."""
+def publish(bench: PracticeBench, branch: str, files: dict[str, str]) -> str:
+	"""Push a release of these files to the origin; return its commit."""
 	work = bench.directory / f"work-{branch}"
 	shutil.rmtree(work, ignore_errors=True)
 	subprocess.run(
@@ -221,11 +226,14 @@ def publish(bench: PracticeBench, branch: str, file: str, content: str) -> str:
 		check=True,
 		capture_output=True,
 	)
-	(work / file).write_text(content)
+	for file, content in files.items():
+		(work / file).parent.mkdir(parents=True, exist_ok=True)
+		(work / file).write_text(content)
 	identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
 	for command in (
 		["checkout", "-qb", branch],
-		[*identity, "commit", "-qam", branch],
+		["add", "--all"],
+		[*identity, "commit", "-qm", branch],
 		["push", "-qf", "origin", branch],
 	):
 		subprocess.run(["git", "-C", str(work), *command], check=True, capture_output=True)

@@ -25,12 +25,13 @@ FORWARD_NEEDS = {
 	"migrate": {"migrate": "always"},
 	"removals": {"migrate": "always"},
 	"build": {"build": "always"},
+	"keep-environment": {"requirements": "always"},
 	"requirements": {"requirements": "always"},
 }
 # Releases that show what these steps do by what they change.
 FORWARD_RELEASES = {
 	**{"migrate": "migrating", "removals": "migrating"},
-	**{"requirements": "equipped", "build": "equipped"},
+	**dict.fromkeys(("keep-environment", "requirements", "build"), "equipped"),
 }
 # Steps of a rollback that only some releases need, and what makes a plan need them.
 ROLLBACK_NEEDS = {

@@ -71,7 +71,7 @@ def test_rollback_goes_on_after_a_kill(bench: PracticeBench, step: str, point: s
 def test_run_goes_on_after_a_kill_between_steps(
 	bench: PracticeBench, release: str, event: str, step: str
 ) -> None:
-	commit = publish(bench, "broken-patch", "shop/patches.txt", "no_such_patch\n")
+	commit = publish(bench, "broken-patch", {"shop/patches.txt": "no_such_patch\n"})
 	apps = [{"name": "shop", "ref": "broken-patch", "expected_commit": commit}]
 	plan = quick_plan(bench, "good", apps=apps) if release == "broken-patch" else quick_plan(bench, release)
 	run = create_run(bench, plan)

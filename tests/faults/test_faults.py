@@ -228,7 +228,7 @@ def test_remote_that_goes_away_after_preflight_aborts_before_the_window(bench: P
 
 
 def test_tests_that_hang_are_ended_and_roll_back(bench: PracticeBench) -> None:
-	commit = publish(bench, "hanging-tests", "shop/tests/test_shop.py", "import time\n\ntime.sleep(3600)\n")
+	commit = publish(bench, "hanging-tests", {"shop/tests/test_shop.py": "import time\n\ntime.sleep(3600)\n"})
 	plan = quick_plan(
 		bench,
 		"good",

@@ -35,7 +35,7 @@ from tests.support.practice_bench import wait_until
 def test_waiting_run_follows_a_persons_decision(
 	bench: PracticeBench, action: str, reached: State, version: str
 ) -> None:
-	commit = publish(bench, "odd-home", "shop/__init__.py", '__version__ = "6.0.0"\n')
+	commit = publish(bench, "odd-home", {"shop/__init__.py": '__version__ = "6.0.0"\n'})
 	smoke_test = {"kind": "http", "name": "Odd", "path": "/", "expected_text": "not to be found"}
 	triggers = {"error_rate": "ask", "critical_tests": "ask", "latency": "ask", "log_errors": "ask"}
 	plan = quick_plan(

@@ -63,6 +63,11 @@ class Bench:
 		return self.sites_directory / "common_site_config.json"
 
 	@property
+	def environment(self) -> Path:
+		"""The bench's virtual environment."""
+		return (self.path / "env").resolve()
+
+	@property
 	def python(self) -> str:
 		"""The interpreter of the bench's environment; the practice bench has none of its own."""
 		own = self.path / "env" / "bin" / "python"
@@ -89,6 +94,11 @@ class Bench:
 	def web_application(self) -> str:
 		"""What gunicorn serves."""
 		return self.descriptor.get("web_application", "frappe.app:application")
+
+	@property
+	def is_for_practice(self) -> bool:
+		"""Whether the demonstration made it, and starts and stops its services."""
+		return self.web_application.startswith("press_deploy.demo.")
 
 	def app(self, name: str) -> Path:
 		return self.path / "apps" / name

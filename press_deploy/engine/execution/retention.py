@@ -26,6 +26,8 @@ from press_deploy.engine.databases.standby.base import StandbyDatabase
 from press_deploy.engine.databases.standby.finding import find_standby
 from press_deploy.engine.ground import durable
 from press_deploy.engine.ground.errors import DeployError, Refused
+from press_deploy.engine.homes.home import HOMES
+from press_deploy.engine.homes.making import remove_unused
 from press_deploy.engine.journal.lock import keep_idle
 from press_deploy.engine.journal.run_directory import RunDirectory, list_runs
 from press_deploy.engine.journal.state import UNCHANGED, State, load_state
@@ -67,8 +69,19 @@ def tidy(
 		for entry in find_expired(bench, now, followed_up, follow_up_days) if is_idle else ():
 			if entry.run in mine or (entry.run is None and entry.site == site):
 				removed += _remove(entry.directory, f"backup of {entry.site}, {entry.made}", say)
+	removed += _tidy_homes(bench, now, say)
 	for line in removed:
 		say(line)
+	return removed
+
+
+def _tidy_homes(bench: Bench, now: datetime, say: Say) -> list[str]:
+	removed = []
+	try:
+		removed += remove_unused(bench, now)
+	except OSError as error:
+		# It is tried again tomorrow.
+		say(f"{bench.deployments / HOMES} could not be looked through: {error}")
 	return removed
 
 
@@ -192,6 +205,9 @@ def _find_files(bench: Bench, run: RunDirectory) -> Iterator[tuple[Path, str]]:
 	"""What lies in the directory of a run for a rollback, and what one has put aside there."""
 	if _quarantine_of(run).is_dir():
 		yield _quarantine_of(run), "quarantine"
+	for environment in (run.kept_environment, run.replaced_environment):
+		if environment.is_dir():
+			yield environment, environment.name.replace("-", " ")
 	for site in run.read_plan().site_names:
 		final, begun = run.final_backup_of(site), run.backup / site
 		if final.is_dir() and not _is_last_proven(bench, site, final):

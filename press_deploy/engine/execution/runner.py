@@ -17,6 +17,7 @@ from press_deploy.engine.execution.listening import Listener, tell_each
 from press_deploy.engine.execution.waiting import leave_waiting
 from press_deploy.engine.ground.errors import DeployError, JournalError, Refused, StepFailed
 from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.homes.home import running_home
 from press_deploy.engine.journal.journal import Record
 from press_deploy.engine.journal.state import Phase, RunState, State
 from press_deploy.engine.steps.announcements import tell_who_must_act
@@ -54,6 +55,9 @@ class Runner:
 	def run(self) -> State:
 		"""Go on from wherever the journal says the run is; return the state it reached."""
 		facts = {"pid": os.getpid(), "resumed": bool(self.state.steps), "python": sys.version.split()[0]}
+		if (home := running_home()) and self.state.home in (None, home.name):
+			home.give_to(self.opened.directory)
+			facts["home"] = home.name
 		unwatched = self._doors.services.watch_runner(self.opened.name)
 		try:
 			self.opened.journal.append("runner-started", facts)

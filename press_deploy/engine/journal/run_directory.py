@@ -141,6 +141,16 @@ class RunDirectory:
 		return self.backup / "final" / site
 
 	@property
+	def kept_environment(self) -> Path:
+		"""The files of the bench's environment as they were before the release changed it."""
+		return self.private / "environment"
+
+	@property
+	def replaced_environment(self) -> Path:
+		"""After a rollback: the environment that the release had made of it."""
+		return self.private / "replaced-environment"
+
+	@property
 	def losses(self) -> Path:
 		"""After a rollback of the database: the documents that are not live any more, with their rows."""
 		return self.path / "losses"

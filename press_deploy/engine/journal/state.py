@@ -48,6 +48,7 @@ class RunState:
 		default_factory=dict
 	)  # app → the commit that its remote named in preflight
 	by_shell: bool = False  # the bench's user began it in a shell, from a plan that is a file of his
+	home: str | None = None  # the name of the home that it is executed from; none where it began without
 	started: str | None = None
 	ended: str | None = None
 	reason: str = ""

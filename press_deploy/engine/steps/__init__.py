@@ -22,7 +22,7 @@ from press_deploy.engine.steps.deploy import (
 from press_deploy.engine.steps.error_log import ClearErrorLog, RollbackClearErrorLog
 from press_deploy.engine.steps.foreign_statements import ForeignStatements
 from press_deploy.engine.steps.imports import PresentImports, ReleaseImports
-from press_deploy.engine.steps.install import Build, Requirements, Restart, Stabilise
+from press_deploy.engine.steps.install import Build, Restart, Stabilise
 from press_deploy.engine.steps.jobs import PauseJobs, ResumeJobs, RollbackResumeJobs
 from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.steps.ports import NOWHERE, Ports
@@ -37,6 +37,7 @@ from press_deploy.engine.steps.release import (
 	PublicSmokeTests,
 )
 from press_deploy.engine.steps.removals import Removals
+from press_deploy.engine.steps.requirements import KeepEnvironment, Requirements
 from press_deploy.engine.steps.rollback import (
 	AnnounceRollback,
 	HealthCheck,
@@ -62,6 +63,7 @@ def forward(ports: Ports) -> list[Step]:
 		Announce(site_processes),
 		Baseline(doors),
 		FetchCode(code),
+		KeepEnvironment(),
 		PresentImports(site_processes),
 		Backup(copies, databases),
 		CopyToSafePlaces(copies),

@@ -1,8 +1,7 @@
-"""Deploy, second part: what the new code needs (requirements, assets), and the restart."""
+"""Deploy, second part: the assets of the new code, and the restart."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from press_deploy.engine.bench import assets, distributions
+from press_deploy.engine.bench import assets
 from press_deploy.engine.bench.answer import GOOD, MAINTENANCE
 from press_deploy.engine.bench.processes import started_at
 from press_deploy.engine.bench.program_logs import list_logs, read_logs
@@ -28,9 +27,7 @@ from press_deploy.engine.steps.run import Run
 from press_deploy.engine.watching.log_classes import Weight
 from press_deploy.engine.watching.watched_logs import WatchedLogs
 
-REQUIREMENTS_SECONDS = 1800
 BUILD_SECONDS = 1800
-LOOK_SECONDS = 60
 CACHE_SECONDS = 120
 RESTART_SECONDS = 180
 POLL_SECONDS = 0.1
@@ -40,88 +37,6 @@ WORKERS_POLL_SECONDS = 0.25
 # has less time than usual.
 PROBE_SECONDS = 0.25
 STEADY_SECONDS = 1.0
-
-
-class Requirements(Step):
-	"""Install what the release's Python packages ask for."""
-
-	name, title, phase = "requirements", "Install requirements", Phase.DEPLOY
-	undone_by = ("undo-requirements",)
-	former = "former-packages.txt"
-
-	def skip_reason(self, run: Run) -> str | None:
-		return why_not_needed(run, "requirements")
-
-	def prepare(self, run: Run) -> dict[str, Any]:
-		packages = self._freeze(run)
-		run.directory.save_private(self.former, packages)
-		# The code is switched already; what is installed still says what the former release asked for.
-		amiss = self._look(run, distributions.INSTALLED)["unsatisfied"]
-		return {"packages": len(packages), "unsatisfied": sorted(amiss)}
-
-	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
-		for app in self._packages(run):
-			self._pip(run, "install", "--quiet", "--editable", str(app))
-		return {}
-
-	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		seen = self._look(run, distributions.CODE)
-		# What was amiss before the release is not its own.
-		former = before.get("unsatisfied", ())
-		amiss = [said for about, said in seen["unsatisfied"].items() if about not in former]
-		if amiss:
-			return Observation(False, f"the environment has not what is asked for: {'; '.join(amiss[:5])}")
-		apps = ", ".join(f"{name} {version}" for name, version in sorted(seen["apps"].items()))
-		return Observation(
-			True, f"installed: {apps or 'no package'}; {seen['checked']} requirements are satisfied"
-		)
-
-	def undo(self, run: Run, before: dict[str, Any]) -> None:
-		former = run.directory.load_private(self.former)
-		for app in self._packages(run):
-			self._pip(run, "install", "--quiet", "--no-deps", "--editable", str(app))
-		now = self._freeze(run)
-		pinned = [line for line in former if line not in now and "==" in line]
-		if pinned:
-			self._pip(run, "install", "--quiet", "--no-deps", *pinned)
-		names = {_package_of(line) for line in former}
-		added = [_package_of(line) for line in now if _package_of(line) not in names]
-		if added:
-			self._pip(run, "uninstall", "--quiet", "--yes", *added)
-
-	def observe_undone(self, run: Run, before: dict[str, Any]) -> Observation:
-		former, now = run.directory.load_private(self.former), self._freeze(run)
-		different = sorted(set(former) ^ set(now))
-		return Observation(
-			not different,
-			f"different: {', '.join(different[:5])}" if different else "every package as before",
-		)
-
-	def _look(self, run: Run, asked_by: str) -> dict[str, Any]:
-		"""What the bench's environment has of what the apps ask for; see `distributions`."""
-		apps = [str(each) for each in self._packages(run)]
-		command = [run.bench.python, "-I", distributions.__file__, asked_by, *apps]
-		return json.loads(
-			run.programs.execute(command, timeout=LOOK_SECONDS, doing="Looking at packages with")
-		)
-
-	def _packages(self, run: Run) -> list[Path]:
-		"""The directories of those apps that are Python packages to be installed."""
-		directories = [run.bench.app(app.name) for app in run.spec.apps]
-		return [
-			each for each in directories if (each / "pyproject.toml").exists() or (each / "setup.py").exists()
-		]
-
-	def _freeze(self, run: Run) -> list[str]:
-		output = self._pip(run, "freeze", "--all")
-		# An editable install is named by its commit, which the code step puts back.
-		return sorted(
-			line for line in output.splitlines() if "==" in line and not line.startswith(("#", "-e"))
-		)
-
-	def _pip(self, run: Run, *arguments: str) -> str:
-		command = [run.bench.python, "-m", "pip", "--disable-pip-version-check", *arguments]
-		return run.programs.execute(command, timeout=REQUIREMENTS_SECONDS, doing="Installing packages with")
 
 
 @dataclass(eq=False)
@@ -399,7 +314,3 @@ def find_former_errors(run: Run, watched_logs: WatchedLogs) -> list[str]:
 def why_not_needed(run: Run, what: str) -> str | None:
 	decision = run.state.needs(what)
 	return None if decision["needed"] else decision["why"]
-
-
-def _package_of(line: str) -> str:
-	return line.partition("==")[0]

@@ -54,17 +54,6 @@ def ended(state):
 
 
 @pytest.fixture
-def bench(tmp_path):
-	for name in ("apps", "config", "logs", "sites/shop.example"):
-		(tmp_path / "bench" / name).mkdir(parents=True)
-	(tmp_path / "bench/sites/common_site_config.json").write_text('{"webserver_port": 1}')
-	(tmp_path / "bench/sites/shop.example/site_config.json").write_text(
-		'{"db_name": "x", "db_type": "sqlite"}'
-	)
-	return tmp_path / "bench"
-
-
-@pytest.fixture
 def make_run(bench):
 	def make(*events) -> RunDirectory:
 		run = RunDirectory.create(bench, read_plan(PLAN))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +15,9 @@ from press_deploy.engine.databases import patches
 from press_deploy.engine.ground.errors import CommandTimedOut, SiteProcessFailed, StepFailed
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.steps.backup import FinalBackup
-from press_deploy.engine.steps.install import Build, Requirements
+from press_deploy.engine.steps.install import Build
 from press_deploy.engine.steps.migrate import Migrate
+from press_deploy.engine.steps.requirements import FORMER_PACKAGES, KeepEnvironment, Requirements
 from tests.support.steps import hand
 
 from .step_run import BUNDLE, LIST, StepRun, make_run
@@ -34,36 +37,113 @@ class TestRequirements:
 	@pytest.fixture(autouse=True)
 	def environment(self, run):
 		self.amiss = {distributions.INSTALLED: {}, distributions.CODE: {}}
-		self.packages = ["shop-units==1.0"]
 		run.programs = SimpleNamespace(execute=self.execute)
+		self.library = run.bench.environment / "lib/python3/site-packages"
+		(self.library / "units").mkdir(parents=True)
+		(self.library / "units/core.py").write_text("1.0")
+		(self.library / "units.pth").write_text("units")
+		KeepEnvironment().apply(run, {})
+		self.prepared = partial(Requirements().prepare, run)
 
 	def execute(self, command, **_options):
-		if "freeze" in command:
-			return "\n".join(self.packages)
 		asked_by = command[command.index(distributions.__file__) + 1]
 		return json.dumps({"apps": {"shop": "1.0"}, "checked": 2, "unsatisfied": self.amiss[asked_by]})
 
+	def install(self):
+		"""What pip does: it puts other files there; and what setuptools does: it writes into one."""
+		shutil.rmtree(self.library / "units")
+		(self.library / "labels").mkdir()
+		(self.library / "labels/core.py").write_text("1.0")
+		with (self.library / "units.pth").open("a") as file:
+			file.write("labels")
+
 	@pytest.mark.parametrize("result", [{}, None])
 	def test_satisfied(self, run, result):
-		seen = Requirements().observe(run, Requirements().prepare(run), result)
+		seen = Requirements().observe(run, self.prepared(), result)
 		assert seen.done and seen.found == "installed: shop 1.0; 2 requirements are satisfied"
 
 	@pytest.mark.parametrize("result", [{}, None])
 	def test_what_the_release_asks_for_and_is_not_there_is_seen(self, run, result):
 		# So it is before `apply` as well, since the code is switched by then.
 		self.amiss[distributions.CODE] = {self.about: self.lacks}
-		seen = Requirements().observe(run, Requirements().prepare(run), result)
+		seen = Requirements().observe(run, self.prepared(), result)
 		assert not seen.done and self.lacks in seen.found
 
 	def test_what_was_amiss_before_is_not_the_fault_of_the_release(self, run):
 		self.amiss = {asked_by: {self.about: self.lacks} for asked_by in self.amiss}
-		assert Requirements().observe(run, Requirements().prepare(run), {}).done
+		assert Requirements().observe(run, self.prepared(), {}).done
 
-	def test_what_was_not_put_back_is_seen(self, run):
-		before = Requirements().prepare(run)
+	def test_every_file_is_put_back(self, run):
+		before = self.prepared()
 		assert Requirements().observe_undone(run, before).done
-		self.packages = ["shop-units==2.0", "shop-labels==1.0"]
+		self.install()
+		assert Requirements().observe_undone(run, before).found == (
+			"different: lib/python3/site-packages/labels/core.py, lib/python3/site-packages/units.pth, "
+			"lib/python3/site-packages/units/core.py"
+		)
+		for _ in range(2):
+			Requirements().undo(run, before)
+			assert Requirements().observe_undone(run, before).done
+		assert (self.library / "units/core.py").read_text() == "1.0"
+		assert (self.library / "units.pth").read_text() == "units"
+		replaced = run.directory.replaced_environment / "lib/python3/site-packages"
+		assert (replaced / "labels/core.py").read_text() == "1.0"
+
+	def test_an_undo_that_was_killed_half_way_is_completed(self, run):
+		before = self.prepared()
+		self.install()
+		run.bench.environment.rename(run.directory.replaced_environment)
 		assert not Requirements().observe_undone(run, before).done
+		Requirements().undo(run, before)
+		assert Requirements().observe_undone(run, before).done and run.directory.replaced_environment.is_dir()
+
+	def test_what_somebody_installed_meanwhile_is_kept_too(self, run):
+		(self.library / "labels.py").write_text("1.0")
+		before = self.prepared()
+		assert "kept again" in run.notes[0]
+		self.install()
+		Requirements().undo(run, before)
+		assert (self.library / "labels.py").read_text() == "1.0"
+
+	def test_a_run_that_began_before_there_was_such_a_step_keeps_it_now(self, run):
+		shutil.rmtree(run.directory.kept_environment)
+		before = self.prepared()
+		self.install()
+		Requirements().undo(run, before)
+		assert Requirements().observe_undone(run, before).done
+
+	def test_what_is_kept_no_more_is_told(self, run):
+		before = self.prepared()
+		self.install()
+		shutil.rmtree(run.directory.kept_environment)
+		with pytest.raises(StepFailed, match="is gone"):
+			Requirements().undo(run, before)
+		assert (self.library / "labels").is_dir()
+
+
+class TestPackagesOfFormerVersions:
+	"""Runs that kept no files of the environment are put back by pip, as they were when they were made."""
+
+	def test_what_differs_is_installed_and_what_came_is_removed(self, run):
+		run.directory.save_private(FORMER_PACKAGES, ["shop-units==1.0"])
+		packages, called = {"shop-units": "2.0", "shop-labels": "1.0"}, []
+
+		def execute(command, **_options):
+			called.append(
+				[word for word in command if word in ("install", "uninstall") or word.startswith("shop")]
+			)
+			if "uninstall" in command:
+				del packages["shop-labels"]
+			elif command[-1].startswith("shop-units=="):
+				packages["shop-units"] = "1.0"
+			return "\n".join("==".join(each) for each in packages.items())
+
+		run.programs = SimpleNamespace(execute=execute)
+		before = {"packages": 1, "unsatisfied": []}
+		assert "shop-labels==1.0" in Requirements().observe_undone(run, before).found
+		Requirements().undo(run, before)
+		assert ["install", "shop-units==1.0"] in called and ["uninstall", "shop-labels"] in called
+		assert Requirements().observe_undone(run, before).done
 
 
 class TestBuild:

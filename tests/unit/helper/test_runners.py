@@ -1,5 +1,7 @@
 import json
 import os
+import shutil
+import sys
 
 import pytest
 
@@ -71,6 +73,38 @@ def test_a_missing_interpreter_is_named(bench, directory):
 	entry = {**make_entry(bench), "runner": [str(bench / "env/bin/python"), "-m", "press_deploy.cli"]}
 	operations = Operations(build_bench("shop", entry), str(directory / "state"), FakeServices())
 	with pytest.raises(NotFound, match="env/bin/python"):
+		operations.start_runner(RUN)
+
+
+def put_home(bench, python, run=RUN):
+	"""A home whose `press-deploy` is the runner of these tests, and the run's link to it."""
+	home = bench / "deployments" / "homes" / "1.0-a"
+	home.mkdir(parents=True)
+	(home / "home.json").write_text(json.dumps({"python": python}))
+	(home / "press-deploy").write_text((bench / "runner.py").read_text())
+	(bench / "deployments" / run / "press-deploy").symlink_to("../homes/1.0-a/press-deploy")
+	return home
+
+
+def test_a_run_is_resumed_from_its_home_whatever_became_of_the_environment(bench, directory):
+	put_home(bench, os.path.realpath(sys.executable))
+	entry = {**make_entry(bench), "runner": [str(bench / "env/bin/python"), "-m", "press_deploy.cli"]}
+	operations = Operations(build_bench("shop", entry), str(directory / "state"), FakeServices())
+	operations.start_runner(RUN)
+	assert await_runner(bench)["argv"] == ["resume", RUN, "--bench", str(bench)]
+	(bench / "release").touch()
+	wait_until(lambda: not operations._runners._children, "the runner has ended and was reaped")
+
+
+def test_a_home_that_is_gone_is_named(bench, operations):
+	shutil.rmtree(put_home(bench, sys.executable))
+	with pytest.raises(NotFound, match=r"deployments/release-1/press-deploy leads to.* can't be read"):
+		operations.start_runner(RUN)
+
+
+def test_an_interpreter_of_a_home_that_is_gone_is_named(bench, operations):
+	put_home(bench, "/usr/bin/python3.2")
+	with pytest.raises(NotFound, match=r"/usr/bin/python3\.2 is not there"):
 		operations.start_runner(RUN)
 
 

@@ -1,0 +1,179 @@
+"""Making a home, and removing those that nobody needs.
+
+Invariant: a home that has its name is whole and on the disk; it is made beside, under another name. Files are copied,
+not linked: what is written into a file of the environment must not reach a home.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from press_deploy import __version__
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground.errors import DeployError, Refused
+from press_deploy.engine.homes import start
+from press_deploy.engine.homes.home import HOMES, START, Home, home_of
+from press_deploy.engine.homes.installed import list_installed
+from press_deploy.engine.journal.run_directory import list_runs
+
+LOCK, MAKING, DAMAGED = ".lock", ".making-", ".damaged-"
+# One that is made, and whose run is about to be, is younger.
+UNUSED_SECONDS = 86_400
+IMPORT_SECONDS = 300
+Say = Callable[[str], None]
+# Compiles what a run imports, and shows that the files of the home are enough for it.
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+sys.path.insert(0, sys.argv[1])
+import press_deploy.cli, press_deploy.engine
+for package in (press_deploy.engine, press_deploy.cli):
+	for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+		if not module.name.endswith(("__main__", "cli.demo")):
+			importlib.import_module(module.name)
+"""
+
+
+def make_home(bench: Bench, say: Say = lambda line: None) -> Home:
+	"""The home of what is installed in the environment of this process: the one that is there, or a new one.
+
+	`say` is told when it takes a while. Raises `Refused` where one can't be made.
+	"""
+	sources, python = list_installed(), find_base_interpreter()
+	files = {name: start.digest(str(path)) for name, path in sources.items()}
+	homes = bench.deployments / HOMES
+	home = Home(homes / start.name_of(__version__, python, files))
+	homes.mkdir(mode=0o700, parents=True, exist_ok=True)
+	with _locked(homes):
+		if home.find_damage() is None:
+			return home
+		say(f"Making {home.path}, which runs of press_deploy {__version__} are executed from")
+		making = homes / f"{MAKING}{home.name}"
+		try:
+			_remove(making)
+			_copy(sources, making / start.LIBRARY)
+			compiled = _import_all(python, making / start.LIBRARY)
+			_write_facts(making, python, files, compiled)
+			_put_in_place(making, home.path)
+		except OSError as error:
+			why = f"{error.filename}: {error.strerror}"
+			raise Refused("Making", str(home.path), why, "see the disk and its rights") from None
+		finally:
+			_remove(making)
+	if why := home.find_damage():
+		raise Refused(
+			"Making", str(home.path), f"{why}, meanwhile", "try again when nobody installs anything"
+		)
+	return home
+
+
+def find_base_interpreter() -> str:
+	"""The interpreter below the environment of this process, which is no part of it."""
+	return os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
+
+
+def remove_unused(bench: Bench, now: datetime) -> Iterator[str]:
+	"""Remove the homes that no run on the disk is executed from, and yield which.
+
+	While some run can't be read, all stay. Raises `OSError`.
+	"""
+	homes = bench.deployments / HOMES
+	if not homes.is_dir():
+		return
+	try:
+		used = {home.name for run in list_runs(bench.path) if (home := home_of(bench, run))}
+	except DeployError:
+		return
+	with _locked(homes):
+		for path in sorted(homes.iterdir()):
+			is_old = now.timestamp() - path.stat().st_mtime > UNUSED_SECONDS
+			if path.is_dir() and path.name not in used and is_old:
+				_remove(path)
+				yield f"home {path.name}, which no run is executed from"
+
+
+def _copy(sources: dict[str, Path], library: Path) -> None:
+	for name, source in sources.items():
+		target = library / name
+		target.parent.mkdir(parents=True, exist_ok=True)
+		shutil.copyfile(source, target)
+
+
+def _import_all(python: str, library: Path) -> dict[str, str]:
+	"""Import everything once, and return the SHA-256 of what Python compiled. Raises `Refused`."""
+	before = set(start.list_files(str(library)))
+	command = [python, *start.ISOLATION, "-c", IMPORT_ALL, str(library)]
+	ended = subprocess.run(
+		command, capture_output=True, text=True, timeout=IMPORT_SECONDS, cwd="/", stdin=subprocess.DEVNULL
+	)
+	if ended.returncode:
+		said = ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"]
+		raise Refused(
+			"Importing all of",
+			str(library),
+			f"what is installed is not enough: {said[-1]}",
+			"install what press_deploy asks for: env/bin/python -m pip install -e apps/press_deploy",
+		)
+	compiled = set(start.list_files(str(library))) - before
+	return {name: start.digest(str(library / name)) for name in compiled}
+
+
+def _write_facts(home: Path, python: str, files: dict[str, str], compiled: dict[str, str]) -> None:
+	facts = {
+		"version": __version__,
+		"python": python,
+		"cache_tag": sys.implementation.cache_tag,
+		"files": files,
+		"compiled": compiled,
+	}
+	(home / start.FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+	source = Path(start.__file__).read_text()
+	(home / START).write_text(f"#!{python} -IS\n{source}")
+
+
+def _put_in_place(making: Path, home: Path) -> None:
+	damaged = home.with_name(f"{DAMAGED}{home.name}")
+	_remove(damaged)
+	if home.exists():
+		home.rename(damaged)
+	making.rename(home)
+	_protect(home)
+	_remove(damaged)
+	# Thousands of small files, in one go; the name is synced with them.
+	os.sync()
+
+
+def _protect(home: Path) -> None:
+	"""Let nobody change it by accident."""
+	for place, directories, names in os.walk(home):
+		for name in names:
+			os.chmod(os.path.join(place, name), 0o500 if name == START else 0o400)
+		for name in directories:
+			os.chmod(os.path.join(place, name), 0o500)
+	home.chmod(0o500)
+
+
+def _remove(home: Path) -> None:
+	if not home.exists():
+		return
+	home.chmod(0o700)
+	for place, directories, _names in os.walk(home):
+		for name in directories:
+			os.chmod(os.path.join(place, name), 0o700)
+	shutil.rmtree(home)
+
+
+@contextmanager
+def _locked(homes: Path) -> Iterator[None]:
+	"""One process at a time makes or removes homes."""
+	with (homes / LOCK).open("a") as file:
+		fcntl.flock(file, fcntl.LOCK_EX)
+		yield
