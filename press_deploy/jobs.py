@@ -11,7 +11,6 @@ from frappe import _
 
 from press_deploy.engine.backup import catalogue
 from press_deploy.engine.bench.bench import Bench
-from press_deploy.engine.databases.losses import of_run
 from press_deploy.engine.execution.execution import ask_to_roll_back
 from press_deploy.engine.execution.retention import tidy
 from press_deploy.engine.journal.lock import is_alive
@@ -19,7 +18,7 @@ from press_deploy.engine.journal.requests import read_requests
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import RunState, State, load_state, unfinished_runs
 from press_deploy.engine.report.summary import is_owned_by
-from press_deploy.engine.steps.unread_losses import find_unread, refuse_unread
+from press_deploy.engine.steps.unread_losses import refuse_unread
 from press_deploy.site import follow_up, runners
 from press_deploy.site.background import begin, working
 from press_deploy.site.backup_records import project_backups
@@ -120,7 +119,7 @@ def list_losses(run: str, user: str) -> None:
 		bench = runners.open_bench()
 		work.say(_("Comparing the live database with the backup, table by table"))
 		directory = runners.open_run(run)
-		work.result = _tell_more(bench, directory, of_run.list_losses(bench, directory))
+		work.result = _tell_more(bench, directory, runners.read_losses(directory))
 
 
 def roll_back(run: str, user: str, reason: str, approves: str) -> None:
@@ -132,7 +131,7 @@ def roll_back(run: str, user: str, reason: str, approves: str) -> None:
 	with working(f"rollback-{run}", [user], title, tells_success=False) as work:
 		bench, directory = runners.open_bench(), runners.open_run(run)
 		work.say(_("Comparing once more, before the site is closed: the live database with the backup"))
-		if unread := find_unread(bench, directory, load_state(directory), True, approves):
+		if unread := runners.read_losses(directory, unless_read=approves):
 			work.result = _tell_more(bench, directory, unread)
 			raise refuse_unread(bench, directory, unread, approves)
 		work.say(_("What would be lost is what you have read. The site is closed now."))

@@ -21,13 +21,14 @@ from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED, fin
 from press_deploy.engine.databases.standby.base import StandbyDatabase
 from press_deploy.engine.databases.standby.finding import find_standbys
 from press_deploy.engine.databases.standby.opening import list_databases
-from press_deploy.engine.ground.errors import InputError, Refused
+from press_deploy.engine.ground.errors import DeployError, InputError, Refused
 from press_deploy.engine.ground.progress import ProgressMeter, show_size
 from press_deploy.engine.journal.lock import keep_idle
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import RunState, State, load_state
 from press_deploy.engine.plan.backup import Backup
 from press_deploy.engine.steps.standby_of_run import had_standby, rebuild
+from press_deploy.engine.steps.unread_losses import find_unread
 
 
 @click.command()
@@ -101,17 +102,18 @@ def standby(bench_path: str, dropped: str | None, loaded: str | None, although_f
 @click.argument("run")
 @bench_option
 @installed_option
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON; what goes wrong, too.")
+# Desk asks whether what somebody has read is still all; only JSON says so.
+@click.option("--unless-read", metavar="SHA256", hidden=True)
 @translate_errors
-def losses(run: str, bench_path: str, installed: bool, as_json: bool) -> None:
+def losses(run: str, bench_path: str, installed: bool, as_json: bool, unless_read: str | None) -> None:
 	"""List what rolling the database of RUN back would lose; its last line is what approves it."""
 	bench = Bench.open(bench_path)
 	directory = RunDirectory.open(bench.path, run)
 	go_home(bench, directory, installed)
-	found = list_losses(bench, directory)
 	if as_json:
-		click.echo(json.dumps(found, indent=1, ensure_ascii=False))
-		return
+		return _print_losses(bench, directory, unless_read)
+	found = list_losses(bench, directory)
 	for line in found["lines"]:
 		click.echo(line)
 	if not found["total"]:
@@ -119,6 +121,20 @@ def losses(run: str, bench_path: str, installed: bool, as_json: bool) -> None:
 	for line in found["not_listed"]:
 		click.echo(line)
 	click.echo(bench.command_to_type("rollback", run, "--database", "--approve", found["sha256"]))
+
+
+def _print_losses(bench: Bench, run: RunDirectory, unless_read: str | None) -> None:
+	"""The list, or null where `unless_read` is all that has to be read; {"error": …} for what goes wrong."""
+	try:
+		found = (
+			find_unread(bench, run, load_state(run), True, unless_read)
+			if unless_read
+			else list_losses(bench, run)
+		)
+	except DeployError as error:
+		click.echo(json.dumps({"error": error.as_data()}))
+		raise
+	click.echo(json.dumps(found, indent=1, ensure_ascii=False))
 
 
 def _drop(bench: Bench, run: RunDirectory, although_fatal: bool) -> None:

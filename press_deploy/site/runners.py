@@ -7,9 +7,11 @@ and inherits neither its open files nor the settings of its web server.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import frappe
 from frappe import _
@@ -18,7 +20,14 @@ from frappe.utils import get_bench_path
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.execution import execution
 from press_deploy.engine.ground import inputs
-from press_deploy.engine.ground.errors import DeployError, InputError, LockHeld, Refused
+from press_deploy.engine.ground.errors import (
+	DeployError,
+	InputError,
+	LockHeld,
+	Refused,
+	StepFailed,
+	from_data,
+)
 from press_deploy.engine.journal.lock import read_owner
 from press_deploy.engine.journal.requests import check_approval
 from press_deploy.engine.journal.run_directory import DEPLOYMENTS, RunDirectory
@@ -136,6 +145,34 @@ def start_rollback(
 	launch_detached("rollback", run.name, f"--by={by}", f"--reason={reason}", *options)
 
 
+def read_losses(run: RunDirectory, unless_read: str | None = None) -> dict[str, Any] | None:
+	"""What rolling back the database of a run would lose, as the home of the run tells it; see `describe_all`.
+
+	With `unless_read`, the SHA-256 of a list that somebody has read: None where nothing else has to be read.
+	Raises `Refused` and `StepFailed`, as the home does.
+	"""
+	options = [f"--unless-read={unless_read}"] if unless_read else []
+	ended = subprocess.run(
+		command_line(open_bench(), "losses", run.name, "--json", *options),
+		cwd="/",
+		env=_environment(),
+		stdin=subprocess.DEVNULL,
+		capture_output=True,
+		text=True,
+	)
+	try:
+		found = json.loads(ended.stdout)
+	except ValueError:
+		why = ended.stderr.strip() or f"exit status {ended.returncode}"
+		remedy = open_bench().command_to_type("losses", run.name)
+		raise StepFailed(
+			"Listing the losses of", f"run {run.name}", why, f"see it in a shell: {remedy}"
+		) from None
+	if found and "error" in found:
+		raise from_data(found["error"])
+	return found
+
+
 def check_words(**words: str) -> None:
 	"""Raise `InputError` unless each is one line of text."""
 	for field, value in words.items():
@@ -153,12 +190,16 @@ def launch_detached(*arguments: str) -> None:
 		subprocess.Popen(
 			command_line(bench, *arguments),
 			cwd="/",
-			env={name: os.environ[name] for name in _INHERITED if name in os.environ},
+			env=_environment(),
 			stdin=subprocess.DEVNULL,
 			stdout=log,
 			stderr=subprocess.STDOUT,
 			start_new_session=True,
 		)
+
+
+def _environment() -> dict[str, str]:
+	return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
 def command_line(bench: Bench, command: str, *arguments: str) -> list[str]:

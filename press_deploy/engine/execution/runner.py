@@ -15,7 +15,7 @@ from press_deploy.engine import steps
 from press_deploy.engine.execution.finishing import finish
 from press_deploy.engine.execution.listening import Listener, tell_each
 from press_deploy.engine.execution.waiting import leave_waiting
-from press_deploy.engine.ground.errors import DeployError, JournalError, Refused, StepFailed
+from press_deploy.engine.ground.errors import DeployError, JournalError, Refused, StepFailed, from_data
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.homes.home import running_home
 from press_deploy.engine.journal.journal import Record
@@ -151,8 +151,7 @@ class Runner:
 			return
 		if known and known.status == "failed" and step.phase is not Phase.ROLLBACK:
 			# The runner died between a failure and what follows from it.
-			kind = Refused if known.error["kind"] == "Refused" else StepFailed
-			raise kind(**{key: known.error[key] for key in ("doing", "what", "why", "remedy")})
+			raise from_data(known.error)
 		# What failed on the way back is tried again: its cause may be gone, and nothing better is known.
 		if known and known.was_announced:
 			before = known.before

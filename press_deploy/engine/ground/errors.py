@@ -112,6 +112,13 @@ class Stopped(DeployError):
 		return self.why
 
 
+def from_data(data: dict[str, str]) -> DeployError:
+	"""The error that `as_data` wrote down, as far as its kind is not that of a field: `Refused`, or `StepFailed`."""
+	refusals = (Refused, InputError, LockHeld)
+	kind = Refused if data["kind"] in {each.__name__ for each in refusals} else StepFailed
+	return kind(*(data[key] for key in ("doing", "what", "why", "remedy")))
+
+
 def show(value: object) -> str:
 	"""A value as it may stand in a message: quoted, control characters visible, shortened."""
 	text = repr(value)

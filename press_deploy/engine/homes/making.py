@@ -65,7 +65,9 @@ def make_home(bench: Bench, say: Say = lambda line: None) -> Home:
 			_put_in_place(making, home.path)
 		except OSError as error:
 			why = f"{error.filename}: {error.strerror}"
-			raise Refused("Making", str(home.path), why, "see the disk and its rights") from None
+			raise Refused(
+				"Making", str(home.path), why, f"see the disk and its rights: df -h {homes}; ls -ld {homes}"
+			) from None
 		finally:
 			_remove(making)
 	if why := home.find_damage():

@@ -94,7 +94,7 @@ class Requirements(Step):
 		except OSError as error:
 			why, remedy = (
 				f"{error.filename}: {error.strerror}",
-				f"see the disk and its rights; it is kept: {kept}",
+				f"see the disk and its rights: df -h {kept}; it is kept there",
 			)
 			raise StepFailed("Putting back", str(environment), why, remedy) from None
 
@@ -124,7 +124,8 @@ def _keep(run: Run) -> int:
 		run.directory.save_private(LISTING, listing)
 	except OSError as error:
 		why = f"{error.filename}: {error.strerror}"
-		raise StepFailed("Keeping", str(environment), why, "see the disk and its rights") from None
+		remedy = f"see the disk and its rights: df -h {kept.parent}; ls -ld {kept.parent}"
+		raise StepFailed("Keeping", str(environment), why, remedy) from None
 	return len(listing)
 
 

@@ -128,3 +128,17 @@ def test_what_keeps_a_home_from_being_made_is_told(bench, monkeypatch) -> None:
 	monkeypatch.setattr(home, "make_home", refuse)
 	result = call("resume", make_run(bench).name, "--bench", str(bench))
 	assert result.exit_code == 2 and "Making a home: the disk is full" in result.output
+
+
+def test_what_goes_wrong_with_a_list_is_told_in_json_too(bench, at_home) -> None:
+	"""Desk reads it from there, whatever version the home is of."""
+	run = make_run(bench, at_home.name)
+	for options in ((), ("--unless-read", "0" * 64)):
+		result = call("losses", run.name, "--json", *options, "--bench", str(bench))
+		if options:
+			assert json.loads(result.stdout) is None, (
+				"nothing of it was opened again, so nothing has to be read"
+			)
+			continue
+		error = json.loads(result.stdout)["error"]
+		assert result.exit_code in (1, 2) and error["why"] in result.stderr and error["remedy"]

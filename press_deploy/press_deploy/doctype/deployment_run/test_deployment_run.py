@@ -381,9 +381,9 @@ class TestDeploymentRun(DeploymentTestCase):
 			name = api.losses(run.name)["work"]
 		self.assertEqual(enqueue.call_args.kwargs["job_id"], name)
 		listed = {"sites": {}, "sha256": LIST, "lines": []}
-		with mock.patch.object(jobs.of_run, "list_losses", return_value=listed) as list_losses:
+		with mock.patch.object(jobs.runners, "read_losses", return_value=listed) as read_losses:
 			jobs.list_losses(run=run.name, user=MANAGER)
-		self.assertEqual(list_losses.call_args.args[1].path, run.path)
+		self.assertEqual(read_losses.call_args.args[0].path, run.path)
 		answer = api.work(name)
 		self.assertEqual(answer["state"], "done")
 		self.assertEqual({**answer["result"], **listed}, answer["result"])
@@ -402,15 +402,15 @@ class TestDeploymentRun(DeploymentTestCase):
 			asked = {key: enqueue.call_args.kwargs[key] for key in ("run", "user", "reason", "approves")}
 			self.assertEqual(enqueue.call_args.args[0], "press_deploy.jobs.roll_back")
 			listed = {"sites": {}, "sha256": OTHER_LIST, "total": 1}
-			with mock.patch.object(jobs, "find_unread", return_value=listed) as find_unread:
+			with mock.patch.object(jobs.runners, "read_losses", return_value=listed) as read_losses:
 				self.assertRaises(Refused, jobs.roll_back, **asked)
-			self.assertEqual(find_unread.call_args.args[-2:], (True, LIST))
+			self.assertEqual(read_losses.call_args.kwargs, {"unless_read": LIST})
 			answer = api.work(name)
 			self.assertEqual((answer["state"], answer["result"]["sha256"]), ("failed", OTHER_LIST))
 			self.assertIn("another list now", answer["error"])
 			self.assertFalse(self.started)
 			self.assertEqual(read_requests(run, set()), [])
-			with mock.patch.object(jobs, "find_unread", return_value=None):
+			with mock.patch.object(jobs.runners, "read_losses", return_value=None):
 				jobs.roll_back(**asked)
 			self.assertEqual(api.work(name)["result"], {"run": run.name})
 			(started,) = self.started
@@ -432,7 +432,7 @@ class TestDeploymentRun(DeploymentTestCase):
 	def test_a_list_that_can_not_be_made_says_why(self):
 		run = self.make(ended("Succeeded"))
 		refused = Refused("Listing", run.name, "there is no standby", "restore by hand")
-		with mock.patch.object(jobs.of_run, "list_losses", side_effect=refused):
+		with mock.patch.object(jobs.runners, "read_losses", side_effect=refused):
 			self.assertRaises(Refused, jobs.list_losses, run=run.name, user=MANAGER)
 		answer = api.work(f"press-deploy-losses-{run.name}")
 		self.assertEqual((answer["state"], answer["result"]), ("failed", None))
