@@ -11,6 +11,7 @@ import pytest
 
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.ground.checks import OK, Check
+from press_deploy.engine.homes.home import HOMES
 from press_deploy.engine.steps.preflight.file_rights import check_file_rights
 
 from .support import SITE, make_bench
@@ -27,8 +28,10 @@ def user(tmp_path: Path) -> pwd.struct_passwd:
 @pytest.fixture
 def bench(tmp_path: Path, user: pwd.struct_passwd) -> Bench:
 	bench = Bench(make_bench(tmp_path / "bench"))
-	for path in (bench.app("shop") / ".git" / "objects" / "ab", bench.deployments / "backups" / SITE):
+	home = bench.deployments / HOMES / "1.0-a"
+	for path in (bench.app("shop") / ".git" / "objects" / "ab", bench.deployments / "backups" / SITE, home):
 		path.mkdir(parents=True, exist_ok=True)
+	home.chmod(0o500)
 	for path in (bench.path, *bench.path.rglob("*")):
 		os.chown(path, user.pw_uid, -1)
 	return bench

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from press_deploy.engine.ground.checks import Check, fail, ok
 from press_deploy.engine.ground.users import name_user
+from press_deploy.engine.homes.home import HOMES
 from press_deploy.engine.steps.ports import Ports
 from press_deploy.engine.steps.run import Run
 
 NAME = "Rights"
-# Too many to look at, and nothing that a switch of the code replaces.
-_PASSED_OVER = {"node_modules", "__pycache__"}
+# Too many to look at, and nothing that a switch of the code replaces; homes are made such that nobody writes to them.
+_PASSED_OVER = {"node_modules", "__pycache__", HOMES}
 
 
 def check_file_rights(run: Run, ports: Ports) -> Iterator[Check]:
