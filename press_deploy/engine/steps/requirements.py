@@ -63,6 +63,9 @@ class Requirements(Step):
 		return {}
 
 	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		if result is None:
+			# That all is there which is asked for does not tell whether the apps themselves were installed anew.
+			return Observation(False, "not known; installed again")
 		seen = self._look(run, distributions.CODE)
 		# What was amiss before the release is not its own.
 		former = before.get("unsatisfied", ())
