@@ -82,14 +82,14 @@ class Requirements(Step):
 	def undo(self, run: Run, before: dict[str, Any]) -> None:
 		if not before.get("kept"):
 			return _put_back_by_pip(run)
-		if not _find_differences(run):
-			return
 		environment, kept = run.bench.environment, run.directory.kept_environment
 		if not kept.is_dir():
+			if not _find_differences(run):
+				return  # put back by an attempt that died
 			raise StepFailed(
 				"Putting back",
 				str(environment),
-				f"{kept} is gone: it was put back already, or its days were over",
+				f"{kept} is gone: the days for which it is kept are over",
 				f"make the environment by hand as {run.directory.private / LISTING} lists it, then roll back again",
 			)
 		try:
