@@ -184,7 +184,7 @@ def _tidy_run(
 	"""What a run keeps beside its backups: first the databases, then the files that they may still need."""
 	removed = []
 	try:
-		for directory in (run.backup, run.backup / "final"):
+		for directory in (run.backup, run.backup / "final", run.private):
 			_complete_removals(directory, say)
 		is_over = run.name not in followed_up and _is_over(run, now, follow_up_days)
 		# Where nothing was changed there is nothing to roll back, so nobody needs the databases.

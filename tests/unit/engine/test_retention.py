@@ -24,6 +24,7 @@ from press_deploy.engine.databases.standby.base import StandbyDatabase
 from press_deploy.engine.databases.standby.finding import find_standby
 from press_deploy.engine.execution.retention import PROVEN, find_expired, tidy
 from press_deploy.engine.ground.errors import LockHeld, Refused
+from press_deploy.engine.homes.home import HOMES, Home
 from press_deploy.engine.journal.journal import Journal
 from press_deploy.engine.journal.lock import BenchLock
 from press_deploy.engine.journal.run_directory import RunDirectory
@@ -266,6 +267,28 @@ def test_the_files_of_a_run_go_when_follow_up_and_retention_are_over(bench, end_
 	assert not any(are_there(files)) and len(said) == 2
 	assert (run.backup / SITE).exists(), "the last backup there is"
 	assert tidy(bench, SITE, now=MUCH_LATER) == []
+
+
+def test_the_environment_of_before_goes_with_the_files_of_a_run(bench, end_run):
+	run = end_run("Rolled Back", EXPORTED)
+	places = (run.kept_environment, run.replaced_environment, run.private / f"{EXPIRED}environment")
+	for place in places:
+		(place / "bin").mkdir(parents=True)
+	tidy(bench, SITE, now=in_days(OLD - 2))
+	assert all(place.exists() for place in places[:2])
+	said = tidy(bench, SITE, now=MUCH_LATER)
+	assert not any(place.exists() for place in places)
+	assert {f"environment, run {run.name}", f"replaced environment, run {run.name}"} <= set(said)
+
+
+def test_a_home_goes_when_no_run_is_executed_from_it(bench, end_run):
+	run = end_run("Rolled Back", EXPORTED)
+	used, unused = (Home(bench.deployments / HOMES / name) for name in ("1.0-a", "1.1-b"))
+	for home in (used, unused):
+		home.path.mkdir(parents=True)
+	used.give_to(run)
+	assert any("1.1-b" in line for line in tidy(bench, SITE, now=MUCH_LATER))
+	assert used.path.exists() and not unused.path.exists()
 
 
 def test_a_follow_up_lasts_as_long_as_the_settings_say(bench, end_run):
