@@ -17,7 +17,7 @@ from pathlib import Path
 
 COMPILED = "__pycache__"
 COPIED_FROM = ("bin", "site-packages")
-# Beside the place where a directory of another file system is about to be.
+# Beside the place where a directory is about to be.
 COMING = ".coming"
 
 # Name → size in bytes, and time of the last change in nanoseconds; of a link, where it leads to.
@@ -27,11 +27,15 @@ Listing = dict[str, list[int | str]]
 def keep(environment: Path, kept: Path) -> Listing:
 	"""Keep all files of an environment below a directory of the same file system; return what they are.
 
-	What an attempt before this one kept is replaced. Raises `OSError`.
+	What was kept before is replaced when all is there. Raises `OSError`.
 	"""
+	coming = kept.with_name(f"{kept.name}{COMING}")
+	shutil.rmtree(coming, ignore_errors=True)
+	_link_tree(str(environment), str(coming))
+	listing = list_files(environment)
 	shutil.rmtree(kept, ignore_errors=True)
-	_link_tree(str(environment), str(kept))
-	return list_files(environment)
+	coming.rename(kept)
+	return listing
 
 
 def put_back(kept: Path, environment: Path, replaced: Path) -> None:

@@ -112,20 +112,25 @@ def _copy(sources: dict[str, Path], library: Path) -> None:
 def _import_all(python: str, library: Path) -> dict[str, str]:
 	"""Import everything once, and return the SHA-256 of what Python compiled. Raises `Refused`."""
 	before = set(start.list_files(str(library)))
-	command = [python, *start.ISOLATION, "-c", IMPORT_ALL, str(library)]
-	ended = subprocess.run(
-		command, capture_output=True, text=True, timeout=IMPORT_SECONDS, cwd="/", stdin=subprocess.DEVNULL
-	)
-	if ended.returncode:
-		said = ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"]
+	if why := _find_failure([python, *start.ISOLATION, "-c", IMPORT_ALL, str(library)]):
 		raise Refused(
 			"Importing all of",
 			str(library),
-			f"what is installed is not enough: {said[-1]}",
+			f"what is installed is not enough: {why}",
 			"install what press_deploy asks for: env/bin/python -m pip install -e apps/press_deploy",
 		)
 	compiled = set(start.list_files(str(library))) - before
 	return {name: start.digest(str(library / name)) for name in compiled}
+
+
+def _find_failure(command: list[str]) -> str | None:
+	quiet = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "cwd": "/"}
+	try:
+		ended = subprocess.run(command, timeout=IMPORT_SECONDS, **quiet)
+	except subprocess.TimeoutExpired:
+		return f"it was not done after {IMPORT_SECONDS} s"
+	said = ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"]
+	return said[-1] if ended.returncode else None
 
 
 def _write_facts(home: Path, python: str, files: dict[str, str], compiled: dict[str, str]) -> None:

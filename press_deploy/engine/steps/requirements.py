@@ -48,7 +48,7 @@ class Requirements(Step):
 		return why_not_needed(run, "requirements")
 
 	def prepare(self, run: Run) -> dict[str, Any]:
-		if not run.directory.kept_environment.is_dir():
+		if not (run.directory.private / LISTING).is_file():
 			_keep(run)  # the run was begun by a version that had no step for it
 		elif _find_differences(run):
 			run.note("Packages were installed by somebody since the environment was kept; it was kept again")
@@ -95,10 +95,8 @@ class Requirements(Step):
 		try:
 			environment_files.put_back(kept, environment, run.directory.replaced_environment)
 		except OSError as error:
-			why, remedy = (
-				f"{error.filename}: {error.strerror}",
-				f"see the disk and its rights: df -h {kept}; it is kept there",
-			)
+			why = f"{error.filename}: {error.strerror}"
+			remedy = f"see the disk and its rights: df -h {kept}; it is kept there"
 			raise StepFailed("Putting back", str(environment), why, remedy) from None
 
 	def observe_undone(self, run: Run, before: dict[str, Any]) -> Observation:

@@ -17,7 +17,7 @@ from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.steps.backup import FinalBackup
 from press_deploy.engine.steps.install import Build
 from press_deploy.engine.steps.migrate import Migrate
-from press_deploy.engine.steps.requirements import FORMER_PACKAGES, KeepEnvironment, Requirements
+from press_deploy.engine.steps.requirements import FORMER_PACKAGES, LISTING, KeepEnvironment, Requirements
 from tests.support.steps import hand
 
 from .step_run import BUNDLE, LIST, StepRun, make_run
@@ -108,6 +108,7 @@ class TestRequirements:
 
 	def test_a_run_that_began_before_there_was_such_a_step_keeps_it_now(self, run):
 		shutil.rmtree(run.directory.kept_environment)
+		(run.directory.private / LISTING).unlink()
 		before = self.prepared()
 		self.install()
 		Requirements().undo(run, before)
