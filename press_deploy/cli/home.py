@@ -11,6 +11,7 @@ import sys
 
 import click
 
+from press_deploy import __version__
 from press_deploy.cli.main import ARGUMENTS
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.homes.home import Home, home_of, running_home
@@ -50,5 +51,5 @@ def _choose(bench: Bench, home: Home | None) -> Home:
 	"""This home. One that is damaged, and none at all, is made of what is installed, if that is the same."""
 	if home and home.find_damage() is None:
 		return home
-	made = make_home(bench, lambda line: click.echo(line, err=True))
+	made = make_home(bench, __version__, lambda line: click.echo(line, err=True))
 	return home or made

@@ -9,7 +9,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import press_deploy
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.ground.errors import Refused
 from press_deploy.engine.homes import start
@@ -54,7 +53,7 @@ class Home:
 
 def running_home() -> Home | None:
 	"""The home that this process was started from; None where it is the environment's own."""
-	place = Path(press_deploy.__file__).parents[2]
+	place = Path(__file__).parents[4]
 	return Home(place) if sys.flags.no_site and (place / start.FACTS).is_file() else None
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import press_deploy
 from press_deploy.engine.ground.errors import Refused
 
 OWN = "press_deploy"
@@ -61,7 +60,7 @@ def find_distributions(name: str) -> list[metadata.Distribution]:
 
 def _list_own() -> list[tuple[str, Path]]:
 	# It is installed from its repository, so that no list of its files exists.
-	package = Path(press_deploy.__file__).parent
+	package = Path(__file__).parents[2]
 	found = []
 	for part in PARTS:
 		place = package / part

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from press_deploy import __version__
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.ground.errors import DeployError, Refused
 from press_deploy.engine.homes import start
@@ -42,26 +41,26 @@ for package in (press_deploy.engine, press_deploy.cli):
 """
 
 
-def make_home(bench: Bench, say: Say = lambda line: None) -> Home:
+def make_home(bench: Bench, version: str, say: Say = lambda line: None) -> Home:
 	"""The home of what is installed in the environment of this process: the one that is there, or a new one.
 
-	`say` is told when it takes a while. Raises `Refused` where one can't be made.
+	`version` is that of this app, for the name. `say` is told when it takes a while. Raises `Refused` where one can't be made.
 	"""
 	sources, python = list_installed(), find_base_interpreter()
 	files = {name: start.digest(str(path)) for name, path in sources.items()}
 	homes = bench.deployments / HOMES
-	home = Home(homes / start.name_of(__version__, python, files))
+	home = Home(homes / start.name_of(version, python, files))
 	homes.mkdir(mode=0o700, parents=True, exist_ok=True)
 	with _locked(homes):
 		if home.find_damage() is None:
 			return home
-		say(f"Making {home.path}, which runs of press_deploy {__version__} are executed from")
+		say(f"Making {home.path}, which runs of press_deploy {version} are executed from")
 		making = homes / f"{MAKING}{home.name}"
 		try:
 			_remove(making)
 			_copy(sources, making / start.LIBRARY)
 			compiled = _import_all(python, making / start.LIBRARY)
-			_write_facts(making, python, files, compiled)
+			_write_facts(making, version, python, files, compiled)
 			_put_in_place(making, home.path)
 		except OSError as error:
 			why = f"{error.filename}: {error.strerror}"
@@ -133,9 +132,11 @@ def _find_failure(command: list[str]) -> str | None:
 	return said[-1] if ended.returncode else None
 
 
-def _write_facts(home: Path, python: str, files: dict[str, str], compiled: dict[str, str]) -> None:
+def _write_facts(
+	home: Path, version: str, python: str, files: dict[str, str], compiled: dict[str, str]
+) -> None:
 	facts = {
-		"version": __version__,
+		"version": version,
 		"python": python,
 		"cache_tag": sys.implementation.cache_tag,
 		"files": files,

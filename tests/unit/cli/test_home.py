@@ -99,7 +99,7 @@ def test_a_run_without_a_home_is_executed_from_the_present_one(bench, started, m
 	made = []
 	monkeypatch.setattr(home, "running_home", lambda: None)
 	monkeypatch.setattr(
-		home, "make_home", lambda bench, say: made.append(bench.path) or Home(tmp_path / "2.0-b")
+		home, "make_home", lambda bench, version, say: made.append(bench.path) or Home(tmp_path / "2.0-b")
 	)
 	plan = tmp_path / "plan.json"
 	plan.write_text(json.dumps(SPEC.as_data()))
@@ -112,7 +112,9 @@ def test_a_damaged_home_is_made_again_or_nothing_is_done(bench, monkeypatch) -> 
 	"""Another one is never taken in its place."""
 	made = []
 	monkeypatch.setattr(home, "running_home", lambda: None)
-	monkeypatch.setattr(home, "make_home", lambda bench, say: made.append(1) or Home(bench.path / "2.0-b"))
+	monkeypatch.setattr(
+		home, "make_home", lambda bench, version, say: made.append(1) or Home(bench.path / "2.0-b")
+	)
 	run = make_run(bench, "1.0-a")
 	result = call("resume", run.name, "--bench", str(bench))
 	assert result.exit_code == 2 and made
@@ -121,7 +123,7 @@ def test_a_damaged_home_is_made_again_or_nothing_is_done(bench, monkeypatch) -> 
 
 
 def test_what_keeps_a_home_from_being_made_is_told(bench, monkeypatch) -> None:
-	def refuse(bench, say):
+	def refuse(bench, version, say):
 		raise Refused("Making", "a home", "the disk is full", "make room")
 
 	monkeypatch.setattr(home, "running_home", lambda: None)

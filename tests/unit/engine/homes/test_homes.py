@@ -31,7 +31,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 	"""A bench with a home, which takes seconds."""
 	bench = Bench.open(make_bench(tmp_path_factory.mktemp("home") / "bench"))
 	bench.deployments.mkdir()
-	make_home(bench)
+	make_home(bench, __version__)
 	yield bench
 
 
@@ -87,7 +87,7 @@ class TestMaking:
 	def test_it_is_made_once(self, shared: Bench) -> None:
 		home = only_home(shared)
 		made, said = home.path.stat().st_ino, []
-		assert make_home(shared, said.append) == home
+		assert make_home(shared, __version__, said.append) == home
 		assert home.path.stat().st_ino == made and not said
 
 	def test_nobody_may_write_into_it(self, shared: Bench) -> None:
@@ -108,7 +108,7 @@ class TestMaking:
 		harmed.write_text("")
 		with pytest.raises(Refused, match="was changed"):
 			home.command("status")
-		assert make_home(shared) == home == only_home(shared)
+		assert make_home(shared, __version__) == home == only_home(shared)
 		assert home.find_damage() is None
 
 	def test_what_is_not_enough_is_refused_and_nothing_is_left(
@@ -117,7 +117,7 @@ class TestMaking:
 		files = {name: path for name, path in list_installed().items() if not name.startswith("click/")}
 		monkeypatch.setattr(making, "list_installed", lambda: files)
 		with pytest.raises(Refused, match="No module named 'click'"):
-			make_home(bench)
+			make_home(bench, __version__)
 		assert [path.name for path in (bench.deployments / HOMES).iterdir()] == [making.LOCK]
 
 	def test_a_full_disk_is_told_and_nothing_is_left(
@@ -128,7 +128,7 @@ class TestMaking:
 
 		monkeypatch.setattr(shutil, "copyfile", fill)
 		with pytest.raises(Refused, match="No space left on device"):
-			make_home(bench)
+			make_home(bench, __version__)
 		assert [path.name for path in (bench.deployments / HOMES).iterdir()] == [making.LOCK]
 
 	def test_this_process_is_in_no_home(self) -> None:
