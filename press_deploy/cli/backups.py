@@ -16,11 +16,10 @@ from press_deploy.cli.home import go_home, installed_option
 from press_deploy.engine.backup.catalogue import back_up_site, find_backups
 from press_deploy.engine.backup.rungs import Proof
 from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.credentials import WHERE_NAMED
 from press_deploy.engine.databases.losses.of_run import list_losses
-from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED, find_administrator
 from press_deploy.engine.databases.standby.base import StandbyDatabase
-from press_deploy.engine.databases.standby.finding import find_standbys
-from press_deploy.engine.databases.standby.opening import list_databases
+from press_deploy.engine.databases.standby.finding import find_standbys, list_kept
 from press_deploy.engine.ground.errors import DeployError, InputError, Refused
 from press_deploy.engine.ground.progress import ProgressMeter, show_size
 from press_deploy.engine.journal.lock import keep_idle
@@ -72,22 +71,12 @@ def standby(bench_path: str, dropped: str | None, loaded: str | None, although_f
 	if loaded:
 		_load(bench, RunDirectory.open(bench.path, loaded))
 		return
-	configs = {site: bench.read_config(site) for site in bench.sites()}
-	administrators = {
-		site: find_administrator(config)
-		for site, config in configs.items()
-		# Such a site is on no server, and has no part in one that happens to be there.
-		if config.get("db_type") != "sqlite"
-	}
-	kept = []
-	for administrator in {None, *administrators.values()}:
-		kept += [each for each in list_databases(bench, administrator) if each not in kept]
+	kept, unknown = list_kept(bench)
 	for each in kept:
 		size = show_size(each["bytes"])
 		click.echo(
 			f"{each['name']}  {each['purpose']} of run {each['run'] or 'not known'}  {size}  {each['created']}"
 		)
-	unknown = [site for site, administrator in administrators.items() if administrator is None]
 	if unknown:
 		click.echo(
 			f"Not known for {', '.join(unknown)}: the database's administrator is not named.", err=True

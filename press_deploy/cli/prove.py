@@ -11,16 +11,17 @@ from typing import Any
 
 import click
 
-from press_deploy.engine.backup.proving import SERVER, FileProof, prove_file
+from press_deploy.engine.backup.proving import FileProof, prove_file
 from press_deploy.engine.backup.rungs import Rung
-from press_deploy.engine.databases.dumps.dump_file import DamagedFile, read_head
-from press_deploy.engine.databases.mariadb.server import Server, parse_database_url
+from press_deploy.engine.databases.dumps.dump_file import DamagedFile
+from press_deploy.engine.databases.dumps.heads import read_head
+from press_deploy.engine.databases.engine import SERVER, Place
+from press_deploy.engine.databases.engines import find_engine_of_dump, format_of, parse_address
 from press_deploy.engine.ground.errors import InputError, encodable
 from press_deploy.engine.ground.progress import ProgressMeter, show_size
 
 NOT_REACHED, BAD_USAGE = 1, 2
 URL_VARIABLE = "PRESS_DEPLOY_DATABASE_URL"
-_KINDS = {"mariadb": "MariaDB", "sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 @click.command()
@@ -50,9 +51,9 @@ def prove(file: Path, rung: str, as_json: bool, database_url: str | None) -> Non
 	os.environ.pop(URL_VARIABLE, None)
 	wanted = Rung(int(rung))
 	try:
-		server = _find_server(file, url) if wanted >= Rung.RESTORABLE else None
+		place = _find_place(file, url) if wanted >= Rung.RESTORABLE else None
 		meter = None if as_json else _make_meter()
-		proven = prove_file(file, wanted, server, progress=meter)
+		proven = prove_file(file, wanted, place, progress=meter)
 	except InputError as error:
 		click.echo(_as_json(error.as_data()) if as_json else str(error), err=not as_json)
 		sys.exit(BAD_USAGE)
@@ -90,7 +91,7 @@ def _describe_file(proven: FileProof) -> str:
 			if os.path.isfile(proven.path)
 			else "no file that can be read"
 		)
-	parts = [f"{_KINDS[facts.kind]} dump"]
+	parts = [f"{format_of(facts.kind).TITLE} dump"]
 	if facts.database:
 		parts[0] += f" of database {facts.database}"
 	if facts.server_version:
@@ -122,16 +123,16 @@ def _describe_facts(proven: FileProof, rung: Rung) -> str:
 	return f"read to its end, {count}" if rung is Rung.WHOLE else f"restored, {count} are the same"
 
 
-def _find_server(file: Path, url: str | None) -> Server | None:
-	"""The server to restore into; one is needed for a dump of MariaDB alone. Raises `InputError`."""
+def _find_place(file: Path, url: str | None) -> Place | None:
+	"""Where to restore to; not every engine asks for it. Raises `InputError`."""
 	if url:
-		return parse_database_url(url)[0]
+		return parse_address(url)
 	try:
-		kind = read_head(file).kind
+		engine = find_engine_of_dump(read_head(file).kind)
 	except (DamagedFile, OSError):
 		# Reading it whole will say so, and no server is needed for that.
 		return None
-	if kind == "mariadb":
+	if engine and engine.proving.ASKS_FOR_PLACE:
 		raise InputError(
 			"database-url",
 			None,

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import frappe
 
-from press_deploy.engine.backup.dumper import choose_dumper
 from press_deploy.engine.databases.dumps import dump_file
-from press_deploy.engine.databases.dumps.sqlite_check import check_sqlite
-from press_deploy.engine.databases.mariadb import dumping
-from press_deploy.engine.databases.mariadb.loading import load_dump
+from press_deploy.engine.databases.mariadb.dumper import choose_dumper
+from press_deploy.engine.databases.mariadb.loading import choose_importer
 from press_deploy.engine.databases.mariadb.objects import drop_objects
 from press_deploy.engine.databases.mariadb.server import Server
 from press_deploy.engine.databases.mariadb.server_errors import translate_server_errors
-from press_deploy.engine.databases.standby.import_check import choose_importer
+from press_deploy.engine.databases.mariadb.sql_dump import dump_database as dump_stream
+from press_deploy.engine.databases.mariadb.sql_load import load_dump
+from press_deploy.engine.databases.sqlite.file_check import check_file
 from press_deploy.engine.ground import durable
 from press_deploy.engine.ground.errors import InputError, SiteProcessFailed
 from press_deploy.site.backup import dump_database, private_files, sqlite_file
@@ -80,7 +80,7 @@ def _dump_mariadb(target: Path) -> None:
 	"""Frappe's own dump would leave routines and events out, and they are about to be dropped."""
 	whole = target.with_name(f"{target.name}.zst")
 	try:
-		dumping.dump_database(choose_dumper(frappe.conf), frappe.conf.db_name, whole)
+		dump_stream(choose_dumper(frappe.conf), frappe.conf.db_name, whole)
 		with private_files(), gzip.open(target, "wb", compresslevel=6) as packed:
 			packed.writelines(dump_file.unpack(whole))
 	finally:
@@ -124,4 +124,4 @@ def _replace_sqlite(dump: Dump) -> int:
 	new.replace(live)
 	durable.sync_directory(live.parent)
 	frappe.connect()
-	return len(check_sqlite(live))
+	return len(check_file(live))

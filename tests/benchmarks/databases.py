@@ -26,10 +26,10 @@ from rich.table import Table
 
 from press_deploy.engine.databases.mariadb import physical
 from press_deploy.engine.databases.mariadb.comparison import TableState, are_equal, read_tables
-from press_deploy.engine.databases.mariadb.dumping import dump_database
-from press_deploy.engine.databases.mariadb.loading import load_dump
 from press_deploy.engine.databases.mariadb.scratch_server import run_scratch_server
 from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.sql_dump import dump_database
+from press_deploy.engine.databases.mariadb.sql_load import load_dump
 from tests.benchmarks.frappe_like_data import build_database, size_of_directory
 from tests.benchmarks.visitors import DEFINITION, TABLE, Visitors
 from tests.support.databases import execute, make_standby

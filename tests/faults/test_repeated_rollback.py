@@ -9,8 +9,8 @@ import pytest
 from press_deploy.demo.practice_bench import PracticeBench
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.losses.of_run import list_losses
+from press_deploy.engine.databases.sqlite.standby_file import SQLiteStandby
 from press_deploy.engine.databases.standby.finding import find_standby
-from press_deploy.engine.databases.standby.sqlite import SQLiteStandby
 from press_deploy.engine.ground.errors import Refused, StepFailed
 from press_deploy.engine.journal.requests import put_request
 from press_deploy.engine.journal.run_directory import RunDirectory

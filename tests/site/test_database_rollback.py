@@ -19,8 +19,8 @@ import pytest
 
 from press_deploy.engine.databases import backup_files
 from press_deploy.engine.databases.losses.of_run import list_losses
+from press_deploy.engine.databases.mariadb import standby_swap as mariadb_swap
 from press_deploy.engine.databases.mariadb.comparison import are_equal, read_tables
-from press_deploy.engine.databases.standby import mariadb_swap
 from press_deploy.engine.ground.errors import Refused
 from press_deploy.engine.journal.answers import check_answer
 from press_deploy.engine.journal.journal import Journal

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from press_deploy.engine.backup.restorable import prove_restorable
-from press_deploy.engine.backup.restoring import PREFIX
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.databases.backup_files import MADE, database_file
 from press_deploy.engine.databases.dumps.dump_check import check_dump
 from press_deploy.engine.databases.mariadb import physical
 from press_deploy.engine.databases.mariadb.comparison import are_equal, read_tables
+from press_deploy.engine.databases.mariadb.restoring import PREFIX
 from press_deploy.engine.databases.mariadb.server import Server
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.steps.backup import FinalBackup

@@ -19,8 +19,8 @@ from press_deploy.engine.databases.mariadb.objects import read_objects
 from press_deploy.engine.databases.mariadb.schemas import drop_database
 from press_deploy.engine.databases.mariadb.scratch_server import ScratchServer, start_scratch_server
 from press_deploy.engine.databases.mariadb.server import Server, quote
-from press_deploy.engine.databases.standby.mariadb import MariaDBStandby
-from press_deploy.engine.databases.standby.opening import open_standby
+from press_deploy.engine.databases.mariadb.standby import open_on_server
+from press_deploy.engine.databases.mariadb.standby_database import MariaDBStandby
 
 FAST = ("--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--innodb-buffer-pool-size=64M")
 SITE, RUN = "shop.example", "2026-01-31-release-7f3a"
@@ -71,11 +71,9 @@ def make_bench(directory: Path, server: Server, database: str, site: str = SITE)
 
 
 def make_standby(directory: Path, server: Server, database: str, run: str = RUN) -> MariaDBStandby:
-	standby = open_standby(
+	return open_on_server(
 		make_bench(directory, server, database), SITE, run, directory / "notes" / run, server
 	)
-	assert isinstance(standby, MariaDBStandby)
-	return standby
 
 
 def execute(server: Server, database: str | None, *statements: str) -> list[tuple]:

@@ -7,8 +7,6 @@ nothing of the bench's own configuration changes, nor of the site's user. What a
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +16,12 @@ from press_deploy.engine.bench.preview import BOOT, LOG, open_preview, read_line
 from press_deploy.engine.bench.programs import Programs
 from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.bench.web import Web
-from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED, find_administrator
-from press_deploy.engine.databases.mariadb.server_errors import translate_server_errors
-from press_deploy.engine.databases.mariadb.throwaway_user import (
-	drop_leftovers,
-	escape_database,
-	make_throwaway_user,
-)
+from press_deploy.engine.databases.credentials import WHERE_NAMED
 from press_deploy.engine.databases.standby.base import StandbyDatabase
 from press_deploy.engine.ground.errors import STEP_LOG, StepFailed
 
 PATHS = ("/api/method/ping", "/login")
 ANSWER_SECONDS, CONSOLE_SECONDS = 60, 300
-MAKING = "Making a user for"
 
 
 class Booting:
@@ -55,15 +46,8 @@ class Booting:
 				f"name the administrator ({WHERE_NAMED}), or require rung 4 only in the plan",
 			)
 		with (
-			_let_in(self._bench.read_config(site), standby.name) as login,
-			open_preview(
-				self._bench,
-				[site],
-				directory,
-				self._programs,
-				self._web,
-				_overrides(standby.name, login),
-			) as address,
+			standby.let_in(self._bench.read_config(site)) as login,
+			open_preview(self._bench, [site], directory, self._programs, self._web, login) as address,
 		):
 			answers = {path: self._ask(site, path, address, directory / LOG) for path in PATHS}
 			return {"answers": answers, "console": self._check_console(site, code, directory / "sites")}
@@ -116,31 +100,3 @@ def _find_error(log: Path) -> list[str]:
 		return []
 	# Gunicorn's own lines begin with a bracket.
 	return [line for line in lines if line.strip() and line[0] not in "[ "][-1:]
-
-
-def _overrides(database: str, login: dict[str, str]) -> dict[str, Any]:
-	"""What the site's configuration says otherwise. A standby of SQLite is named by its file."""
-	return {"db_name": Path(database).stem, **login}
-
-
-@contextmanager
-def _let_in(config: dict[str, Any], database: str) -> Iterator[dict[str, str]]:
-	"""A user for the standby alone, as keys of a site's configuration; gone after the block.
-
-	It has the database's name: Frappe 15 takes no other user. What a killed call left is dropped, by
-	`drop_standby` where no other call follows.
-	"""
-	if (config.get("db_type") or "mariadb") != "mariadb":
-		yield {}
-		return
-	administrator = find_administrator(config)
-	assert administrator, "without an administrator there is no standby"
-	with translate_server_errors(MAKING, f"database {database}"), administrator.session() as cursor:
-		cursor.execute(
-			"SELECT host FROM mysql.user WHERE user = %s", (config.get("db_user") or config["db_name"],)
-		)
-		hosts = [row[0] for row in cursor.fetchall()]
-		# Also from hosts that the site's user no longer comes from.
-		drop_leftovers(cursor, database)
-	with make_throwaway_user(administrator, database, hosts, escape_database(database)) as password:
-		yield {"db_user": database, "db_password": password}

@@ -5,44 +5,19 @@ Invariant: neither the key nor a password is in what this returns or raises.
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
-import pymysql
 from cryptography.fernet import Fernet, InvalidToken
 
 from press_deploy.engine.backup.config_secrets import KEY_NAME, LEFT_OUT, read_config
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.backup_files import config_file, describe
-from press_deploy.engine.databases.mariadb.server import Server
-from press_deploy.engine.databases.mariadb.server_errors import number_of
+from press_deploy.engine.databases.stored_passwords import Stored
 from press_deploy.engine.ground.errors import StepFailed
-from press_deploy.engine.ground.remedies import SERVER_RUNS, see_disk
+from press_deploy.engine.ground.remedies import see_disk
 
-# A site that once changed its key has rows that nothing opens any more; one that opens shows the key.
-TRIED_ROWS = 50
-NO_SUCH_TABLE = 1146
 # Its name in a site's configuration.
 NAME = "encryption_key"
-_QUERY = f"SELECT password FROM __Auth WHERE encrypted = 1 LIMIT {TRIED_ROWS}"
-_TABLE = "SELECT 1 FROM sqlite_master WHERE name = '__Auth'"
-
-Stored = list[str | bytes | None] | None
-
-
-def read_stored_passwords(server: Server | None, database: str) -> Stored:
-	"""Some encrypted passwords of a database, or, without a server, of the SQLite file of that path.
-
-	None where there is no table for them: it is not Frappe's. Raises `StepFailed` when it can't be asked. Frappe
-	stores them with Fernet in `__Auth`.
-	"""
-	try:
-		return _read_server(server, database) if server else _read_file(Path(database))
-	except (pymysql.Error, sqlite3.Error, OSError) as error:
-		why = str(error.args[-1] if error.args else error)
-		remedy = SERVER_RUNS if server else see_disk(database)
-		raise StepFailed("Reading stored passwords of", f"database {database}", why, remedy) from None
 
 
 def check_backup_key(bench: Bench, directory: Path, stored: Stored) -> str:
@@ -100,26 +75,6 @@ def say_opened(stored: Stored) -> str:
 	if stored is None:
 		return "not looked at: there is no table of stored passwords"
 	return "opens what is stored" if stored else "no password is stored that it would have to open"
-
-
-def _read_server(server: Server, database: str) -> Stored:
-	with server.session(database) as cursor:
-		try:
-			cursor.execute(_QUERY)
-		except pymysql.Error as error:
-			if number_of(error) == NO_SUCH_TABLE:
-				return None
-			raise
-		return [row[0] for row in cursor.fetchall()]
-
-
-def _read_file(file: Path) -> Stored:
-	# Not mode=ro: SQLite would leave the index of a write-ahead log beside it.
-	with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True)) as connection:
-		connection.execute("PRAGMA query_only = ON")
-		if not connection.execute(_TABLE).fetchone():
-			return None
-		return [row[0] for row in connection.execute(_QUERY)]
 
 
 def _opens(key: Fernet, token: str | bytes | None) -> bool:

@@ -13,9 +13,10 @@ from typing import Any
 from press_deploy.engine.backup.archives import check_archive, check_config
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.databases.backup_files import MADE, MANIFEST, make_entry, read_json
-from press_deploy.engine.databases.dumps.dump_check import ANYTHING, Expectation, check_dump
+from press_deploy.engine.databases.dumps.dump_check import check_dump
 from press_deploy.engine.databases.dumps.dump_file import DamagedFile
-from press_deploy.engine.databases.mariadb.physical import check_whole
+from press_deploy.engine.databases.dumps.facts import ANYTHING, Expectation
+from press_deploy.engine.databases.engines import ENGINES
 from press_deploy.engine.ground import durable
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.hashing import hash_file
@@ -78,9 +79,18 @@ def _describe(
 	return make_entry(path, kind, hash_file(path)), facts
 
 
+def _check_copy(path: Path) -> dict[str, Any]:
+	"""A copy of a server's files, by whoever makes such."""
+	for engine in ENGINES.values():
+		for suffix, check in engine.dumping.COPIES.items():
+			if path.name.endswith(suffix):
+				return check(path)
+	raise DamagedFile("kind", "it is no copy of a server's files that can be read here")
+
+
 _CHECKS = {
 	"public_files": check_archive,
 	"private_files": check_archive,
 	"config": check_config,
-	"physical": check_whole,
+	"physical": _check_copy,
 }

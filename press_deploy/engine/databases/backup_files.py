@@ -14,7 +14,8 @@ from press_deploy.engine.ground.hashing import hash_file
 MANIFEST = "manifest.json"
 MADE = "made.json"
 # A dump, or a copy of the server's files.
-DATABASES = ("database", "physical")
+COPY = "physical"
+DATABASES = ("database", COPY)
 
 
 def is_verified(directory: Path) -> bool:
@@ -28,8 +29,13 @@ def is_verified(directory: Path) -> bool:
 
 def database_file(directory: Path) -> Path:
 	"""The database dump of a verified backup."""
-	names = [file["name"] for file in read_json(directory / MANIFEST)["files"] if file["kind"] in DATABASES]
-	return directory / names[0]
+	return directory / database_entry(directory)["name"]
+
+
+def database_entry(directory: Path) -> dict[str, Any]:
+	"""The same as the manifest has it: see `make_entry`."""
+	entries = [file for file in read_json(directory / MANIFEST)["files"] if file["kind"] in DATABASES]
+	return entries[0]
 
 
 def config_file(directory: Path) -> Path | None:

@@ -12,7 +12,8 @@ from contextlib import closing
 from typing import Any
 
 from press_deploy.engine.bench.bench import Bench
-from press_deploy.engine.databases.database import Database, DatabaseUnavailable
+from press_deploy.engine.databases.database import Database
+from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.ground.errors import StepFailed
 
 # What a release defines beside DocTypes, and Frappe removes when it does so no more.
@@ -37,7 +38,7 @@ def take_inventory(bench: Bench, site: str) -> dict[str, Any]:
 	"""
 	with closing(Database(bench, site)) as database:
 		try:
-			sizes = _list_tables(database)
+			sizes = database.tables()
 			return {
 				"doctypes": _list_doctypes(database, sizes),
 				"names": {kind: _list_names(database, kind) for kind in KINDS if f"tab{kind}" in sizes},
@@ -52,7 +53,7 @@ def list_apps(bench: Bench, site: str) -> list[str] | None:
 	"""The apps that are installed on a site, by its own list; None where it keeps none. Raises `StepFailed`."""
 	with closing(Database(bench, site)) as database:
 		try:
-			return _list_apps(database, _list_tables(database))
+			return _list_apps(database, database.tables())
 		except DatabaseUnavailable as error:
 			raise _unreadable(site, error) from error
 
@@ -62,7 +63,7 @@ def list_executed_patches(bench: Bench, site: str) -> set[str]:
 	with closing(Database(bench, site)) as database:
 		try:
 			query = "SELECT patch FROM `tabPatch Log`"
-			if "skipped" in _list_columns(database, "tabPatch Log"):
+			if "skipped" in database.columns("tabPatch Log"):
 				query += " WHERE COALESCE(skipped, 0) = 0"
 			return {str(row[0]) for row in database.rows(query)}
 		except DatabaseUnavailable as error:
@@ -88,21 +89,6 @@ def holds(bench: Bench, site: str, doctype: str, names: list[str]) -> bool:
 			return False
 
 
-def _list_tables(database: Database) -> dict[str, int | None]:
-	"""{table: about how many rows; None where nobody estimates}."""
-	if database.kind == "sqlite":
-		query = "SELECT name FROM sqlite_master WHERE type = 'table'"
-		return {str(row[0]): None for row in database.rows(query)}
-	query = "SELECT TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
-	return {str(row[0]): None if row[1] is None else int(row[1]) for row in database.rows(query)}
-
-
-def _list_columns(database: Database, table: str) -> set[str]:
-	if database.kind == "sqlite":
-		return {str(row[1]) for row in database.rows(f"PRAGMA table_info({_quote(table)})")}
-	return {str(row[0]) for row in database.rows(f"SHOW COLUMNS FROM {_quote(table)}")}
-
-
 def _list_doctypes(database: Database, sizes: dict[str, int | None]) -> dict[str, dict[str, Any]]:
 	if "tabDocType" not in sizes:
 		return {}
@@ -122,9 +108,7 @@ def _describe_tables(database: Database, sizes: dict[str, int | None]) -> dict[s
 	found, names = {}, sorted(sizes)
 	for begin in range(0, len(names), TABLES_PER_QUERY):
 		some = names[begin : begin + TABLES_PER_QUERY]
-		parts = [
-			_select_facts(database.kind, number, table, sizes[table]) for number, table in enumerate(some)
-		]
+		parts = [_select_facts(database, number, table, sizes[table]) for number, table in enumerate(some)]
 		for number, rows, first, last in database.rows(" UNION ALL ".join(parts)):
 			table = some[int(number)]
 			about = _is_large(sizes[table])
@@ -133,11 +117,10 @@ def _describe_tables(database: Database, sizes: dict[str, int | None]) -> dict[s
 	return found
 
 
-def _select_facts(kind: str, number: int, table: str, size: int | None) -> str:
-	# Names are of several collations, and numbers in some tables; in one answer they have to be of one kind.
-	cast = "CAST({} AS TEXT)" if kind == "sqlite" else "CONVERT({} USING utf8mb4) COLLATE utf8mb4_bin"
+def _select_facts(database: Database, number: int, table: str, size: int | None) -> str:
+	# In one answer, the names of all tables have to be of one kind.
 	count = "0" if _is_large(size) else "COUNT(*)"
-	ends = ", ".join(cast.format(f"{function}(name)") for function in ("MIN", "MAX"))
+	ends = ", ".join(database.as_text(f"{function}(name)") for function in ("MIN", "MAX"))
 	return f"SELECT {number}, {count}, {ends} FROM {_quote(table)}"
 
 
@@ -175,5 +158,5 @@ def _unreadable(site: str, error: Exception) -> StepFailed:
 		"Listing what is on",
 		site,
 		f"its database could not be asked: {error}",
-		f"see that it answers (bench --site {site} mariadb), then start the plan again",
+		f"see that it answers (bench --site {site} db-console), then start the plan again",
 	)

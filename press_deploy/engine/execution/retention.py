@@ -21,7 +21,7 @@ from press_deploy.engine.backup.catalogue import BACKUPS, EXPIRED, BackupEntry, 
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.backup_files import MADE
-from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED
+from press_deploy.engine.databases.credentials import WHERE_NAMED
 from press_deploy.engine.databases.standby.base import StandbyDatabase
 from press_deploy.engine.databases.standby.finding import find_standby
 from press_deploy.engine.ground import durable

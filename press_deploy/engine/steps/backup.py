@@ -15,7 +15,6 @@ from press_deploy.engine.backup.restorable import check_standby, prove_in_scratc
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.databases import backup_files
 from press_deploy.engine.databases.standby.final_record import read_record
-from press_deploy.engine.databases.standby.loading import load_backup
 from press_deploy.engine.ground.errors import DeployError, StepFailed, Stopped
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
@@ -205,7 +204,7 @@ class LoadStandby(Step):
 		standby = self.databases.standbys[site]
 		if not standby.is_loaded():
 			meter = run.measure(f"{site} into {Path(standby.name).name}")
-			load_backup(standby, directory, run.directory.path / "loading", meter)
+			standby.load_backup(directory, run.directory.path / "loading", meter)
 		compared = standby.prove()
 		return {**compared, **check_standby(run.bench, standby, directory, compared)}
 

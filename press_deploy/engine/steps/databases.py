@@ -7,13 +7,9 @@ from functools import cached_property
 
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.databases.database import Database
-from press_deploy.engine.databases.losses.reader import Reader
-from press_deploy.engine.databases.standby.base import StandbyDatabase
+from press_deploy.engine.databases.standby.base import Former, StandbyDatabase
 from press_deploy.engine.databases.standby.finding import find_standbys
 from press_deploy.engine.steps.run import Run
-
-# A reader, the backup, and what it replaced.
-Former = tuple[Reader, str, str]
 
 
 class Databases:

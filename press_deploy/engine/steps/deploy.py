@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from press_deploy.engine.bench import maintenance
-from press_deploy.engine.databases.database import DatabaseUnavailable
+from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.ground import durable
 from press_deploy.engine.ground.canonical import canonical_json
 from press_deploy.engine.ground.errors import StepFailed

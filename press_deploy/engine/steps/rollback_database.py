@@ -13,8 +13,8 @@ from press_deploy.engine.backup.restorable import prove_in_scratch
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.databases import backup_files
-from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED
-from press_deploy.engine.databases.mariadb.scratch_server import find_server_program
+from press_deploy.engine.databases.credentials import WHERE_NAMED
+from press_deploy.engine.databases.engines import engine_of
 from press_deploy.engine.ground import durable
 from press_deploy.engine.ground.errors import DeployError, StepFailed
 from press_deploy.engine.ground.observation import Observation
@@ -157,11 +157,12 @@ class RollbackDatabase(Step):
 
 	def _prove_first(self, run: Run, site: str, directory: Path) -> None:
 		"""What is imported replaces the live database at once: see it restored somewhere else before."""
-		if (run.bench.read_config(site).get("db_type") or "mariadb") != "mariadb":
+		engine = engine_of(run.bench.read_config(site).get("db_type"))
+		if not engine.loading.REPLACES_AT_ONCE:
 			return
-		if find_server_program() is None:
+		if missing := engine.proving.find_missing_program():
 			run.note(
-				f"The final backup of {site} was not restored elsewhere before: there is no mariadbd here."
+				f"The final backup of {site} was not restored elsewhere before: there is no {missing} here."
 			)
 			return
 		proof = Proof(directory)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from press_deploy.engine.databases.losses.export import Exported, export
 from press_deploy.engine.databases.losses.finding import find_losses
 from press_deploy.engine.databases.losses.model import Losses
-from press_deploy.engine.databases.losses.of_run import describe_all, open_former
+from press_deploy.engine.databases.losses.of_run import describe_all
 from press_deploy.engine.databases.standby.base import StandbyDatabase
 from press_deploy.engine.databases.standby.finding import find_standbys
 from press_deploy.engine.ground.errors import DeployError, Refused, StepFailed
@@ -190,7 +190,7 @@ def open_all_former_data(run: Run, databases: Databases) -> None:
 
 def open_former_data(run: Run, databases: Databases, site: str) -> None:
 	backup_of, final = run.directory.backup_of(site), run.directory.final_backup_of(site)
-	opened = open_former(databases.standbys[site], backup_of, final)
+	opened = databases.standbys[site].open_former(backup_of, final)
 	databases.keep_former(site, opened)
 
 

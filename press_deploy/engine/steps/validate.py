@@ -13,7 +13,7 @@ from press_deploy.engine.bench.program_watch import ProgramWatch
 from press_deploy.engine.bench.services import Services
 from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.bench.web import Web
-from press_deploy.engine.databases.database import DatabaseUnavailable
+from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.plan.spec import ConsoleCheck, CriticalTest, HttpCheck

@@ -14,7 +14,8 @@ from statistics import median
 import psutil
 
 from press_deploy.engine.bench.answer import GOOD
-from press_deploy.engine.databases.database import Database, DatabaseUnavailable
+from press_deploy.engine.databases.database import Database
+from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.watching.probes import Probe
 
 

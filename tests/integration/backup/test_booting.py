@@ -9,6 +9,7 @@ import pytest
 
 from press_deploy.engine.backup import booting
 from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.standby_login import let_in
 from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.backup.conftest import MakeDatabase
 
@@ -29,7 +30,7 @@ def test_the_user_of_a_killed_start_is_gone_from_all_hosts(
 		try:
 			for host in ("localhost", "10.0.0.1"):
 				cursor.execute("CREATE USER %s@%s IDENTIFIED BY 'of the killed one'", (standby, host))
-			with booting._let_in(config, standby) as login:
+			with let_in(server, config, standby) as login:
 				assert list_hosts(server, standby) == ["localhost"]
 				server.as_user(login["db_user"], login["db_password"]).connect(standby).close()
 			assert not list_hosts(server, standby)

@@ -15,11 +15,11 @@ import pytest
 import zstandard
 
 from press_deploy.engine.databases.dumps.dump_check import check_dump
-from press_deploy.engine.databases.mariadb import disk_watch, dumping, loading
-from press_deploy.engine.databases.mariadb.dumping import dump_database
-from press_deploy.engine.databases.mariadb.loading import load_dump
+from press_deploy.engine.databases.mariadb import disk_watch, sql_dump, sql_load
 from press_deploy.engine.databases.mariadb.scratch_server import ScratchServer, start_scratch_server
 from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.mariadb.sql_dump import dump_database
+from press_deploy.engine.databases.mariadb.sql_load import load_dump
 from press_deploy.engine.ground.errors import CommandFailed, InputError, StepFailed
 from tests.integration.backup.conftest import MakeDatabase, own_temporary_files, short_directory
 from tests.integration.backup.schema import EVERYTHING, OBJECTS, TABLES, read_checksums
@@ -225,7 +225,7 @@ def test_a_dump_program_that_ends_badly_after_it_wrote(
 	assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 
 
-@pytest.mark.parametrize("module,attempt", [(dumping, "dump"), (loading, "load")])
+@pytest.mark.parametrize("module,attempt", [(sql_dump, "dump"), (sql_load, "load")])
 def test_a_program_that_waits_for_ever_is_ended(
 	server: Server,
 	make_database: MakeDatabase,

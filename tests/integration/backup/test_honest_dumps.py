@@ -191,6 +191,6 @@ def test_a_file_that_goes_away_before_it_is_restored_is_not_restorable(
 	def lose(*arguments: object) -> None:
 		fired.append(path.unlink())
 
-	monkeypatch.setattr("press_deploy.engine.backup.restoring._check_events", lose)
+	monkeypatch.setattr("press_deploy.engine.databases.mariadb.restoring._check_events", lose)
 	proven = prove_file(path, Rung.RESTORABLE, server)
 	assert fired and proven.reached is Rung.WHOLE and "No such file" in proven.proof.why_not(Rung.RESTORABLE)

@@ -16,22 +16,25 @@ from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from press_deploy.engine.backup import proving, proving_account, restoring, verifying
-from press_deploy.engine.backup.encryption_key import find_key_problem, read_stored_passwords
+from press_deploy.engine.backup import proving, verifying
+from press_deploy.engine.backup.encryption_key import find_key_problem
 from press_deploy.engine.backup.proving import prove_file
-from press_deploy.engine.backup.proving_account import USER_PREFIX
-from press_deploy.engine.backup.restoring import PREFIX
 from press_deploy.engine.backup.rungs import Rung
 from press_deploy.engine.databases import backup_files
-from press_deploy.engine.databases.dumps.dump_check import UNCHECKED_DOUBT, DumpFacts, check_dump
+from press_deploy.engine.databases.dumps.dump_check import UNCHECKED_DOUBT, check_dump
 from press_deploy.engine.databases.dumps.dump_file import unpack
-from press_deploy.engine.databases.dumps.sqlite_check import WAL_DOUBT
-from press_deploy.engine.databases.mariadb import throwaway_user
+from press_deploy.engine.databases.dumps.facts import DumpFacts
+from press_deploy.engine.databases.mariadb import proving as mariadb_proving
+from press_deploy.engine.databases.mariadb import proving_account, restoring, throwaway_user
 from press_deploy.engine.databases.mariadb.client_errors import translate_client_error
-from press_deploy.engine.databases.mariadb.dumping import dump_database
+from press_deploy.engine.databases.mariadb.proving import read_stored_passwords
+from press_deploy.engine.databases.mariadb.proving_account import USER_PREFIX
+from press_deploy.engine.databases.mariadb.restoring import PREFIX
 from press_deploy.engine.databases.mariadb.scratch_server import run_scratch_server
 from press_deploy.engine.databases.mariadb.server import Server, quote
 from press_deploy.engine.databases.mariadb.server_errors import translate
+from press_deploy.engine.databases.mariadb.sql_dump import dump_database
+from press_deploy.engine.databases.sqlite.file_check import WAL_DOUBT
 from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.backup.conftest import MakeDatabase, short_directory
 from tests.integration.backup.schema import EVERYTHING, TABLES
@@ -470,7 +473,7 @@ def test_only_a_right_that_is_lacking_means_that_a_dump_reaches_outside(
 		asked.append(number)
 		raise say(number)
 
-	monkeypatch.setattr(proving, "restore_mariadb", fail)
+	monkeypatch.setattr(mariadb_proving, "restore_dump", fail)
 	checks = {1045: "server", 1698: "server", 2013: "server", 1064: "restore"}
 	check = checks.get(number, "other databases")
 	refuse(put(tmp_path, write_dump(FRAPPE)), server, check, str(number))

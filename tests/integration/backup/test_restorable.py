@@ -21,9 +21,8 @@ from press_deploy.engine.backup.restorable import prove_in_scratch, prove_restor
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.mariadb import physical
-from press_deploy.engine.databases.mariadb.dumping import dump_database
 from press_deploy.engine.databases.mariadb.server import Server, quote
-from press_deploy.engine.databases.standby.loading import load_backup
+from press_deploy.engine.databases.mariadb.sql_dump import dump_database
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.steps.backup import LoadStandby
 from tests.integration.backup.conftest import MakeDatabase, short_directory
@@ -263,7 +262,7 @@ class Loading:
 			cursor.execute("UPDATE notes SET text = 'written to' WHERE name = 1")
 
 	def load(self) -> None:
-		load_backup(self.standby, self.directory, self.own / "loading", None)
+		self.standby.load_backup(self.directory, self.own / "loading", None)
 
 	def prove(self) -> dict[str, Any]:
 		run = SimpleNamespace(

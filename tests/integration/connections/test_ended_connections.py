@@ -10,12 +10,13 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from press_deploy.engine.backup.restoring import scratch_database
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases import database as database_module
-from press_deploy.engine.databases.database import Database, DatabaseUnavailable
-from press_deploy.engine.databases.losses.snapshot import open_snapshot
+from press_deploy.engine.databases.database import Database
+from press_deploy.engine.databases.mariadb.losses import open_snapshot
+from press_deploy.engine.databases.mariadb.restoring import scratch_database
 from press_deploy.engine.databases.mariadb.server import SILENT_SECONDS, Server
+from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.watching.sampling import Sampler
 from tests.support.databases import (

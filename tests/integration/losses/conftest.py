@@ -16,9 +16,10 @@ import pytest
 from press_deploy.engine.databases.losses.finding import find_losses
 from press_deploy.engine.databases.losses.model import Losses
 from press_deploy.engine.databases.losses.reader import Reader
-from press_deploy.engine.databases.losses.snapshot import open_snapshot
+from press_deploy.engine.databases.mariadb import losses as mariadb_losses
 from press_deploy.engine.databases.mariadb.scratch_server import run_scratch_server
 from press_deploy.engine.databases.mariadb.server import Server, quote
+from press_deploy.engine.databases.sqlite import losses as sqlite_losses
 
 NUMBERS = itertools.count()
 
@@ -70,7 +71,7 @@ class MariaDBDatabases(Databases):
 				cursor.executemany(statement, rows) if rows else cursor.execute(statement.replace("%%", "%"))
 
 	def open(self) -> AbstractContextManager[Reader]:
-		return open_snapshot(self.server)
+		return mariadb_losses.open_snapshot(self.server)
 
 	def close(self) -> None:
 		for database in self._made:
@@ -91,7 +92,7 @@ class SQLiteDatabases(Databases):
 				connection.executemany(statement, rows) if rows else connection.execute(statement)
 
 	def open(self) -> AbstractContextManager[Reader]:
-		return open_snapshot(None, self.before, self.after)
+		return sqlite_losses.open_snapshot(self.before, self.after)
 
 
 @pytest.fixture(scope="session")

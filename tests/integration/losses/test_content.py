@@ -120,8 +120,8 @@ def test_the_hash_is_the_same_in_another_database_and_process(lost):
 	if lost.kind == "sqlite":
 		program = (
 			"import sys\nfrom press_deploy.engine.databases.losses.finding import find_losses\n"
-			"from press_deploy.engine.databases.losses.snapshot import open_snapshot\n"
-			"with open_snapshot(None, *sys.argv[1:]) as reader:\n"
+			"from press_deploy.engine.databases.sqlite.losses import open_snapshot\n"
+			"with open_snapshot(*sys.argv[1:]) as reader:\n"
 			"\tprint(find_losses(reader, *sys.argv[1:]).sha256)"
 		)
 		answers = {

@@ -221,12 +221,12 @@ from pathlib import Path
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.databases.losses.export import export
 from press_deploy.engine.databases.losses.finding import find_losses
-from press_deploy.engine.databases.losses.snapshot import open_snapshot
+from press_deploy.engine.databases.sqlite.losses import open_snapshot
 import signal
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 before, after, directory = sys.argv[1:]
-with open_snapshot(None, before, after) as reader:
+with open_snapshot(before, after) as reader:
 	losses = find_losses(reader, before, after)
 	resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 	try:

@@ -6,7 +6,6 @@ from press_deploy.engine.databases.losses.comparison import Comparison
 from press_deploy.engine.databases.losses.finding import find_losses
 from press_deploy.engine.databases.losses.model import Losses, Named
 from press_deploy.engine.databases.losses.queries import _compare_kept, _compare_live
-from press_deploy.engine.databases.losses.snapshot import open_snapshot
 from press_deploy.engine.ground.errors import StepFailed
 
 from .conftest import SQLiteDatabases
@@ -244,7 +243,7 @@ def test_equal_content_gives_equal_bytes_however_it_came_there(notes):
 def test_nothing_to_compare_with_is_an_error(notes, side, tmp_path):
 	fill(notes, "tabNote", [note("A")], [note("A")])
 	setattr(notes, side, str(tmp_path / "other"))
-	with pytest.raises(StepFailed) as caught, open_snapshot(getattr(notes, "server", None)) as reader:
+	with pytest.raises(StepFailed) as caught, notes.open() as reader:
 		find_losses(reader, notes.before, notes.after)
 	assert caught.value.remedy
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.databases.mariadb.dumping import dump_database
 from press_deploy.engine.databases.mariadb.server import Server
-from press_deploy.engine.databases.standby.mariadb import MariaDBStandby
+from press_deploy.engine.databases.mariadb.sql_dump import dump_database
+from press_deploy.engine.databases.mariadb.standby_database import MariaDBStandby
 from tests.support.databases import (
 	RestartableServer,
 	execute,

@@ -12,13 +12,13 @@ import pytest
 
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.bench.programs import Programs
-from press_deploy.engine.databases.mariadb import administrator
-from press_deploy.engine.databases.mariadb.dumping import dump_database
-from press_deploy.engine.databases.mariadb.loading import load_dump
+from press_deploy.engine.databases import credentials
+from press_deploy.engine.databases.mariadb import proving, standby_check
+from press_deploy.engine.databases.mariadb.loading import why_not_imported_by
 from press_deploy.engine.databases.mariadb.scratch_server import start_scratch_server
 from press_deploy.engine.databases.mariadb.server import Server, quote
-from press_deploy.engine.databases.standby import mariadb_check
-from press_deploy.engine.databases.standby.import_check import why_no_import
+from press_deploy.engine.databases.mariadb.sql_dump import dump_database
+from press_deploy.engine.databases.mariadb.sql_load import load_dump
 from press_deploy.engine.ground.checks import FAILED, WARNING, Check
 from press_deploy.engine.ground.errors import Refused
 from press_deploy.engine.journal.journal import Journal
@@ -91,7 +91,7 @@ def make_plan(directory: Path, **backup: object):
 @pytest.fixture
 def shop(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
 	# The machine may have one.
-	monkeypatch.setattr(administrator, "CREDENTIALS_FILE", tmp_path / "none.cnf")
+	monkeypatch.setattr(credentials, "CREDENTIALS_FILE", tmp_path / "none.cnf")
 	name = f"shop {tmp_path.name[-20:]}"
 	make_database(server, name, *TABLES)
 	execute(
@@ -116,11 +116,11 @@ def lack_rights(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def lack_room(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
 	# Not of the disk itself: the test's server is on it.
-	monkeypatch.setattr(mariadb_check.shutil, "disk_usage", lambda path: NO_ROOM)
+	monkeypatch.setattr(standby_check.shutil, "disk_usage", lambda path: NO_ROOM)
 
 
 def be_old(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-	monkeypatch.setattr(mariadb_check.schemas, "OLDEST_VERSION", (99, 1))
+	monkeypatch.setattr(standby_check.schemas, "OLDEST_VERSION", (99, 1))
 
 
 def lead_here(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def lead_out(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def have_no_server_program(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-	monkeypatch.setattr(backups, "find_server_program", lambda: None)
+	monkeypatch.setattr(proving, "find_server_program", lambda: None)
 
 
 def ask_for_rung_5(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +261,7 @@ def test_an_import_keeps_the_foreign_keys_that_lead_here(
 ) -> None:
 	"""As the site's own user makes it: all of its tables go first."""
 	lead_here(shop, monkeypatch)
-	assert why_no_import(shop.user, shop.live) is None
+	assert why_not_imported_by(shop.user, shop.live) is None
 	dump_database(shop.user, shop.live, tmp_path / "dump.sql.zst")
 	execute(shop.user, shop.live, "SET foreign_key_checks = 0", "DROP TABLE tabDocType")
 	load_dump(tmp_path / "dump.sql.zst", shop.user, shop.live)
@@ -280,13 +280,13 @@ def test_what_the_sites_user_may_make(shop: Shop) -> None:
 		"CREATE PROCEDURE own() SELECT 1",
 		"CREATE EVENT own ON SCHEDULE EVERY 1 DAY DO SELECT 1",
 	)
-	assert why_no_import(shop.user, shop.live) is None
+	assert why_not_imported_by(shop.user, shop.live) is None
 	shop.execute(
 		"CREATE PROCEDURE theirs() SELECT 1", "CREATE EVENT theirs ON SCHEDULE EVERY 1 DAY DO SELECT 1"
 	)
-	assert "procedure theirs, event theirs" in str(why_no_import(shop.user, shop.live))
+	assert "procedure theirs, event theirs" in str(why_not_imported_by(shop.user, shop.live))
 	shop.execute("GRANT SET USER ON *.* TO site_user@localhost")
-	assert why_no_import(shop.user, shop.live) is None
+	assert why_not_imported_by(shop.user, shop.live) is None
 
 
 def test_a_binary_log_keeps_triggers_to_the_administrator(tmp_path: Path) -> None:
@@ -304,7 +304,7 @@ def test_a_binary_log_keeps_triggers_to_the_administrator(tmp_path: Path) -> Non
 				"CREATE DEFINER=site_user@localhost PROCEDURE own() SELECT 1",
 			)
 			user = own.server.as_user("site_user", "secret")
-			why = str(why_no_import(user, "shop"))
+			why = str(why_not_imported_by(user, "shop"))
 			assert why == (
 				"site_user may not make trigger own again, unless the server's administrator types: "
 				"SET GLOBAL log_bin_trust_function_creators = 1;"
@@ -313,7 +313,7 @@ def test_a_binary_log_keeps_triggers_to_the_administrator(tmp_path: Path) -> Non
 			with pytest.raises(Exception, match=r"1419|SUPER"):
 				load_dump(tmp_path / "dump.sql.zst", user, "shop")
 			execute(own.server, None, "SET GLOBAL log_bin_trust_function_creators = 1")
-			assert why_no_import(user, "shop") is None
+			assert why_not_imported_by(user, "shop") is None
 			load_dump(tmp_path / "dump.sql.zst", user, "shop")
 		finally:
 			own.stop()

@@ -15,29 +15,30 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine.backup.dumper import choose_dumper
-from press_deploy.engine.backup.making import Maker, Method
+from press_deploy.engine.backup.making import Maker
 from press_deploy.engine.backup.proving import prove_file
 from press_deploy.engine.backup.rungs import Rung
-from press_deploy.engine.backup.verifying import Expectation, verify
+from press_deploy.engine.backup.verifying import verify
 from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases import credentials
 from press_deploy.engine.databases.database import Database
 from press_deploy.engine.databases.dumps.dump_check import check_dump
-from press_deploy.engine.databases.mariadb import administrator, physical
-from press_deploy.engine.databases.mariadb.dumping import dump_database
+from press_deploy.engine.databases.dumps.facts import Expectation
+from press_deploy.engine.databases.dumps.method import Method
+from press_deploy.engine.databases.mariadb import physical
+from press_deploy.engine.databases.mariadb.dumper import choose_dumper
 from press_deploy.engine.databases.mariadb.foreign_objects import find_unreadable
-from press_deploy.engine.databases.mariadb.loading import load_dump
+from press_deploy.engine.databases.mariadb.loading import choose_importer, why_no_import
 from press_deploy.engine.databases.mariadb.objects import drop_objects
 from press_deploy.engine.databases.mariadb.scratch_server import run_scratch_server
 from press_deploy.engine.databases.mariadb.server import Server, quote
-from press_deploy.engine.databases.standby.import_check import choose_importer, why_no_import
-from press_deploy.engine.databases.standby.loading import load_backup
-from press_deploy.engine.databases.standby.mariadb import MariaDBStandby
+from press_deploy.engine.databases.mariadb.sql_dump import dump_database
+from press_deploy.engine.databases.mariadb.sql_load import load_dump
+from press_deploy.engine.databases.mariadb.standby_database import MariaDBStandby
 from press_deploy.engine.ground.checks import FAILED, OK
 from press_deploy.engine.ground.errors import Refused, StepFailed
 from press_deploy.engine.plan.backup import Backup
 from press_deploy.engine.steps.preflight import backups
-from press_deploy.engine.steps.preflight.stored_objects import check_objects
 from tests.integration.standby.foreign import BY_ROOT, DEFINERS, NO_VIEW_OF_OTHERS, RELEASE
 from tests.support.databases import (
 	SITE,
@@ -113,13 +114,13 @@ class Shop:
 		verify(self.base, Expectation(database=self.live))
 
 	def check(self, method: Method = STREAM):
-		return list(check_objects(SITE, method, self.config))
+		return list(backups._check_objects(SITE, method, self.config))
 
 
 @pytest.fixture
 def shop(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
 	# The machine may have one.
-	monkeypatch.setattr(administrator, "CREDENTIALS_FILE", tmp_path / "none.cnf")
+	monkeypatch.setattr(credentials, "CREDENTIALS_FILE", tmp_path / "none.cnf")
 	# In names that are not ASCII the server forgets the rights on routines (it stores them in another character set).
 	name = f"shop_{tmp_path.name[-15:]} x"
 	make_database(server, "neighbour", "CREATE TABLE t (id INT)")
@@ -150,7 +151,7 @@ def test_the_whole_way_round(shop: Shop, method: Method, tmp_path: Path) -> None
 	before = shop.look()
 	shop.standby.remember_live()
 	shop.back_up(method)
-	load_backup(shop.standby, shop.base, tmp_path / "loading")
+	shop.standby.load_backup(shop.base, tmp_path / "loading")
 	assert shop.standby.prove()["tables"] == len(before[0])
 	assert states(shop, shop.standby.name) == {"DISABLED"}, "nothing of a standby is at work"
 
@@ -190,7 +191,7 @@ def test_rights_on_routines_survive_there_and_back(shop: Shop, tmp_path: Path) -
 	before = shop.look()
 	assert before[3] == [("reporter", "twice", "Execute")]
 	shop.back_up(STREAM)
-	load_backup(shop.standby, shop.base, tmp_path / "loading")
+	shop.standby.load_backup(shop.base, tmp_path / "loading")
 	shop.standby.refresh(tmp_path / "final")
 	shop.execute("DROP VIEW doubled", "ALTER EVENT awake DISABLE")
 	shop.standby.swap()
@@ -203,7 +204,7 @@ def test_what_differs_in_its_definer_alone_is_no_copy(shop: Shop, tmp_path: Path
 	shop.name_administrator()
 	shop.standby.remember_live()
 	shop.back_up(STREAM)
-	load_backup(shop.standby, shop.base, tmp_path / "loading")
+	shop.standby.load_backup(shop.base, tmp_path / "loading")
 	body = "FUNCTION twice(p INT) RETURNS INT DETERMINISTIC RETURN p * 2"
 	execute(shop.server, shop.standby.name, f"CREATE OR REPLACE DEFINER = site_user@localhost {body}")
 	with pytest.raises(StepFailed, match="function twice differs"):
@@ -229,7 +230,7 @@ def test_an_import_by_the_administrator_brings_all_of_it_back(shop: Shop) -> Non
 	shop.name_administrator()
 	assert choose_importer(shop.config).user == shop.server.user
 	shop.execute(NO_VIEW_OF_OTHERS)
-	assert why_no_import(choose_importer(shop.config), shop.live) is None
+	assert why_no_import(shop.config) is None
 	before = shop.look()
 	shop.back_up(STREAM)
 	shop.execute(*RELEASE)
@@ -261,14 +262,14 @@ def test_preflight_refuses_with_the_grant_that_helps(shop: Shop, tmp_path: Path)
 	assert (check.outcome, check.found) == (OK, "site_user can read all of them")
 
 	# Read, they can't be made again yet.
-	why = str(why_no_import(choose_importer(shop.config), shop.live))
+	why = str(why_no_import(shop.config))
 	assert why == "view the neighbour's: of other databases, which a private server has not"
 	shop.execute(NO_VIEW_OF_OTHERS)
 	shop.back_up(STREAM)
-	why = str(why_no_import(choose_importer(shop.config), shop.live))
+	why = str(why_no_import(shop.config))
 	assert "site_user may not make view doubled, trigger on new, procedure elsewhere" in why
 	type_what_is_asked(shop, why)
-	assert why_no_import(choose_importer(shop.config), shop.live) is None
+	assert why_no_import(shop.config) is None
 	before = shop.look()
 	with shop.server.session() as cursor:
 		drop_objects(cursor, shop.live)

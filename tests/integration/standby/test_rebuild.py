@@ -11,11 +11,10 @@ import pytest
 
 from press_deploy.engine.databases.backup_files import MANIFEST
 from press_deploy.engine.databases.mariadb import physical
-from press_deploy.engine.databases.mariadb.dumping import dump_database
+from press_deploy.engine.databases.mariadb import standby_own as mariadb_own
 from press_deploy.engine.databases.mariadb.objects import without_status
 from press_deploy.engine.databases.mariadb.server import Server, quote
-from press_deploy.engine.databases.standby import mariadb_own
-from press_deploy.engine.databases.standby.loading import load_backup
+from press_deploy.engine.databases.mariadb.sql_dump import dump_database
 from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.standby import killed
 from tests.integration.standby.conftest import Site
@@ -44,7 +43,7 @@ def back_up(site: Site, base: Path, name: str = "database.sql.zst") -> None:
 def load(site: Site, base: Path, name: str = "database.sql.zst") -> None:
 	back_up(site, base, name)
 	site.standby.remember_live()
-	load_backup(site.standby, base, site.directory / "loading")
+	site.standby.load_backup(base, site.directory / "loading")
 
 
 def load_and_refresh(site: Site, base: Path, final: Path) -> tuple[dict, list]:
@@ -173,7 +172,7 @@ def test_what_is_there_stays(site: Site, base: Path, final: Path):
 
 def test_one_that_is_older_than_the_final_backup_is_made_again(site: Site, base: Path, final: Path):
 	live = load_and_refresh(site, base, final)
-	load_backup(site.standby, base, site.directory / "loading")
+	site.standby.load_backup(base, site.directory / "loading")
 	assert site.standby.is_loaded() and site.content(site.standby.name)[0] != live[0]
 	site.standby.rebuild(base, final)
 	assert_as_live(site, live)

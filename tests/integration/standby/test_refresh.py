@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.databases.mariadb.loading import load_dump
+from press_deploy.engine.databases.mariadb import standby_refresh as mariadb_refresh
 from press_deploy.engine.databases.mariadb.objects import without_status
 from press_deploy.engine.databases.mariadb.server import quote
-from press_deploy.engine.databases.standby import mariadb_refresh
+from press_deploy.engine.databases.mariadb.sql_load import load_dump
 from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.standby import killed
 from tests.integration.standby.conftest import Site

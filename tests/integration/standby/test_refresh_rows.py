@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from press_deploy.engine.databases.mariadb import standby_refresh as mariadb_refresh
 from press_deploy.engine.databases.mariadb.comparison import are_equal, read_tables
 from press_deploy.engine.databases.mariadb.server import Server, quote
-from press_deploy.engine.databases.standby import mariadb_refresh
 from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.standby.conftest import Site
 from tests.support.databases import execute, make_database

@@ -19,10 +19,11 @@ import zstandard
 
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.backup_files import MANIFEST
-from press_deploy.engine.databases.standby import sqlite_exchange
-from press_deploy.engine.databases.standby.opening import list_databases, open_standby
-from press_deploy.engine.databases.standby.sqlite import FINAL_BACKUP, SQLiteStandby
-from press_deploy.engine.databases.standby.sqlite_content import copy_online, read_content, read_objects
+from press_deploy.engine.databases.sqlite import exchange
+from press_deploy.engine.databases.sqlite.content import copy_online, read_content, read_objects
+from press_deploy.engine.databases.sqlite.place import FINAL_BACKUP
+from press_deploy.engine.databases.sqlite.standby import list_kept, open_standby
+from press_deploy.engine.databases.sqlite.standby_file import SQLiteStandby
 from press_deploy.engine.ground.checks import FAILED
 from press_deploy.engine.ground.errors import StepFailed
 from tests.support.databases import RUN, SITE
@@ -58,7 +59,7 @@ class Files:
 
 	@property
 	def standby(self) -> SQLiteStandby:
-		standby = open_standby(Bench(self.directory), SITE, RUN, self.directory / "notes", None)
+		standby = open_standby(Bench(self.directory), SITE, RUN, self.directory / "notes")
 		assert isinstance(standby, SQLiteStandby)
 		return standby
 
@@ -348,7 +349,7 @@ def test_a_log_that_was_left_behind_goes_into_the_right_file(tmp_path: Path):
 def test_a_process_that_holds_the_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 	files = Files(tmp_path / "bench", "WAL")
 	files.load()
-	monkeypatch.setattr(sqlite_exchange, "HOLD_SECONDS", 0.2)
+	monkeypatch.setattr(exchange, "HOLD_SECONDS", 0.2)
 	with closing(sqlite3.connect(files.live)) as holder:
 		holder.execute("INSERT INTO tabSingles VALUES ('a', 'b', 'c')")
 		with pytest.raises(StepFailed, match=f"process {os.getpid()}"):
@@ -403,12 +404,12 @@ def test_room(files: Files):
 def test_what_is_left(files: Files):
 	bench = Bench(files.directory)
 	files.load()
-	found = list_databases(bench, None)
+	found = list_kept(bench, [SITE])[0]
 	assert [(each["purpose"], each["run"], each["name"]) for each in found] == [
 		("standby", RUN, files.standby.name)
 	]
 	files.standby.swap()
 	files.standby.drop_standby()
 	files.standby.drop_quarantine()
-	assert list_databases(bench, None) == []
+	assert list_kept(bench, [SITE])[0] == []
 	assert files.live.exists()

@@ -12,11 +12,11 @@ from pathlib import Path
 import pymysql
 import pytest
 
+from press_deploy.engine.databases.mariadb import standby_swap as mariadb_swap
 from press_deploy.engine.databases.mariadb import swap as swapping
 from press_deploy.engine.databases.mariadb.comparison import are_equal
 from press_deploy.engine.databases.mariadb.objects import without_status
 from press_deploy.engine.databases.mariadb.server import Server, quote
-from press_deploy.engine.databases.standby import mariadb_swap
 from press_deploy.engine.ground.errors import StepFailed
 from tests.integration.standby import killed
 from tests.integration.standby.conftest import Site

@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from press_deploy.cli import main
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases import credentials
 from press_deploy.engine.databases.backup_files import MADE, MANIFEST
-from press_deploy.engine.databases.mariadb import administrator
 from press_deploy.engine.databases.standby.base import StandbyDatabase
 from press_deploy.engine.databases.standby.finding import find_standby
 from press_deploy.engine.journal.journal import Journal
@@ -234,7 +234,7 @@ def test_what_nobody_could_look_for_is_not_said_to_be_absent(
 	bench: Bench, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	assert "There are none." in call("standby").output
-	monkeypatch.setattr(administrator, "CREDENTIALS_FILE", bench.path / "absent.cnf")
+	monkeypatch.setattr(credentials, "CREDENTIALS_FILE", bench.path / "absent.cnf")
 	config = '{"db_type": "mariadb", "db_name": "shop", "db_password": "x"}'
 	bench.site_config(SITES[1]).write_text(config)
 	result = call("standby")

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from press_deploy.engine.databases.mariadb import loading, proving
 from press_deploy.engine.ground.checks import FAILED, WARNING
 from press_deploy.engine.steps.preflight import backups
 
@@ -17,9 +18,9 @@ from press_deploy.engine.steps.preflight import backups
 def test_without_an_administrator(
 	monkeypatch: pytest.MonkeyPatch, rung: int, outcome: str, words: str
 ) -> None:
-	monkeypatch.setattr(backups, "find_server_program", lambda: "/usr/sbin/mariadbd")
-	monkeypatch.setattr(backups, "choose_importer", lambda config: None)
-	monkeypatch.setattr(backups, "why_no_import", lambda server, database: None)
+	monkeypatch.setattr(proving, "find_server_program", lambda: "/usr/sbin/mariadbd")
+	monkeypatch.setattr(loading, "choose_importer", lambda config: None)
+	monkeypatch.setattr(loading, "why_not_imported_by", lambda server, database: None)
 	monkeypatch.setattr(backups, "find_standbys", lambda *_: {"shop": None})
 	run = SimpleNamespace(
 		spec=SimpleNamespace(backup=SimpleNamespace(required_rung=rung)),

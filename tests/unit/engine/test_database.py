@@ -7,7 +7,8 @@ import sqlite3
 import pytest
 
 from press_deploy.engine.bench.bench import Bench
-from press_deploy.engine.databases.database import Database, DatabaseUnavailable
+from press_deploy.engine.databases.database import Database
+from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 
 from .support import SITE, make_bench
 

@@ -19,7 +19,7 @@ from press_deploy.engine.backup.catalogue import EXPIRED, find_backups
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.backup_files import MADE, MANIFEST
-from press_deploy.engine.databases.standby import finding
+from press_deploy.engine.databases.mariadb import standby as mariadb_standby
 from press_deploy.engine.databases.standby.base import StandbyDatabase
 from press_deploy.engine.databases.standby.finding import find_standby
 from press_deploy.engine.execution.retention import PROVEN, find_expired, tidy
@@ -322,7 +322,7 @@ def test_databases_whose_administrator_is_not_known_any_more_keep_the_files(benc
 	run, said = end_run("Rolled Back", EXPORTED), []
 	files = keep_files(run)
 	(bench.site(SITE) / "site_config.json").write_text('{"db_name": "shop"}')
-	monkeypatch.setattr(finding, "find_administrator", lambda config: None)
+	monkeypatch.setattr(mariadb_standby, "find_administrator", lambda config: None)
 	assert tidy(bench, SITE, now=MUCH_LATER, say=said.append) == [] and all(are_there(files))
 	assert any("administrator is not known" in line and run.name in line for line in said)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from press_deploy.engine.databases.database import DatabaseUnavailable
+from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.watching.probes import Probe
 from press_deploy.engine.watching.sampling import Sampler, read_samples
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from press_deploy.engine.bench.bench import Bench
-from press_deploy.engine.databases.database import DatabaseUnavailable
+from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.steps.validate import CriticalTests, LogCheck, find_new_errors
 from press_deploy.engine.verdict.conditions import Condition, Verdict, conclude, judge_triggers
 from press_deploy.engine.watching import logs

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from press_deploy.engine.databases.dumps.dump_file import POSTGRESQL_MAGIC, DamagedFile
+from press_deploy.engine.databases.dumps.dump_file import DamagedFile
 
 REWRITTEN = "write it by mariadb-dump --result-file=FILE, and copy it as binary data"
 # How the files of packing programs begin that are not supported here, and of those that are, packed once more.
@@ -70,13 +70,3 @@ def explain_unknown(head: bytes) -> DamagedFile:
 		"it is no dump of a database: it does not begin as one that mariadb-dump, mysqldump, Frappe or SQLite "
 		"wrote, or it is encrypted",
 	)
-
-
-def refuse_postgresql_archive(head: bytes) -> None:
-	"""Refuse what `pg_dump --format=custom` wrote. Raises `DamagedFile`."""
-	if head.startswith(POSTGRESQL_MAGIC):
-		raise DamagedFile(
-			"kind",
-			"it is an archive of pg_dump --format=custom, which ends without a mark: whether it is whole can't be seen "
-			"→ dump again as plain SQL",
-		)

@@ -15,7 +15,7 @@ def find_losses(reader: Reader, before: str, after: str) -> Losses:
 
 	Computed from the rows themselves, `modified` plays no part. `CHECKSUM TABLE` plays none either: it takes
 	'ab', 'c' and 'a', 'bc' in two columns side by side for the same row. Columns that only one side has: see
-	`added_columns.py`. Databases by name, SQLite files by path. Raises `StepFailed`.
+	`added_columns.py`. Databases by name, or files by path. Raises `StepFailed`.
 	"""
 	return compare(reader, before, after).summarise()
 

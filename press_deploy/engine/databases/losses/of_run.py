@@ -6,24 +6,14 @@ Invariant: the hash of the whole is over what every site's list shows, so that a
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from press_deploy.engine.bench.bench import Bench
-from press_deploy.engine.databases.backup_files import database_file
-from press_deploy.engine.databases.dumps.dump_file import unpack
 from press_deploy.engine.databases.losses.finding import find_losses
 from press_deploy.engine.databases.losses.model import Losses
-from press_deploy.engine.databases.losses.reader import Reader
-from press_deploy.engine.databases.losses.snapshot import open_snapshot
 from press_deploy.engine.databases.standby.base import StandbyDatabase
 from press_deploy.engine.databases.standby.finding import find_standby
-from press_deploy.engine.databases.standby.mariadb import MariaDBStandby
-from press_deploy.engine.databases.standby.sqlite import FINAL_BACKUP
 from press_deploy.engine.ground.canonical import canonical_json
 from press_deploy.engine.ground.errors import Refused
 from press_deploy.engine.journal.run_directory import RunDirectory
@@ -68,28 +58,6 @@ def hash_all(losses: Mapping[str, Losses]) -> str:
 	).hexdigest()
 
 
-@contextmanager
-def open_former(standby: StandbyDatabase, backup: Path, final: Path) -> Iterator[tuple[Reader, str, str]]:
-	"""After the swap: a reader, the backup, and the quarantine that was live. Opened before the site is.
-
-	MariaDB sees the backup in a snapshot of the new live database; a snapshot of an SQLite file would keep
-	users from writing, so there the backup is unpacked beside. `backup` and `final` are its directories.
-	"""
-	if isinstance(standby, MariaDBStandby):
-		with open_snapshot(standby.server) as reader:
-			yield reader, standby.live, standby.quarantine
-		return
-	with tempfile.TemporaryDirectory(
-		dir=final.parent if final.exists() else backup, prefix=".former-"
-	) as name:
-		former = Path(name) / "former.db"
-		packed = final / FINAL_BACKUP
-		with os.fdopen(os.open(former, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-			file.writelines(unpack(packed if packed.is_file() else database_file(backup)))
-		with open_snapshot(None, str(former), standby.quarantine) as reader:
-			yield reader, str(former), standby.quarantine
-
-
 def _find(site: str, standby: StandbyDatabase | None) -> Losses:
 	if standby is not None and standby.is_swap_begun():
 		raise Refused(
@@ -105,6 +73,5 @@ def _find(site: str, standby: StandbyDatabase | None) -> Losses:
 			"there is no standby database of this run to compare with",
 			"make it again: press-deploy standby --load RUN; without one, restore a backup by hand (press-deploy backup --list)",
 		)
-	server = standby.server if isinstance(standby, MariaDBStandby) else None
-	with open_snapshot(server, *(() if server else (standby.name, standby.live))) as reader:
+	with standby.open_comparison() as reader:
 		return find_losses(reader, standby.name, standby.live)

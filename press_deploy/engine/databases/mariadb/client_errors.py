@@ -9,8 +9,8 @@ import os
 import re
 from typing import IO
 
+from press_deploy.engine.databases.mariadb.remedies import SERVER_LOG, SERVER_RUNS
 from press_deploy.engine.ground.errors import StepFailed
-from press_deploy.engine.ground.remedies import SERVER_LOG, SERVER_RUNS
 
 SHOWN_LINES = 3
 # Error number → what it means, and what to do. The numbers are MariaDB's own (server 1xxx, client 2xxx).

@@ -1,146 +1,110 @@
-"""A logical dump: `mariadb-dump`, packed with zstd on all processors while it is read.
-
-Invariant: the file appears under its name only when the program ended with 0, its last line was seen, and
-every byte is on the disk.
-"""
+"""How the database of a site on MariaDB is backed up: as a packed stream, physically, or by Frappe."""
 
 from __future__ import annotations
 
-import os
-import select
-import subprocess
-import tempfile
+import gzip
+import shutil
 from pathlib import Path
-from typing import IO
+from typing import Any
 
-import pymysql
-import zstandard
+from press_deploy.engine.databases.dumps.dump_file import unpack
+from press_deploy.engine.databases.dumps.method import FRAPPE, Measure, Method, refuse_unless
+from press_deploy.engine.databases.mariadb import physical
+from press_deploy.engine.databases.mariadb.administrator import find_administrator
+from press_deploy.engine.databases.mariadb.dumper import choose_dumper, require_frappes_dump
+from press_deploy.engine.databases.mariadb.foreign_objects import find_unreadable
+from press_deploy.engine.databases.mariadb.server import Server
+from press_deploy.engine.databases.mariadb.sql_dump import dump_database
+from press_deploy.engine.ground.errors import Refused
+from press_deploy.engine.ground.progress import show_size
 
-from press_deploy.engine.databases.mariadb.client_errors import read_words, translate_client_error
-from press_deploy.engine.databases.mariadb.client_process import end_client, start_client
-from press_deploy.engine.databases.mariadb.part_file import translate_write_error, write_whole
-from press_deploy.engine.databases.mariadb.server import Server, client_command
-from press_deploy.engine.ground.errors import InputError, StepFailed
-from press_deploy.engine.ground.progress import Progress
-from press_deploy.engine.ground.remedies import SERVER_LOG, WAITS_FOR
-
-DOING = "Dumping"
-# Without one byte for so long, the program waits for a lock that nobody releases.
-STALL_SECONDS = 900
-END_SECONDS = 60
-CHUNK_BYTES = 1 << 20
-LEVEL = 1
-CLOSING_LINE = b"-- Dump completed"
-_OPTIONS = (
-	"--single-transaction",
-	"--quick",
-	"--triggers",
-	"--hex-blob",
-	"--no-tablespaces",
-	# With it, rows of a table whose default is a sequence's next number can't be loaded (error 1100).
-	"--skip-add-locks",
-	"--default-character-set=utf8mb4",
-	"--max-allowed-packet=1G",
-)
-# What belongs to the database as a whole, not to one of its tables.
-_WHOLE_DATABASE = ("--routines", "--events")
+STREAM, PHYSICAL = "stream", "physical"
+# A copy of the server's files holds its system tablespace and its log, too; that pays for large databases.
+PHYSICAL_FROM_BYTES = 500_000_000
+COPIES = {physical.SUFFIX: physical.check_whole}
+FRAPPES_IS_CONSISTENT = True
 
 
-def dump_command(options: int, database: str, tables: list[str] | None) -> list[str]:
-	"""Names come behind `--`: one that begins with a dash is no option."""
-	whole = _WHOLE_DATABASE if tables is None else ()
-	return client_command("mariadb-dump", options, *_OPTIONS, *whole, "--", database, *(tables or ()))
+def choose_method(
+	wanted: str, config: dict[str, Any], size: int | None = None, *, as_dump: bool = False
+) -> Method:
+	if as_dump and wanted == PHYSICAL:
+		wanted = "auto"
+	no_physical = "the site is to import it" if as_dump else _why_not_physical(config, size, wanted)
+	no_stream = _why_not_stream()
+	if wanted == PHYSICAL or (wanted == "auto" and no_physical is None):
+		refuse_unless(no_physical is None, wanted, no_physical or "")
+		return Method(PHYSICAL, "the server's files can be copied: fastest to make and to load")
+	if wanted == STREAM or (wanted == "auto" and no_stream is None):
+		refuse_unless(no_stream is None, wanted, no_stream or "")
+		why = "as the plan says" if wanted == STREAM else f"no physical copy: {no_physical}"
+		return Method(STREAM, why)
+	return Method(FRAPPE, "as the plan says" if wanted == FRAPPE else f"{no_stream}")
 
 
-def dump_database(
-	server: Server,
-	database: str,
-	target: Path,
-	*,
-	tables: list[str] | None = None,
-	progress: Progress | None = None,
-) -> dict[str, int]:
-	"""Dump a database, or some tables with their triggers, to `target` (`.sql.zst`), at one instant.
-
-	Returns {"bytes": size of the file, "read_bytes": size of the SQL in it}. Progress counts SQL; what it
-	expects is the server's own estimate. Raises `StepFailed`, `CommandFailed` (no such program) and
-	`InputError` (no table named).
-	"""
-	if tables is not None and not tables:
-		raise InputError("tables", tables, "it names no table", "name at least one, or None for all")
-	try:
-		with write_whole(target) as file:
-			read = _write(server, database, tables, file, progress)
-	except OSError as error:
-		raise translate_write_error(error, DOING, f"database {database}", target) from error
-	return {"bytes": target.stat().st_size, "read_bytes": read}
-
-
-def _write(
-	server: Server, database: str, tables: list[str] | None, file: IO[bytes], progress: Progress | None
-) -> int:
-	expected = _estimate(server, database, tables) if progress else None
-	with server.option_file() as options, tempfile.TemporaryFile() as errors:
-		process = start_client(dump_command(options, database, tables), options, errors)
-		try:
-			read, tail = _pack(process, file, expected, progress, database)
-			_check_end(process, errors, tail, database)
-		finally:
-			end_client(process)
-	return read
-
-
-def _pack(
-	process: subprocess.Popen, file: IO[bytes], expected: int | None, progress: Progress | None, database: str
-) -> tuple[int, bytes]:
-	"""Pack what the program writes, to its end; returns the number of bytes, and the last of them."""
-	compressor = zstandard.ZstdCompressor(level=LEVEL, threads=-1, write_checksum=True)
-	read, tail = 0, b""
-	with compressor.stream_writer(file, closefd=False) as packed:
-		while chunk := _read(process, database):
-			packed.write(chunk)
-			read, tail = read + len(chunk), (tail + chunk[-512:])[-512:]
-			if progress:
-				progress(read, expected if expected and read < expected else None)
-	return read, tail
-
-
-def _read(process: subprocess.Popen, database: str) -> bytes:
-	assert process.stdout
-	if not select.select([process.stdout], [], [], STALL_SECONDS)[0]:
-		raise StepFailed(
-			DOING,
-			f"database {database}",
-			f"mariadb-dump wrote nothing for {STALL_SECONDS} s and was ended",
-			WAITS_FOR,
-		)
-	return os.read(process.stdout.fileno(), CHUNK_BYTES)
-
-
-def _check_end(process: subprocess.Popen, errors: IO[bytes], tail: bytes, database: str) -> None:
-	try:
-		status = process.wait(END_SECONDS)
-	except subprocess.TimeoutExpired:
-		status = -1
-	if status:
-		words = read_words(errors)
-		raise translate_client_error(DOING, f"database {database}", "mariadb-dump", status, words)
-	if CLOSING_LINE not in tail.rsplit(b"\n", 2)[-2]:
-		raise StepFailed(
-			DOING,
-			f"database {database}",
-			"mariadb-dump ended with 0 before its closing line",
-			f"try again; if it ends so again, see {SERVER_LOG}",
-		)
-
-
-def _estimate(server: Server, database: str, tables: list[str] | None) -> int | None:
-	"""How many bytes of rows the server believes to have. Only progress hangs on it."""
-	query = "SELECT TABLE_NAME, DATA_LENGTH FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s"
-	try:
-		with server.session() as cursor:
-			cursor.execute(query, (database,))
-			sizes = dict(cursor.fetchall())
-	except (pymysql.Error, OSError):
+def require_readable(method: Method, config: dict[str, Any]) -> str | None:
+	own = Server.of_site(config)
+	if method.name == PHYSICAL:
+		# The administrator's files, and his look at what is not in them.
 		return None
-	return sum(int(size or 0) for name, size in sizes.items() if tables is None or name in tables) or None
+	if method.name == FRAPPE:
+		require_frappes_dump(config)
+		return f"{own.user} can read all of them"
+	dumper = choose_dumper(config)
+	if dumper == own:
+		return f"{own.user} can read all of them"
+	return f"{dumper.user} dumps them: {own.user} can't read {find_unreadable(own, config['db_name'])}"
+
+
+def require_whole(method: Method, config: dict[str, Any]) -> None:
+	if method.name == FRAPPE:
+		require_frappes_dump(config)
+
+
+def dump(
+	method: Method, config: dict[str, Any], site: str, directory: Path, measure: Measure
+) -> list[dict[str, str]]:
+	database = config.get("db_name", "")
+	if method.name == STREAM:
+		target = directory / f"{site}-database.sql.zst"
+		dump_database(choose_dumper(config), database, target, progress=measure(f"{site}, dumping"))
+		return [{"kind": "database", "path": str(target)}]
+	if method.name == PHYSICAL:
+		target = directory / f"{site}-database{physical.SUFFIX}"
+		physical.back_up(find_administrator(config), database, target, measure(f"{site}, copying"))
+		return [{"kind": "physical", "path": str(target)}]
+	return []
+
+
+def name_in_dump(config: dict[str, Any]) -> str | None:
+	return config.get("db_name")
+
+
+def dump_everything(config: dict[str, Any], site: Path, target: Path) -> bool:
+	if _why_not_stream():
+		return False
+	# Frappe's own dump would leave routines and events out.
+	whole = target.with_name(f"{target.name}.zst")
+	try:
+		dump_database(choose_dumper(config), config["db_name"], whole)
+		with gzip.open(target, "wb", compresslevel=6) as packed:
+			packed.writelines(unpack(whole))
+	finally:
+		whole.unlink(missing_ok=True)
+	return True
+
+
+def _why_not_physical(config: dict[str, Any], size: int | None, wanted: str) -> str | None:
+	if wanted == "auto" and (size or 0) < PHYSICAL_FROM_BYTES:
+		return f"the database has less than {show_size(PHYSICAL_FROM_BYTES)}, which a dump reads soon enough"
+	try:
+		administrator = find_administrator(config)
+	except Refused as error:
+		return error.why
+	if administrator is None:
+		return "no administrator of the database is known"
+	return physical.why_not(administrator, config["db_name"])
+
+
+def _why_not_stream() -> str | None:
+	return None if shutil.which("mariadb-dump") else "mariadb-dump was not found"

@@ -15,7 +15,7 @@ from typing import Any
 
 import pymysql
 
-from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED
+from press_deploy.engine.databases.credentials import WHERE_NAMED
 from press_deploy.engine.databases.mariadb.server import quote
 from press_deploy.engine.databases.mariadb.server_errors import is_refusal, number_of
 from press_deploy.engine.databases.mariadb.trigger_text import free_statement, names_database

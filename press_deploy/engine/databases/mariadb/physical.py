@@ -32,11 +32,12 @@ from press_deploy.engine.databases.mariadb.physical_stream import (
 	make_label,
 	read_stream,
 )
+from press_deploy.engine.databases.mariadb.remedies import AS_SQL
 from press_deploy.engine.databases.mariadb.server import Server, client_command
 from press_deploy.engine.databases.mariadb.server_errors import translate_server_errors
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.progress import Progress
-from press_deploy.engine.ground.remedies import AS_SQL, OTHER_BACKUP, see_disk
+from press_deploy.engine.ground.remedies import OTHER_BACKUP, see_disk
 
 __all__ = ["SUFFIX", "back_up", "check_whole", "load", "why_not"]
 

@@ -20,20 +20,21 @@ from typing import Any
 
 import pymysql
 
-from press_deploy.engine.databases.mariadb.dumping import dump_database
-from press_deploy.engine.databases.mariadb.loading import load_dump
 from press_deploy.engine.databases.mariadb.objects import make_objects
 from press_deploy.engine.databases.mariadb.physical_check import find_directory
 from press_deploy.engine.databases.mariadb.physical_import import import_tables
 from press_deploy.engine.databases.mariadb.physical_program import PROGRAM, prepare_backup
 from press_deploy.engine.databases.mariadb.physical_stream import DamagedStream, read_stream
+from press_deploy.engine.databases.mariadb.remedies import AS_SQL
 from press_deploy.engine.databases.mariadb.scratch_server import run_scratch_server
 from press_deploy.engine.databases.mariadb.server import Server, quote
 from press_deploy.engine.databases.mariadb.server_errors import translate, translate_server_errors
 from press_deploy.engine.databases.mariadb.sleeping_events import lay_asleep
+from press_deploy.engine.databases.mariadb.sql_dump import dump_database
+from press_deploy.engine.databases.mariadb.sql_load import load_dump
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.progress import Progress
-from press_deploy.engine.ground.remedies import AS_SQL, OTHER_BACKUP, see_disk
+from press_deploy.engine.ground.remedies import OTHER_BACKUP, see_disk
 
 DOING = "Loading"
 MEMORY = "256M"

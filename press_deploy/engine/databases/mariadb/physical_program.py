@@ -20,8 +20,8 @@ from press_deploy.engine.bench.programs import Programs, end_group
 from press_deploy.engine.databases.mariadb.client_errors import translate_client_error
 from press_deploy.engine.databases.mariadb.client_process import end_client, start_client
 from press_deploy.engine.databases.mariadb.physical_stream import DamagedStream
+from press_deploy.engine.databases.mariadb.remedies import AS_SQL, WAITS_FOR
 from press_deploy.engine.ground.errors import StepFailed
-from press_deploy.engine.ground.remedies import AS_SQL, WAITS_FOR
 
 PROGRAM = "mariadb-backup"
 READ_BYTES = 1 << 20

@@ -15,12 +15,11 @@ from typing import Any
 
 import pymysql
 
+from press_deploy.engine.databases.mariadb.remedies import drop_by_hand
 from press_deploy.engine.databases.mariadb.server import quote
 from press_deploy.engine.ground.errors import StepFailed
-from press_deploy.engine.ground.remedies import drop_by_hand
 
 PREFIX = "press_deploy "
-STANDBY, QUARANTINE = "standby", "quarantine"
 OLDEST_VERSION = (10, 6)
 # “can't rmdir …, Directory not empty”.
 NOT_EMPTY = 1010

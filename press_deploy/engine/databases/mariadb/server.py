@@ -6,7 +6,6 @@ file in memory that only they are handed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +20,6 @@ from press_deploy.engine.ground.errors import InputError
 CONNECT_SECONDS = 10
 # A session waits while a client program loads a database; a server's limit for web requests is not for it.
 SILENT_SECONDS = 7 * 86_400
-NAME_LIMIT = 64
-SHORT_RUN_LENGTH = 20
 
 
 @dataclass(frozen=True)
@@ -131,21 +128,6 @@ def parse_database_url(url: str) -> tuple[Server, str | None]:
 def quote(name: str) -> str:
 	"""A database's or table's name as it stands in a statement."""
 	return f"`{name.replace('`', '``')}`"
-
-
-def name_database(database: str, purpose: str, run: str) -> str:
-	"""`<database>_<purpose>_<run>`, the run in short, within the 64 characters that MariaDB allows.
-
-	The same three always give the same name, and different ones different names.
-	"""
-	short = run if len(run) <= SHORT_RUN_LENGTH else f"{run[:15]}-{run[-4:]}"
-	if short != run and not run.replace("-", "").isalnum():
-		short = hashlib.sha256(run.encode()).hexdigest()[:SHORT_RUN_LENGTH]
-	suffix = f"_{purpose}_{short}".replace("-", "_")
-	if len(database) + len(suffix) <= NAME_LIMIT:
-		return database + suffix
-	digest = hashlib.sha256(database.encode()).hexdigest()[:8]
-	return f"{database[: NAME_LIMIT - len(suffix) - 9]}_{digest}{suffix}"
 
 
 def _quote_option(value: str) -> str:

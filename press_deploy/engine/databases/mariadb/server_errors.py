@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pymysql
 
+from press_deploy.engine.databases.mariadb.remedies import SERVER_LOG, SERVER_RUNS
 from press_deploy.engine.ground.errors import StepFailed
-from press_deploy.engine.ground.remedies import SERVER_LOG, SERVER_RUNS
 
 LOCK_WAIT_TIMEOUT, DEADLOCK = 1205, 1213
 # A connection that was open is not any more; 0 is the driver's word for one that it had noticed before.

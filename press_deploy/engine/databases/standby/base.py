@@ -1,7 +1,6 @@
 """The port of a standby database: the backup, loaded beside the live database, ready to take its place.
 
-One site, one run. `MariaDBStandby` keeps databases on the site's server, `SQLiteStandby` files beside the
-site's own; whoever rolls back sees no difference.
+One site, one run. Each engine keeps it in its own way; whoever rolls back sees no difference.
 
 Invariant: the live database changes in `swap` and `undo_swap` alone, and never loses a row by them; what is
 not ours by name and mark is refused, never dropped.
@@ -9,13 +8,23 @@ not ours by name and mark is refused, never dropped.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.databases.losses.reader import Reader
 from press_deploy.engine.databases.standby.notes import SWAPPED, UNDER_WAY, Note
+from press_deploy.engine.databases.stored_passwords import Stored
 from press_deploy.engine.ground.checks import FAILED, Check
+from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.ground.progress import Progress
+
+# After a swap: a reader, the backup, and the quarantine that was live.
+Former = tuple[Reader, str, str]
+DOING = "Opening the standby database of"
 
 
 class Obstacle(Check):
@@ -34,8 +43,8 @@ class StandbyDatabase:
 
 	site: str
 	run: str
-	# What the site uses, what the backup is loaded into, and what takes the replaced data: names of
-	# databases (MariaDB) or paths of files (SQLite).
+	# What the site uses, what the backup is loaded into, and what takes the replaced data: names of databases,
+	# or paths of files where a database is one.
 	live: str
 	name: str
 	quarantine: str
@@ -47,6 +56,15 @@ class StandbyDatabase:
 
 	def load(self, dump: Path, progress: Progress | None = None) -> dict[str, Any]:
 		"""Load a whole backup; what an interrupted call left is thrown away first. Returns {"tables", "bytes"}."""
+		raise NotImplementedError
+
+	def load_backup(
+		self, directory: Path, workplace: Path, progress: Progress | None = None
+	) -> dict[str, Any]:
+		"""The same with the verified backup in `directory`, made by whatever method.
+
+		`workplace` is private, and emptied.
+		"""
 		raise NotImplementedError
 
 	def is_loaded(self) -> bool:
@@ -110,6 +128,29 @@ class StandbyDatabase:
 		"""Put the former live database back, from a swap that is complete or was interrupted anywhere."""
 		raise NotImplementedError
 
+	def open_comparison(self) -> AbstractContextManager[Reader]:
+		"""Before a swap: a reader of this moment, for the standby and for what is live."""
+		raise NotImplementedError
+
+	def open_former(self, backup: Path, final: Path) -> AbstractContextManager[Former]:
+		"""After a swap, opened before the site is; `backup` and `final` are the directories of the backups."""
+		raise NotImplementedError
+
+	def count_rows(self, tables: Iterable[str]) -> dict[str, int | None]:
+		"""Those of the standby; None for a table that is not there."""
+		raise NotImplementedError
+
+	def read_stored_passwords(self) -> Stored:
+		"""Those of the standby."""
+		raise NotImplementedError
+
+	def let_in(self, config: dict[str, Any]) -> AbstractContextManager[dict[str, Any]]:
+		"""What a site's configuration has to say otherwise, so that the site is started on the standby.
+
+		`config` is the site's own. Whoever is let in, is so for the block alone.
+		"""
+		raise NotImplementedError
+
 	def drop_standby(self) -> None:
 		"""Remove the standby, if there is one; refused while a swap is under way."""
 		raise NotImplementedError
@@ -117,3 +158,13 @@ class StandbyDatabase:
 	def drop_quarantine(self) -> None:
 		"""Remove the replaced data for good, if there is any; refused while a swap is under way."""
 		raise NotImplementedError
+
+
+def require_database_name(bench: Bench, site: str) -> str:
+	"""The name of the site's own database. Raises `StepFailed`."""
+	live = bench.read_config(site).get("db_name")
+	if not live:
+		raise StepFailed(
+			DOING, site, "its configuration has no db_name", f"write db_name into {bench.site_config(site)}"
+		)
+	return live

@@ -1,18 +1,17 @@
 """Whether a site can have a standby database, and which.
 
-Invariant: without the administrator's rights, or on a kind of database that nobody tested, there is none; it
-is never made with other rights than those that were meant for it.
+Invariant: on an engine that nobody tested, there is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 from press_deploy.engine.bench.bench import Bench
-from press_deploy.engine.databases.mariadb.administrator import find_administrator
+from press_deploy.engine.databases.engines import ENGINES, find_engine
 from press_deploy.engine.databases.standby.base import StandbyDatabase
-from press_deploy.engine.databases.standby.opening import open_standby
 from press_deploy.engine.journal.run_directory import RunDirectory
 
 
@@ -31,9 +30,20 @@ def find_standby(bench: Bench, site: str, run: str, directory: Path) -> StandbyD
 
 	`directory` is the run's own, for notes. Raises `Refused` when the administrator's credentials can't be used.
 	"""
-	config = bench.read_config(site)
-	kind = config.get("db_type") or "mariadb"
-	if kind == "sqlite":
-		return open_standby(bench, site, run, directory, None)
-	administrator = find_administrator(config) if kind == "mariadb" else None
-	return open_standby(bench, site, run, directory, administrator) if administrator else None
+	engine = find_engine(bench.read_config(site).get("db_type"))
+	return engine.standby.open_standby(bench, site, run, directory) if engine else None
+
+
+def list_kept(bench: Bench) -> tuple[list[dict[str, Any]], list[str]]:
+	"""The standby and quarantine databases of a bench, and the sites of which they aren't known.
+
+	See `Standby.list_kept`. Raises `DeployError`.
+	"""
+	kept: list[dict[str, Any]] = []
+	unknown: list[str] = []
+	engines = {site: find_engine(bench.read_config(site).get("db_type")) for site in bench.sites()}
+	for engine in ENGINES.values():
+		found, others = engine.standby.list_kept(bench, [site for site in engines if engines[site] is engine])
+		kept += found
+		unknown += others
+	return kept, unknown

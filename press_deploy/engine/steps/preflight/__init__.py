@@ -7,6 +7,7 @@ from press_deploy.engine.ground.checks import FAILED, OK, WARNING, Check
 from press_deploy.engine.steps.preflight.backup_key import check_backup_key
 from press_deploy.engine.steps.preflight.backups import check_proof, check_safe_places, check_snapshot
 from press_deploy.engine.steps.preflight.code import check_copy_sources, check_repositories
+from press_deploy.engine.steps.preflight.engines import check_engines
 from press_deploy.engine.steps.preflight.file_rights import check_file_rights
 from press_deploy.engine.steps.preflight.machine import (
 	check_disk,
@@ -39,6 +40,7 @@ CHECKS = [
 	check_window,
 	check_other_runs,
 	check_sites,
+	check_engines,
 	check_site_files,
 	check_neighbours,
 	check_file_rights,

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from press_deploy.engine.backup.making import choose_method
 from press_deploy.engine.backup.rungs import Rung
-from press_deploy.engine.databases.database import DatabaseUnavailable
-from press_deploy.engine.databases.mariadb.administrator import WHERE_NAMED
-from press_deploy.engine.databases.mariadb.scratch_server import find_server_program
+from press_deploy.engine.databases.credentials import WHERE_NAMED
+from press_deploy.engine.databases.dumps.method import Method
+from press_deploy.engine.databases.engines import engine_of
 from press_deploy.engine.databases.standby.base import Obstacle, hinder
 from press_deploy.engine.databases.standby.finding import find_standbys
-from press_deploy.engine.databases.standby.import_check import choose_importer, why_no_import
+from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.ground.checks import WARNING, Check, fail, ok, warn
 from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.steps.ports import Ports
+from press_deploy.engine.steps.preflight.engines import list_sites_with_engine
 from press_deploy.engine.steps.preflight.machine import size_of
 from press_deploy.engine.steps.preflight.sites import reach_database
-from press_deploy.engine.steps.preflight.stored_objects import check_objects
 from press_deploy.engine.steps.run import Run
-
-TESTED_DATABASES = ("mariadb", "sqlite")
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def check_proof(run: Run, ports: Ports) -> Iterator[Check]:
 			f"{lowest:d}" if lowest == highest else f"{highest:d} if the release migrates, else {lowest:d}"
 		)
 		yield ok("Proof of the backup", f"rung {meant} is required before the window opens")
-	for site in _known_sites(run):
+	for site in list_sites_with_engine(run):
 		yield from _check_site(run, ports, site, highest >= Rung.RESTORABLE)
 
 
@@ -84,16 +82,12 @@ def _rungs(run: Run) -> tuple[Rung, Rung]:
 
 def _check_site(run: Run, ports: Ports, site: str, wants_standby: bool) -> Iterator[Check]:
 	config = run.bench.read_config(site)
-	kind, name = config.get("db_type") or "mariadb", f"Backup: {site}"
-	if kind not in TESTED_DATABASES:
-		found = f"backups of {kind} were not tested, so they are not proven and not rolled back"
-		yield fail(name, found, "deploy sites on MariaDB or SQLite")
-		return
+	name, dumping = f"Backup: {site}", engine_of(config.get("db_type")).dumping
 	try:
-		method = choose_method(run.spec.backup.method, config, ports.databases.sites[site].size_bytes())
+		size = ports.databases.sites[site].size_bytes()
+		method = dumping.choose_method(run.spec.backup.method, config, size)
 		yield ok(name, f"method {method.name}: {method.reason}")
-		if kind == "mariadb":
-			yield from check_objects(site, method, config)
+		yield from _check_objects(site, method, config)
 	except DeployError as error:
 		yield fail(name, error.why, error.remedy)
 	except DatabaseUnavailable as error:
@@ -101,6 +95,16 @@ def _check_site(run: Run, ports: Ports, site: str, wants_standby: bool) -> Itera
 		return
 	if wants_standby:
 		yield from _check_standby(run, ports, site)
+
+
+def _check_objects(site: str, method: Method, config: dict[str, Any]) -> Iterator[Check]:
+	"""Can all of the database be read: views, triggers, routines and events that somebody else made, too."""
+	name = f"Objects of the database: {site}"
+	try:
+		if found := engine_of(config.get("db_type")).dumping.require_readable(method, config):
+			yield ok(name, found)
+	except DeployError as error:
+		yield fail(name, error.why, error.remedy)
 
 
 def _check_standby(run: Run, ports: Ports, site: str) -> Iterator[Check]:
@@ -142,16 +146,13 @@ def _find_why_not(run: Run, site: str) -> tuple[str | None, str]:
 	"""Why a site can't go without a standby, and what else may be done about it."""
 	if run.spec.backup.required_rung == Rung.BOOTABLE:
 		return "rung 5 starts the site on its standby database", "require rung 4 only"
-	if find_server_program() is None:
-		return "without mariadbd here the backup can't be proven in another way", "require rung 3 only"
 	config = run.bench.read_config(site)
-	why = why_no_import(choose_importer(config), config["db_name"])
+	engine = engine_of(config.get("db_type"))
+	if missing := engine.proving.find_missing_program():
+		return f"without {missing} here the backup can't be proven in another way", "require rung 3 only"
+	why = engine.loading.why_no_import(config)
 	return why and f"it could not be imported either: {why}", "mend that"
 
 
 def _miss_administrator(name: str) -> Obstacle:
 	return hinder(name, "the database administrator is not named", f"name the administrator ({WHERE_NAMED})")
-
-
-def _known_sites(run: Run) -> list[str]:
-	return [site for site in run.spec.site_names if site in run.bench.sites()]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from press_deploy.engine.bench.program_logs import read_logs
 from press_deploy.engine.bench.services import ROLES, WEB, WORKERS
-from press_deploy.engine.databases.database import DatabaseUnavailable
+from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.ground.checks import Check, fail, ok, warn
 from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.journal.run_directory import RunDirectory

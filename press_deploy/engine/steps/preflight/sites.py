@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from press_deploy.engine.bench.answer import GOOD
 from press_deploy.engine.bench.program_logs import read_web_log
-from press_deploy.engine.databases.database import DatabaseUnavailable
+from press_deploy.engine.databases.engines import DEFAULT, find_engine
+from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.ground.checks import Check, fail, ok, warn
 from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.site_files import require_real_roots
 from press_deploy.engine.steps.ports import Ports
+from press_deploy.engine.steps.preflight.engines import list_sites_with_engine
 from press_deploy.engine.steps.run import Run
 from press_deploy.helper.errors import HelperError
 from press_deploy.helper.site_config import read_config
@@ -96,7 +98,7 @@ def check_web(run: Run, ports: Ports) -> Iterator[Check]:
 
 
 def check_databases(run: Run, ports: Ports) -> Iterator[Check]:
-	for site in _known_sites(run):
+	for site in list_sites_with_engine(run):
 		database, name = ports.databases.sites[site], f"Database: {site}"
 		try:
 			database.rows("SELECT 1")
@@ -109,7 +111,7 @@ def check_databases(run: Run, ports: Ports) -> Iterator[Check]:
 			yield warn(
 				name,
 				f"{connections} of {maximum} connections in use",
-				f"see who holds them: bench --site {site} mariadb, then SHOW FULL PROCESSLIST",
+				f"see who holds them: bench --site {site} db-console, then SHOW FULL PROCESSLIST",
 			)
 		if statements:
 			yield warn(
@@ -118,9 +120,11 @@ def check_databases(run: Run, ports: Ports) -> Iterator[Check]:
 				"wait for them, a migration would; or end them: KILL, with the number that SHOW FULL PROCESSLIST names",
 			)
 		elif connections is None:
-			yield ok(name, f"{database.kind}, reachable")
+			yield ok(name, f"{database.engine.name}, reachable")
 		else:
-			yield ok(name, f"{database.kind}, reachable, {connections} of {maximum} connections in use")
+			yield ok(
+				name, f"{database.engine.name}, reachable, {connections} of {maximum} connections in use"
+			)
 
 
 def check_site_processes(run: Run, ports: Ports) -> Iterator[Check]:
@@ -185,7 +189,8 @@ def _check_test(run: Run, ports: Ports, test, site: str) -> Check:
 
 def reach_database(run: Run, site: str) -> str:
 	"""What to do where a site's database can't be reached."""
-	return f"start it (systemctl status mariadb), or mend {run.bench.site_config(site)}"
+	engine = find_engine(run.bench.read_config(site).get("db_type")) or DEFAULT
+	return f"{engine.figures.START}, or mend {run.bench.site_config(site)}"
 
 
 def _known_sites(run: Run) -> list[str]:

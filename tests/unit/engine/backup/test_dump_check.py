@@ -13,16 +13,13 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from press_deploy.engine.databases.dumps import dump_check, dump_file
-from press_deploy.engine.databases.dumps.dump_check import (
-	NO_ROWS_DOUBT,
-	UNCHECKED_DOUBT,
-	Expectation,
-	check_dump,
-	is_newer,
-)
-from press_deploy.engine.databases.dumps.dump_file import DamagedFile, read_head
-from press_deploy.engine.databases.dumps.sqlite_check import WAL_DOUBT
+from press_deploy.engine.databases.dumps import dump_file
+from press_deploy.engine.databases.dumps.dump_check import UNCHECKED_DOUBT, check_dump
+from press_deploy.engine.databases.dumps.dump_file import DamagedFile
+from press_deploy.engine.databases.dumps.facts import Expectation, is_newer
+from press_deploy.engine.databases.dumps.heads import read_head
+from press_deploy.engine.databases.mariadb.dump_format import NO_ROWS_DOUBT
+from press_deploy.engine.databases.sqlite.file_check import WAL_DOUBT
 from tests.support.dumps import PACKINGS, Broken, flip, make_broken, pack_gzip, pack_zstd, write_dump
 
 EXPECTED = Expectation(database="shop", server_version="10.11.6-MariaDB", frappe_version="15.2.0")
@@ -275,7 +272,7 @@ def test_a_broken_sqlite_file_is_refused(
 def test_a_packed_file_is_unpacked_elsewhere_where_its_place_is_read_only(
 	tmp_path: Path, sqlite_content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-	path, real, refused = put(tmp_path, pack_gzip(sqlite_content)), dump_check.tempfile.NamedTemporaryFile, []
+	path, real, refused = put(tmp_path, pack_gzip(sqlite_content)), dump_file.tempfile.NamedTemporaryFile, []
 
 	def refuse_there(dir: Path | None = None, **options: object) -> object:
 		if dir == tmp_path:
@@ -283,7 +280,7 @@ def test_a_packed_file_is_unpacked_elsewhere_where_its_place_is_read_only(
 			raise PermissionError(13, "Permission denied")
 		return real(dir=dir, **options)
 
-	monkeypatch.setattr(dump_check.tempfile, "NamedTemporaryFile", refuse_there)
+	monkeypatch.setattr(dump_file.tempfile, "NamedTemporaryFile", refuse_there)
 	assert check_dump(path).tables and refused == [tmp_path]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from press_deploy.engine.backup import making
-from press_deploy.engine.backup.making import PHYSICAL_FROM_BYTES, choose_method
+from press_deploy.engine.databases.engines import engine_of
+from press_deploy.engine.databases.mariadb import dumping
+from press_deploy.engine.databases.mariadb.dumping import PHYSICAL_FROM_BYTES, choose_method
 from press_deploy.engine.databases.mariadb.server import Server
 from press_deploy.engine.ground.errors import Refused
 
@@ -21,9 +22,9 @@ def machine(monkeypatch):
 		why: str | None = None
 		programs = frozenset({"mariadb-dump"})
 
-	monkeypatch.setattr(making.physical, "why_not", lambda server, database: Machine.why)
-	monkeypatch.setattr(making, "find_administrator", lambda config: Server("root"))
-	monkeypatch.setattr(making.shutil, "which", lambda name: name if name in Machine.programs else None)
+	monkeypatch.setattr(dumping.physical, "why_not", lambda server, database: Machine.why)
+	monkeypatch.setattr(dumping, "find_administrator", lambda config: Server("root"))
+	monkeypatch.setattr(dumping.shutil, "which", lambda name: name if name in Machine.programs else None)
 	return Machine
 
 
@@ -57,15 +58,15 @@ def test_what_can_t_be_done_is_refused_with_the_reason(machine, wanted):
 	assert "remote" in refused.value.why or "mariadb-dump" in refused.value.why
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
-def test_other_databases_are_frappe_s(kind):
-	assert choose_method("auto", {"db_name": "shop", "db_type": kind}).name == "frappe"
-	with pytest.raises(Refused, match=kind):
-		choose_method("physical", {"db_name": "shop", "db_type": kind})
+def test_the_file_of_sqlite_is_frappe_s():
+	config, sqlite = {"db_name": "shop", "db_type": "sqlite"}, engine_of("sqlite").dumping
+	assert sqlite.choose_method("auto", config).name == "frappe"
+	with pytest.raises(Refused, match="sqlite"):
+		sqlite.choose_method("physical", config)
 
 
 def test_without_an_administrator_there_is_no_physical_copy(machine, monkeypatch):
-	monkeypatch.setattr(making, "find_administrator", lambda config: None)
+	monkeypatch.setattr(dumping, "find_administrator", lambda config: None)
 	assert "no administrator" in choose_method("auto", MARIADB, LARGE).reason
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pymysql.converters import escape_string
 
 from press_deploy.engine.databases.dumps.dump_file import DamagedFile
-from press_deploy.engine.databases.dumps.sql_scan import SqlScanner
+from press_deploy.engine.databases.mariadb.sql.scan import SqlScanner
 from tests.support.dumps import CLOSING, write_dump
 
 TROUBLE = [

@@ -12,7 +12,7 @@ import pytest
 from press_deploy.engine.backup import verifying
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.databases import backup_files
-from press_deploy.engine.databases.dumps.dump_check import Expectation
+from press_deploy.engine.databases.dumps.facts import Expectation
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.hashing import hash_file
 from tests.support.dumps import PACKINGS, flip, make_broken, pack_gzip, pack_zstd, write_dump
