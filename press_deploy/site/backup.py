@@ -6,14 +6,10 @@ where Frappe's daily clean-up deletes.
 
 from __future__ import annotations
 
-import gzip
 import os
 import shlex
-import shutil
-import sqlite3
-import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import frappe
@@ -22,6 +18,7 @@ from frappe.utils.backups import BackupGenerator
 
 from press_deploy.engine.ground.errors import InputError
 from press_deploy.site.database_client import credentials
+from press_deploy.site.engine import site_directory, site_engine
 
 FILE_NAMES = {
 	"database": "database.sql.gz",
@@ -32,14 +29,15 @@ FILE_NAMES = {
 
 
 class CompleteBackup(BackupGenerator):
-	"""Frappe's generator with a consistent dump of SQLite: its own packs the file while others write to it."""
+	"""Frappe's generator, with a consistent dump also where its own is none."""
 
 	def take_dump(self) -> None:
-		if self.db_type == "sqlite":
-			_dump_sqlite(sqlite_file(), Path(self.backup_path_db))
-		else:
+		dumping = site_engine().dumping
+		if dumping.FRAPPES_IS_CONSISTENT:
 			with credentials():
 				super().take_dump()
+		else:
+			dumping.dump_everything(frappe.conf, site_directory(), Path(self.backup_path_db))
 
 
 def back_up(directory: str, with_files: bool = True, with_database: bool = True) -> dict:
@@ -114,16 +112,3 @@ def _check(directory: str) -> None:
 			"it is not an absolute path without spaces and special characters",
 			"name a directory such as /backup/site",
 		)
-
-
-def sqlite_file() -> Path:
-	return Path(frappe.get_site_path("db", f"{frappe.conf.db_name}.db"))
-
-
-def _dump_sqlite(source: Path, target: Path) -> None:
-	with tempfile.TemporaryDirectory(dir=target.parent, prefix=".dump-") as directory:
-		copy = Path(directory, "database")
-		with closing(sqlite3.connect(source, timeout=60)) as live, closing(sqlite3.connect(copy)) as frozen:
-			live.backup(frozen)
-		with copy.open("rb") as plain, gzip.open(target, "wb", compresslevel=6) as packed:
-			shutil.copyfileobj(plain, packed, 1 << 20)

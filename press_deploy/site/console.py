@@ -17,6 +17,8 @@ from unittest import mock
 import frappe
 from rq import Queue
 
+from press_deploy.site.engine import site_engine
+
 OUTPUT_LIMIT = 10_000
 _FILE_NAME = "<console check>"
 _COMMENTS = re.compile(r"(\s+|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*", re.DOTALL)
@@ -62,7 +64,7 @@ def _nothing_stays() -> Iterator[None]:
 		word = _first_word(str(statement))
 		_refuse_commit(self, word, str(statement))
 		if word in _WRITES:
-			_stay_in_transaction(self, query)
+			site_engine().sessions.stay_in_transaction(self, query)
 		return query(self, statement, *arguments, **options)
 
 	def refuse(*_arguments, **_options):
@@ -83,18 +85,9 @@ def _first_word(statement: str) -> str:
 	return re.match(r"\w*", statement[_COMMENTS.match(statement).end() :])[0].lower()
 
 
-def _stay_in_transaction(database, query) -> None:
-	"""A new connection to SQLite commits each statement by itself until somebody begins."""
-	if database.db_type != "sqlite":
-		return
-	if not database._conn:
-		database.connect()
-	if not database._conn.in_transaction:
-		query(database, "BEGIN")
-
-
 def _refuse_commit(database, word: str, statement: str) -> None:
-	implicit = word in ("start", "begin") and database.transaction_writes and database.db_type != "sqlite"
+	begins = word in ("start", "begin") and database.transaction_writes
+	implicit = begins and site_engine().sessions.BEGIN_COMMITS
 	if word not in _HARMLESS_STATEMENTS or implicit or (word == "set" and "autocommit" in statement.lower()):
 		raise CommitRefused(f"a console check must not commit, and “{word}” would; take it out")
 

@@ -5,11 +5,9 @@ Invariant: a dump that passes `inspect` can be read to its end and says itself t
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from press_deploy.engine.databases.dumps import dump_file
 from press_deploy.engine.databases.dumps.dump_check import check_dump
 from press_deploy.engine.databases.dumps.dump_file import DamagedFile
 from press_deploy.engine.ground.errors import SiteProcessFailed
@@ -18,7 +16,7 @@ from press_deploy.engine.ground.errors import SiteProcessFailed
 @dataclass(frozen=True)
 class Dump:
 	path: Path
-	kind: str  # mariadb or sqlite
+	kind: str  # as `DumpFacts.kind`
 	tables: int
 
 
@@ -31,14 +29,6 @@ def inspect(path: Path) -> Dump:
 	except (DamagedFile, OSError) as error:
 		raise _not_whole(path, str(error)) from None
 	return Dump(path, facts.kind, len(facts.tables))
-
-
-def unpack(path: Path, target: Path) -> None:
-	"""Unpack a file; `target` is on the disk when this returns."""
-	with target.open("wb") as unpacked:
-		unpacked.writelines(dump_file.unpack(path))
-		unpacked.flush()
-		os.fsync(unpacked.fileno())
 
 
 def _not_whole(path: Path, why: str) -> SiteProcessFailed:

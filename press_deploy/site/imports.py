@@ -22,6 +22,7 @@ from frappe.modules.patch_handler import get_patches_from_app
 
 from press_deploy.engine.ground import inputs
 from press_deploy.engine.ground.errors import InputError
+from press_deploy.site.engine import site_engine
 from press_deploy.site.failures import Place, apps_directory, describe, locate, place_of
 from press_deploy.site.hook_targets import Target, find_targets, resolve
 
@@ -192,10 +193,4 @@ def _check_name(app: str) -> None:
 
 def _forbid_changes() -> None:
 	sys.dont_write_bytecode = True
-	if frappe.db.db_type == "sqlite":
-		frappe.db.rollback()
-		frappe.db.sql("PRAGMA query_only = ON")
-		return
-	frappe.db.sql("SET SESSION TRANSACTION READ ONLY")
-	# It holds from the next transaction on, and Frappe always has one open.
-	frappe.db.rollback()
+	site_engine().sessions.forbid_changes(frappe.db)

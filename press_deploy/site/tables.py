@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import frappe
 
+from press_deploy.site.engine import site_engine
+
 
 def list_relations() -> dict[str, str]:
 	"""Return {name: kind}; the kind in the word that SQL has for it: TABLE, VIEW or SEQUENCE."""
-	if frappe.db.db_type == "sqlite":
-		return dict(
-			frappe.db.sql("SELECT name, upper(type) FROM sqlite_master WHERE type IN ('table', 'view')")
-		)
-	words = {"BASE TABLE": "TABLE", "SYSTEM VERSIONED": "TABLE"}
-	return {name: words.get(kind, kind) for name, kind in frappe.db.sql("SHOW FULL TABLES")}
+	return site_engine().sessions.list_relations(frappe.db)
 
 
 def list_tables() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from pathlib import Path
 from types import SimpleNamespace
@@ -90,3 +91,29 @@ def test_preflight_refuses_a_site_on_another_engine(
 	(check,) = check_engines(run, None)
 	assert (check.outcome, words in check.found, SITE in check.name) == (outcome, True, True)
 	assert list_sites_with_engine(run) == known
+
+
+def test_nobody_outside_an_engines_folder_compares_its_name() -> None:
+	names, found = {*ENGINES, "postgres", "postgresql"}, []
+	for path in OUTSIDE:
+		for node in ast.walk(ast.parse(path.read_text())):
+			if isinstance(node, ast.Compare):
+				sides = [each for side in (node.left, *node.comparators) for each in ast.walk(side)]
+				found += [
+					f"{path}:{node.lineno}"
+					for side in sides
+					if isinstance(side, ast.Constant) and side.value in names
+				]
+	assert not found
+
+
+def test_nobody_outside_imports_from_an_engines_folder_but_the_table() -> None:
+	folders = tuple(f"press_deploy.engine.databases.{name}" for name in ENGINES)
+	found = [
+		f"{path}: {node.module}"
+		for path in OUTSIDE
+		if path != FOLDER / "engines.py"
+		for node in ast.walk(ast.parse(path.read_text()))
+		if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(folders)
+	]
+	assert not found
