@@ -19,7 +19,7 @@ import pytest
 
 from press_deploy.engine.databases import backup_files
 from press_deploy.engine.databases.losses.of_run import list_losses
-from press_deploy.engine.databases.mariadb import standby_swap as mariadb_swap
+from press_deploy.engine.databases.mariadb import standby_swap
 from press_deploy.engine.databases.mariadb.comparison import are_equal, read_tables
 from press_deploy.engine.ground.errors import Refused
 from press_deploy.engine.journal.answers import check_answer
@@ -228,7 +228,7 @@ def die_at_rename(number: int) -> None:
 		return execute(cursor, query, args)
 
 	pymysql.cursors.Cursor.execute = count  # type: ignore[method-assign]
-	mariadb_swap.TABLES_AT_ONCE = 50
+	standby_swap.TABLES_AT_ONCE = 50
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from press_deploy.engine.databases.backup_files import MANIFEST
-from press_deploy.engine.databases.mariadb import physical
-from press_deploy.engine.databases.mariadb import standby_own as mariadb_own
+from press_deploy.engine.databases.mariadb import physical, standby_own
 from press_deploy.engine.databases.mariadb.objects import without_status
 from press_deploy.engine.databases.mariadb.server import Server, quote
 from press_deploy.engine.databases.mariadb.sql_dump import dump_database
@@ -108,7 +107,7 @@ def test_from_a_physical_backup(
 	site = Site(make_standby(tmp_path, server, "shop-1 é"), server, tmp_path, tmp_path / "none")
 	try:
 		with monkeypatch.context() as patch:
-			patch.setattr(mariadb_own, "put_asleep", _stop_before_events_are_disabled)
+			patch.setattr(standby_own, "put_asleep", _stop_before_events_are_disabled)
 			with pytest.raises(RuntimeError, match="stopped"):
 				load(site, base, f"database{physical.SUFFIX}")
 		assert execute(server, None, _STATUSES.format(_text(site))) == [("SLAVESIDE_DISABLED",)]

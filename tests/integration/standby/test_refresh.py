@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from press_deploy.engine.databases.mariadb import standby_refresh as mariadb_refresh
+from press_deploy.engine.databases.mariadb import standby_refresh
 from press_deploy.engine.databases.mariadb.objects import without_status
 from press_deploy.engine.databases.mariadb.server import quote
 from press_deploy.engine.databases.mariadb.sql_load import load_dump
@@ -111,13 +111,13 @@ def test_killed_between_any_two_effects(site: Site, tmp_path: Path):
 def test_somebody_writes(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 	site.load()
 	site.change()
-	original = mariadb_refresh.dump_database
+	original = standby_refresh.dump_database
 
 	def write_then_dump(*arguments, **named):
 		site.execute("INSERT INTO `tabNew Thing` VALUES ('late')")
 		return original(*arguments, **named)
 
-	monkeypatch.setattr(mariadb_refresh, "dump_database", write_then_dump)
+	monkeypatch.setattr(standby_refresh, "dump_database", write_then_dump)
 	with pytest.raises(StepFailed, match="tabNew Thing"):
 		site.standby.refresh(tmp_path / "final")
 	assert not site.standby.is_loaded()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from press_deploy.engine.databases.mariadb import standby_refresh as mariadb_refresh
+from press_deploy.engine.databases.mariadb import standby_refresh
 from press_deploy.engine.databases.mariadb.comparison import are_equal, read_tables
 from press_deploy.engine.databases.mariadb.server import Server, quote
 from press_deploy.engine.ground.errors import StepFailed
@@ -48,14 +48,14 @@ def test_stock_that_moves_while_it_is_copied(site: Site, tmp_path: Path, monkeyp
 	site.execute(*BIN)
 	site.load()
 	site.execute("UPDATE tabBin SET qty = 8 WHERE name = 'Bin 0099'")
-	original, seen = mariadb_refresh.dump_database, []
+	original, seen = standby_refresh.dump_database, []
 
 	def exchange_then_dump(*arguments: Any, **named: Any) -> dict[str, int]:
 		for statements in ((), (EXCHANGE,)):
 			seen.append(site.execute(*statements, "CHECKSUM TABLE tabBin EXTENDED"))
 		return original(*arguments, **named)
 
-	monkeypatch.setattr(mariadb_refresh, "dump_database", exchange_then_dump)
+	monkeypatch.setattr(standby_refresh, "dump_database", exchange_then_dump)
 	with pytest.raises(StepFailed, match=r"differs .* tabBin"):
 		site.standby.refresh(tmp_path / "final")
 	assert seen[0] == seen[1], "it does tell them apart"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from press_deploy.engine.databases.mariadb import standby_swap as mariadb_swap
+from press_deploy.engine.databases.mariadb import standby_swap
 from press_deploy.engine.databases.mariadb import swap as swapping
 from press_deploy.engine.databases.mariadb.comparison import are_equal
 from press_deploy.engine.databases.mariadb.objects import without_status
@@ -219,14 +219,14 @@ def test_the_server_dies_between_the_renames_and_the_objects(
 def _die_after_the_renames(
 	restartable: RestartableServer, monkeypatch: pytest.MonkeyPatch, site: Site, back: bool
 ) -> None:
-	rename_tables, fired = mariadb_swap.rename_tables, []
+	rename_tables, fired = standby_swap.rename_tables, []
 
 	def rename_and_die(*arguments) -> None:
 		rename_tables(*arguments)
 		restartable.kill()
 		fired.append(True)
 
-	monkeypatch.setattr(mariadb_swap, "rename_tables", rename_and_die)
+	monkeypatch.setattr(standby_swap, "rename_tables", rename_and_die)
 	with pytest.raises(StepFailed, match="was lost"):
 		site.standby.undo_swap() if back else site.standby.swap()
 	monkeypatch.undo()
