@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from press_deploy.cli.guard import FAILED, bench_option, translate_errors
-from press_deploy.cli.home import go_home, installed_option
+from press_deploy.cli.home import go_home, home_options
 from press_deploy.engine.backup.catalogue import back_up_site, find_backups
 from press_deploy.engine.backup.rungs import Proof
 from press_deploy.engine.bench.bench import Bench
@@ -90,16 +90,18 @@ def standby(bench_path: str, dropped: str | None, loaded: str | None, although_f
 @click.command()
 @click.argument("run")
 @bench_option
-@installed_option
+@home_options
 @click.option("--json", "as_json", is_flag=True, help="As JSON; what goes wrong, too.")
 # Desk asks whether what somebody has read is still all; only JSON says so.
 @click.option("--unless-read", metavar="SHA256", hidden=True)
 @translate_errors
-def losses(run: str, bench_path: str, installed: bool, as_json: bool, unless_read: str | None) -> None:
+def losses(
+	run: str, bench_path: str, installed: bool, here: bool, as_json: bool, unless_read: str | None
+) -> None:
 	"""List what rolling the database of RUN back would lose; its last line is what approves it."""
 	bench = Bench.open(bench_path)
 	directory = RunDirectory.open(bench.path, run)
-	go_home(bench, directory, installed)
+	go_home(bench, directory, installed, here)
 	if as_json:
 		return _print_losses(bench, directory, unless_read)
 	found = list_losses(bench, directory)

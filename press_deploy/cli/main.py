@@ -6,9 +6,11 @@ asked every few seconds.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -55,13 +57,9 @@ ARGUMENTS = "press_deploy.arguments"
 class Commands(click.Group):
 	"""Knows what there is without importing it."""
 
-	def make_context(
-		self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-	) -> click.Context:
-		typed = list(args)
-		context = super().make_context(info_name, args, parent, **extra)
-		context.meta[ARGUMENTS] = typed
-		return context
+	def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+		ctx.meta[ARGUMENTS] = list(args)
+		return super().parse_args(ctx, args)
 
 	def list_commands(self, ctx: click.Context) -> list[str]:
 		return sorted(COMMANDS)
@@ -69,12 +67,33 @@ class Commands(click.Group):
 	def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
 		if cmd_name not in COMMANDS:
 			return None
-		module = import_module(f"press_deploy.cli.{COMMANDS[cmd_name][0]}")
+		try:
+			module = import_module(f"press_deploy.cli.{COMMANDS[cmd_name][0]}")
+		except ImportError as error:
+			_go_on_at_home(ctx.meta[ARGUMENTS], error)
 		return getattr(module, cmd_name.replace("-", "_"))
 
 	def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
 		with formatter.section("Commands"):
 			formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+
+def _go_on_at_home(typed: list[str], error: ImportError) -> NoReturn:
+	"""The environment can't import its own `press-deploy`: a run's home can, if it is a run that this is about."""
+	bench = Path(sys.prefix).parent
+	if "--bench" in typed[:-1]:
+		bench = Path(typed[typed.index("--bench") + 1])
+	for word in typed:
+		home = bench / "deployments" / word / "press-deploy"
+		if os.path.isfile(home) and sys.flags.no_site == 0:
+			click.echo(f"The environment can't do this ({error}); going on with {home}", err=True)
+			os.execv(home, [str(home), *typed])
+	click.echo(f"Starting press-deploy in {sys.prefix}: {error}", err=True)
+	click.echo(
+		f"  → install what it asks for: {sys.executable} -m pip install -e {bench}/apps/press_deploy",
+		err=True,
+	)
+	sys.exit(1)
 
 
 @click.group(cls=Commands)

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from press_deploy.cli.guard import FAILED, bench_option, translate_errors
-from press_deploy.cli.home import go_home, installed_option
+from press_deploy.cli.home import go_home, home_options
 from press_deploy.cli.terminal import TerminalListener, open_console, show_summary, what_now
 from press_deploy.engine.bench.allowances import is_own_file
 from press_deploy.engine.bench.bench import Bench
@@ -32,16 +32,16 @@ from press_deploy.engine.report.summary import summarise
 @click.command()
 @click.argument("plan", type=click.Path(exists=True, dir_okay=False))
 @bench_option
-@installed_option
+@home_options
 @click.option("--dry-run", is_flag=True, help="Only look: stop after preflight, change nothing.")
 @translate_errors
-def run(plan: str, bench_path: str, installed: bool, dry_run: bool) -> None:
+def run(plan: str, bench_path: str, installed: bool, here: bool, dry_run: bool) -> None:
 	"""Start a run from the plan spec in the JSON file PLAN.
 
 	It may hold what Desk has to be allowed (console tests, for instance), unless the file is that of an earlier run.
 	"""
 	bench = Bench.open(bench_path)
-	go_home(bench, None, installed)
+	go_home(bench, None, installed, here)
 	with Path(plan).open("rb") as file:
 		spec = parse_plan(file.read(PLAN_SIZE_LIMIT + 1))
 	by_shell = is_own_file(bench, Path(plan))
@@ -51,14 +51,14 @@ def run(plan: str, bench_path: str, installed: bool, dry_run: bool) -> None:
 @click.command()
 @click.argument("run")
 @bench_option
-@installed_option
+@home_options
 @click.option("--dry-run", is_flag=True, help="Only look: stop after preflight, change nothing.")
 @translate_errors
-def resume(run: str, bench_path: str, installed: bool, dry_run: bool) -> None:
+def resume(run: str, bench_path: str, installed: bool, here: bool, dry_run: bool) -> None:
 	"""Start a run that was only planned, or go on with one that stopped half-way."""
 	bench = Bench.open(bench_path)
 	directory = RunDirectory.open(bench.path, run)
-	go_home(bench, directory, installed)
+	go_home(bench, directory, installed, here)
 	was_over = not load_state(directory).is_unfinished
 	# What the runner of a run that is over could not finish, as its report, is finished all the same.
 	state = _execute(
@@ -72,7 +72,7 @@ def resume(run: str, bench_path: str, installed: bool, dry_run: bool) -> None:
 @click.command()
 @click.argument("run")
 @bench_option
-@installed_option
+@home_options
 @click.option("--by", metavar="NAME", help="For whom you ask; it stands beside your user name.")
 @click.option("--reason", default="asked for on the command line", help="Why; it stands in the report.")
 @click.option("--database", is_flag=True, help="The database too, even if the run did not migrate it.")
@@ -89,6 +89,7 @@ def rollback(
 	run: str,
 	bench_path: str,
 	installed: bool,
+	here: bool,
 	by: str | None,
 	reason: str,
 	database: bool,
@@ -102,7 +103,7 @@ def rollback(
 	approve, reads_later = (None, True) if approve == "later" else (approve, compared)
 	bench, by = Bench.open(bench_path), _name_asker(by)
 	directory = RunDirectory.open(bench.path, run)
-	go_home(bench, directory, installed)
+	go_home(bench, directory, installed, here)
 	if load_state(directory).is_unfinished and is_alive(bench.deployments):
 		ask_to_roll_back(bench, directory, by, reason, database=database, approves=approve)
 		click.echo(
@@ -121,7 +122,7 @@ def rollback(
 @click.argument("run")
 @click.argument("decision", type=click.Choice(["go", "no-go", "abort", "approve"]))
 @bench_option
-@installed_option
+@home_options
 @click.option("--by", metavar="NAME", help="For whom you decide; it stands beside your user name.")
 @click.option("--reason", default="decided on the command line", help="Why; it stands in the report.")
 @click.option("--list", "listed", metavar="SHA256", help="Which list of lost documents is approved.")
@@ -131,6 +132,7 @@ def decide(
 	decision: str,
 	bench_path: str,
 	installed: bool,
+	here: bool,
 	by: str | None,
 	reason: str,
 	listed: str | None,
@@ -142,7 +144,7 @@ def decide(
 		)
 	bench, by = Bench.open(bench_path), _name_asker(by)
 	directory = RunDirectory.open(bench.path, run)
-	go_home(bench, directory, installed)
+	go_home(bench, directory, installed, here)
 	state = load_state(directory)
 	if not state.is_unfinished:
 		raise Refused(

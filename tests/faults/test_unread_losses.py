@@ -17,7 +17,7 @@ REFUSED, ROLLED_BACK, WAITING = 2, 3, 4
 
 def call(bench: PracticeBench, run: RunDirectory, command: str, *options: str) -> Result:
 	"""The command in this process, which no home is executed in."""
-	return CliRunner().invoke(main, [command, run.name, *options, "--installed", "--bench", str(bench.path)])
+	return CliRunner().invoke(main, [command, run.name, *options, "--here", "--bench", str(bench.path)])
 
 
 def assert_refused(bench: PracticeBench, run: RunDirectory, why: str, *options: str) -> None:

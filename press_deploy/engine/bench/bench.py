@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -69,9 +68,8 @@ class Bench:
 
 	@property
 	def python(self) -> str:
-		"""The interpreter of the bench's environment; the practice bench has none of its own."""
-		own = self.path / "env" / "bin" / "python"
-		return str(own) if own.exists() else sys.executable
+		"""The interpreter of the bench's environment. No other takes its place: what it was told would change that."""
+		return str(self.path / "env" / "bin" / "python")
 
 	def command_to_type(self, *words: str) -> str:
 		"""The `press-deploy` command for this bench, as a person can paste it at any prompt."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 COMPILED = "__pycache__"
 COPIED_FROM = ("bin", "site-packages")
+ABOUT = ".dist-info"
 # Beside the place where a directory is about to be.
 COMING = ".coming"
 
@@ -27,23 +28,63 @@ Listing = dict[str, list[int | str]]
 def keep(environment: Path, kept: Path) -> Listing:
 	"""Keep all files of an environment below a directory of the same file system; return what they are.
 
-	What was kept before is replaced when all is there. Raises `OSError`.
+	What was kept before is replaced when all is there. Raises `OSError`, and leaves nothing half-made then.
 	"""
 	coming = kept.with_name(f"{kept.name}{COMING}")
 	shutil.rmtree(coming, ignore_errors=True)
-	_link_tree(str(environment), str(coming))
+	try:
+		_link_tree(str(environment), str(coming))
+	except OSError:
+		shutil.rmtree(coming, ignore_errors=True)
+		raise
 	listing = list_files(environment)
 	shutil.rmtree(kept, ignore_errors=True)
 	coming.rename(kept)
 	return listing
 
 
-def put_back(kept: Path, environment: Path, replaced: Path) -> None:
-	"""Put what was kept in the place of the environment, and that in the place of `replaced`. Raises `OSError`."""
+def put_back(kept: Path, environment: Path, replaced: Path) -> Path:
+	"""Put what was kept in the place of the environment; return where that is now: `replaced`, or beside it.
+
+	`kept` is gone then, unless it lies on another file system. Raises `OSError`.
+	"""
+	# On another file system it stays on its own: there is room for it, and nothing to be copied behind closed doors.
+	beside = environment.with_name(f"{environment.name}.replaced")
 	if environment.exists():
-		shutil.rmtree(replaced, ignore_errors=True)
-		_move(environment, replaced)
-	_move(kept, environment)
+		try:
+			_make_way(environment, replaced)
+		except OSError as error:
+			if error.errno != errno.EXDEV:
+				raise
+			_make_way(environment, beside)
+	try:
+		kept.rename(environment)
+	except OSError as error:
+		if error.errno != errno.EXDEV:
+			raise
+		coming = environment.with_name(f"{environment.name}{COMING}")
+		shutil.rmtree(coming, ignore_errors=True)
+		_link_tree(str(kept), str(coming))
+		coming.rename(environment)
+	return replaced if replaced.exists() else beside
+
+
+def carry_over(replaced: Path, environment: Path, former: Listing, after: Listing) -> list[str]:
+	"""Bring what came after the release, and is no part of it, over into the environment that was put back.
+
+	`former` is what was there before the release, `after` what it had made of that. Returns the names of the packages
+	and modules, which are those that neither of the two knows. Raises `OSError`.
+	"""
+	known = {_place_of(name) for name in (*former, *after)}
+	packages = {_package_of(place) for place in known if place.endswith(ABOUT)}
+	carried = []
+	for place in sorted({_place_of(name) for name in list_files(replaced)} - known):
+		source, target = replaced / place, environment / place
+		is_newer = place.endswith(ABOUT) and _package_of(place) in packages
+		if not is_newer and not target.exists() and target.parent.is_dir():
+			(_link_tree if source.is_dir() else _keep_file)(str(source), str(target))
+			carried.append(place)
+	return carried
 
 
 def list_files(environment: Path) -> Listing:
@@ -73,17 +114,23 @@ def find_differences(former: Listing, now: Listing) -> list[str]:
 	return sorted(name for name in former.keys() | now.keys() if former.get(name) != now.get(name))
 
 
-def _move(source: Path, target: Path) -> None:
-	try:
-		source.rename(target)
-	except OSError as error:
-		if error.errno != errno.EXDEV:
-			raise
-		coming = target.with_name(f"{target.name}{COMING}")
-		shutil.rmtree(coming, ignore_errors=True)
-		_link_tree(str(source), str(coming))
-		coming.rename(target)
-		shutil.rmtree(source)
+def _make_way(environment: Path, replaced: Path) -> None:
+	shutil.rmtree(replaced, ignore_errors=True)
+	environment.rename(replaced)
+
+
+def _place_of(name: str) -> str:
+	"""What somebody installs as one: whatever lies directly in `bin` or in `site-packages`; else the file itself."""
+	parts = name.split("/")
+	for directory in COPIED_FROM:
+		if directory in parts[:-1]:
+			return "/".join(parts[: parts.index(directory) + 2])
+	return name
+
+
+def _package_of(place: str) -> str:
+	"""The name of the package that a `….dist-info` is about, without its version."""
+	return place.rpartition("/")[2].partition("-")[0].lower()
 
 
 def _link_tree(source: str, target: str) -> None:
@@ -93,21 +140,20 @@ def _link_tree(source: str, target: str) -> None:
 	with os.scandir(source) as entries:
 		for entry in entries:
 			there = os.path.join(target, entry.name)
-			if entry.is_symlink():
-				os.symlink(os.readlink(entry.path), there)
-			elif entry.is_dir():
+			if entry.is_dir() and not entry.is_symlink():
 				_link_tree(entry.path, there)
-			elif is_copied:
-				shutil.copy2(entry.path, there)
 			else:
-				_link(entry.path, there)
+				_keep_file(entry.path, there, is_copied)
 
 
-def _link(source: str, target: str) -> None:
-	try:
-		os.link(source, target)
-	except OSError as error:
-		# Another file system, or more links than this one allows.
-		if error.errno not in (errno.EXDEV, errno.EMLINK):
-			raise
-		shutil.copy2(source, target)
+def _keep_file(source: str, target: str, is_copied: bool = True) -> None:
+	if os.path.islink(source):
+		return os.symlink(os.readlink(source), target)
+	if not is_copied:
+		try:
+			return os.link(source, target)
+		except OSError as error:
+			# Whoever may not link may copy: another file system, too many links, a file that root has left here.
+			if error.errno in (errno.ENOSPC, errno.EDQUOT):
+				raise
+	shutil.copy2(source, target)

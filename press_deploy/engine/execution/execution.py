@@ -28,6 +28,7 @@ from press_deploy.engine.plan.spec import PlanSpec
 from press_deploy.engine.steps.announcements import tell_who_must_act
 from press_deploy.engine.steps.interrupts import RollbackNeeded
 from press_deploy.engine.steps.ports import open_ports
+from press_deploy.engine.steps.requirements import check_environment_kept
 from press_deploy.engine.steps.rollback_losses import check_listable
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.steps.unread_losses import find_unread, refuse_unread
@@ -106,6 +107,7 @@ def roll_back(
 			ask_to_roll_back(bench, run, by, reason, database=database, approves=approves)
 		else:
 			_refuse_pointless_rollback(bench, state, database)
+			check_environment_kept(bench, run, state)
 			check_listable(bench, run, state, database)
 			if only_if_read and (unread := find_unread(bench, run, state, database, approves)):
 				raise refuse_unread(bench, run, unread, approves)

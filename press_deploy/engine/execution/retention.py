@@ -12,6 +12,7 @@ exported. What can't be told is kept, and a removal that was killed is completed
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta, timezone
@@ -205,7 +206,7 @@ def _find_files(bench: Bench, run: RunDirectory) -> Iterator[tuple[Path, str]]:
 	"""What lies in the directory of a run for a rollback, and what one has put aside there."""
 	if _quarantine_of(run).is_dir():
 		yield _quarantine_of(run), "quarantine"
-	for environment in (run.kept_environment, run.replaced_environment):
+	for environment in (*run.private.glob("environment*"), run.replaced_environment):
 		if environment.is_dir():
 			yield environment, environment.name.replace("-", " ")
 	for site in run.read_plan().site_names:
@@ -288,7 +289,9 @@ def _remove(directory: Path, words: str, say: Say) -> list[str]:
 		shutil.rmtree(expired)
 	except OSError as error:
 		# It is tried again tomorrow.
-		say(f"{directory} could not be removed: {error}")
+		say(
+			f"{directory} could not be removed: {error}; if that is root's: sudo rm -rf {shlex.quote(str(directory))}"
+		)
 		return []
 	return [words]
 

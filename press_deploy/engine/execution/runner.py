@@ -17,7 +17,7 @@ from press_deploy.engine.execution.listening import Listener, tell_each
 from press_deploy.engine.execution.waiting import leave_waiting
 from press_deploy.engine.ground.errors import DeployError, JournalError, Refused, StepFailed, from_data
 from press_deploy.engine.ground.observation import Observation
-from press_deploy.engine.homes.home import running_home
+from press_deploy.engine.homes.home import Home, running_home
 from press_deploy.engine.journal.journal import Record
 from press_deploy.engine.journal.state import Phase, RunState, State
 from press_deploy.engine.steps.announcements import tell_who_must_act
@@ -55,14 +55,15 @@ class Runner:
 	def run(self) -> State:
 		"""Go on from wherever the journal says the run is; return the state it reached."""
 		facts = {"pid": os.getpid(), "resumed": bool(self.state.steps), "python": sys.version.split()[0]}
-		if (home := running_home()) and self.state.home in (None, home.name):
-			home.give_to(self.opened.directory)
+		if home := running_home():
 			facts["home"] = home.name
 		unwatched = self._doors.services.watch_runner(self.opened.name)
 		try:
 			self.opened.journal.append("runner-started", facts)
 			if unwatched:
 				self.opened.note(unwatched)
+			if home:
+				self._link_to(home)
 			go_on = self._go_on
 			while True:
 				try:
@@ -78,6 +79,14 @@ class Runner:
 			# Also for an error or an interrupt by a person: what follows from that is not decided by a restart.
 			self._doors.services.unwatch_runner(self.opened.name)
 			self.ports.close()
+
+	def _link_to(self, home: Home) -> None:
+		try:
+			home.give_to(self.opened.directory)
+		except OSError as error:
+			self.opened.note(
+				f"The run has no link to its home, {home.path}: {error.filename}: {error.strerror}"
+			)
 
 	def _go_on(self) -> State:
 		if self.state.state is State.WAITING:

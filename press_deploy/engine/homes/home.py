@@ -15,7 +15,7 @@ from press_deploy.engine.homes import start
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import load_state
 
-HOMES, START = "homes", "press-deploy"
+HOMES, START = "homes", start.START
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Home:
 				"Starting press_deploy from",
 				str(self.path),
 				why,
-				"put that back; or, as far as the versions get along, go on with what is installed: add --installed",
+				"put that back, or, as far as the versions get along, go on with what is installed: add --installed",
 			)
 		python = start.read_facts(str(self.path))["python"]
 		return [python, *start.ISOLATION, str(self.path / START), *arguments]
@@ -42,8 +42,16 @@ class Home:
 		"""What keeps it from being used, as a sentence; None when it is whole."""
 		return start.find_damage(str(self.path))
 
+	def has_the_same_files(self, other: Home) -> bool:
+		"""Whether another home differs in its interpreter alone."""
+		try:
+			mine, its = (start.read_facts(str(each.path)) for each in (self, other))
+		except ValueError:
+			return False
+		return (mine["version"], mine["files"]) == (its["version"], its["files"])
+
 	def give_to(self, run: RunDirectory) -> None:
-		"""Let people, and the helper, find in the directory of a run what it is executed from."""
+		"""Let people, and the helper, find in the directory of a run what it is executed from. Raises `OSError`."""
 		target = Path("..", HOMES, self.name, START)
 		link = run.path / START
 		if not link.is_symlink() or link.readlink() != target:

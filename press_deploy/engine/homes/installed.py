@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from pathlib import Path
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from press_deploy.engine.ground.errors import Refused
@@ -14,6 +14,8 @@ OWN = "press_deploy"
 # All else of this app is Frappe's side of it, or the demonstration.
 PARTS = ("__init__.py", "engine", "cli", "helper")
 COMPILED = "__pycache__"
+# As it is typed in the directory of the bench.
+PIP = "env/bin/python -m pip install"
 
 
 def list_installed() -> dict[str, Path]:
@@ -25,7 +27,7 @@ def list_installed() -> dict[str, Path]:
 				"Making a home for press_deploy of",
 				distribution.name,
 				"nobody knows which files it has, as it was not installed by pip or uv",
-				f"install it into the environment: python -m pip install --force-reinstall {distribution.name}",
+				f"install it anew: {PIP} --ignore-installed --no-deps {distribution.name}=={distribution.version}",
 			)
 		for file in distribution.files:
 			# Scripts lie outside of where modules are.
@@ -48,9 +50,13 @@ def find_distributions(name: str) -> list[metadata.Distribution]:
 				"Making a home for press_deploy of",
 				asked,
 				"it is not installed in the environment",
-				f"install what press_deploy asks for: python -m pip install {asked}",
+				f"install what press_deploy asks for: {PIP} --editable apps/press_deploy",
 			) from None
-		requirements = map(Requirement, found[asked].requires or [])
+		try:
+			requirements = [Requirement(line) for line in found[asked].requires or []]
+		except InvalidRequirement as error:
+			remedy = f"install it anew: {PIP} --ignore-installed --no-deps {asked}=={found[asked].version}"
+			raise Refused("Reading what is asked for by", asked, str(error), remedy) from None
 		wanted += [
 			each.name for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""})
 		]

@@ -9,16 +9,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
 from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground import durable
 from press_deploy.engine.ground.errors import DeployError, Refused
+from press_deploy.engine.ground.users import name_user
 from press_deploy.engine.homes import start
 from press_deploy.engine.homes.home import HOMES, START, Home, home_of
 from press_deploy.engine.homes.installed import list_installed
@@ -44,36 +47,59 @@ for package in (press_deploy.engine, press_deploy.cli):
 def make_home(bench: Bench, version: str, say: Say = lambda line: None) -> Home:
 	"""The home of what is installed in the environment of this process: the one that is there, or a new one.
 
-	`version` is that of this app, for the name. `say` is told when it takes a while. Raises `Refused` where one can't be made.
+	`version` is that of this app, for the name. `say` is told when it takes a while. Raises `Refused` where one can't
+	be made.
 	"""
+	_require_own(bench)
 	sources, python = list_installed(), find_base_interpreter()
 	files = {name: start.digest(str(path)) for name, path in sources.items()}
 	homes = bench.deployments / HOMES
 	home = Home(homes / start.name_of(version, python, files))
-	homes.mkdir(mode=0o700, parents=True, exist_ok=True)
-	with _locked(homes):
-		if home.find_damage() is None:
-			return home
-		say(f"Making {home.path}, which runs of press_deploy {version} are executed from")
-		making = homes / f"{MAKING}{home.name}"
-		try:
-			_remove(making)
-			_copy(sources, making / start.LIBRARY)
-			compiled = _import_all(python, making / start.LIBRARY)
-			_write_facts(making, version, python, files, compiled)
-			_put_in_place(making, home.path)
-		except OSError as error:
-			why = f"{error.filename}: {error.strerror}"
-			raise Refused(
-				"Making", str(home.path), why, f"see the disk and its rights: df -h {homes}; ls -ld {homes}"
-			) from None
-		finally:
-			_remove(making)
+	try:
+		for directory in (bench.deployments, homes):
+			directory.mkdir(mode=0o700, exist_ok=True)
+		with _locked(homes, say):
+			if home.find_damage() is None:
+				return home
+			say(f"Making {home.path}, which runs of press_deploy {version} are executed from")
+			_make(home, version, python, sources, files)
+	except OSError as error:
+		place = shlex.quote(str(homes))
+		why = f"{error.filename or homes}: {error.strerror}"
+		raise Refused(
+			"Making", str(home.path), why, f"see the disk and its rights: df -h {place}; ls -ld {place}"
+		) from None
 	if why := home.find_damage():
 		raise Refused(
 			"Making", str(home.path), f"{why}, meanwhile", "try again when nobody installs anything"
 		)
 	return home
+
+
+def _require_own(bench: Bench) -> None:
+	"""Raise `Refused` for somebody else's bench: what root makes there locks its own user out."""
+	owner = bench.path.stat().st_uid
+	if os.geteuid() != owner:
+		raise Refused(
+			"Making a home in",
+			str(bench.deployments / HOMES),
+			f"the bench belongs to {name_user(owner)}, and this process to {name_user(os.geteuid())}",
+			f"do it as its user: sudo -u {name_user(owner)} {bench.command_to_type('…')}",
+		)
+
+
+def _make(home: Home, version: str, python: str, sources: dict[str, Path], files: dict[str, str]) -> None:
+	for left in home.path.parent.glob(f"{MAKING}*"):
+		_remove(left)
+	# Who was killed may have left a child that still imports: no attempt gets in the way of another.
+	making = home.path.with_name(f"{MAKING}{home.name}-{os.getpid()}")
+	try:
+		_copy(sources, making / start.LIBRARY)
+		compiled = _import_all(python, making / start.LIBRARY)
+		_write_facts(making, version, python, files, compiled)
+		_put_in_place(making, home.path)
+	finally:
+		_remove(making)
 
 
 def find_base_interpreter() -> str:
@@ -95,9 +121,8 @@ def remove_unused(bench: Bench, now: datetime) -> Iterator[str]:
 		return
 	with _locked(homes):
 		for path in sorted(homes.iterdir()):
-			is_old = now.timestamp() - path.stat().st_mtime > UNUSED_SECONDS
-			if path.is_dir() and path.name not in used and is_old:
-				_remove(path)
+			is_old = now.timestamp() - path.lstat().st_mtime > UNUSED_SECONDS
+			if path.name not in (*used, LOCK) and is_old and _remove(path):
 				yield f"home {path.name}, which no run is executed from"
 
 
@@ -142,21 +167,21 @@ def _write_facts(
 		"files": files,
 		"compiled": compiled,
 	}
+	(home / START).write_text(start.write_start(python, Path(start.__file__).read_text()))
+	facts["start"] = start.digest(str(home / START))
 	(home / start.FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
-	source = Path(start.__file__).read_text()
-	(home / START).write_text(f"#!{python} -IS\n{source}")
 
 
 def _put_in_place(making: Path, home: Path) -> None:
-	damaged = home.with_name(f"{DAMAGED}{home.name}")
-	_remove(damaged)
-	if home.exists():
+	# Thousands of small files, in one go: what has its name is on the disk.
+	os.sync()
+	damaged = home.with_name(f"{DAMAGED}{home.name}-{os.getpid()}")
+	if os.path.lexists(home):
 		home.rename(damaged)
 	making.rename(home)
+	durable.sync_directory(home.parent)
 	_protect(home)
 	_remove(damaged)
-	# Thousands of small files, in one go; the name is synced with them.
-	os.sync()
 
 
 def _protect(home: Path) -> None:
@@ -169,19 +194,26 @@ def _protect(home: Path) -> None:
 	home.chmod(0o500)
 
 
-def _remove(home: Path) -> None:
-	if not home.exists():
-		return
-	home.chmod(0o700)
+def _remove(home: Path) -> bool:
+	"""Whether it is gone. What can't be removed now, as root's, is tried again by the next who looks."""
+	if home.is_symlink() or home.is_file():
+		home.unlink()
 	for place, directories, _names in os.walk(home):
-		for name in directories:
-			os.chmod(os.path.join(place, name), 0o700)
-	shutil.rmtree(home)
+		for path in (place, *(os.path.join(place, name) for name in directories)):
+			with suppress(OSError):
+				if not os.path.islink(path):
+					os.chmod(path, 0o700)
+	shutil.rmtree(home, ignore_errors=True)
+	return not os.path.lexists(home)
 
 
 @contextmanager
-def _locked(homes: Path) -> Iterator[None]:
+def _locked(homes: Path, say: Say = lambda line: None) -> Iterator[None]:
 	"""One process at a time makes or removes homes."""
 	with (homes / LOCK).open("a") as file:
-		fcntl.flock(file, fcntl.LOCK_EX)
+		try:
+			fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+		except BlockingIOError:
+			say(f"Waiting for who makes or removes homes in {homes}")
+			fcntl.flock(file, fcntl.LOCK_EX)
 		yield

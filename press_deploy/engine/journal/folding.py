@@ -34,8 +34,8 @@ def _targets_resolved(state: RunState, record: Record, data: dict) -> None:
 
 def _runner_started(state: RunState, record: Record, data: dict) -> None:
 	state.resumes += bool(data.get("resumed"))
-	# Whoever was told to do it with what is installed leaves the run its home.
-	state.home = state.home or data.get("home")
+	# The last one: a person may have gone on with what is installed, because the one before could not be used.
+	state.home = data.get("home") or state.home
 
 
 def _announced(state: RunState, record: Record, data: dict) -> None:

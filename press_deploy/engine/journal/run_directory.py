@@ -186,4 +186,5 @@ def list_runs(bench: Path) -> list[RunDirectory]:
 	with os.scandir(deployments) as entries:
 		names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 	runs = [RunDirectory(deployments / name) for name in names]
-	return [run for run in runs if run.plan.is_file()]
+	# Also where one may not be looked into, which `Path` would raise.
+	return [run for run in runs if os.path.isfile(run.plan)]

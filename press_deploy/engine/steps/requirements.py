@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from press_deploy.engine.bench import distributions, environment_files
-from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground.errors import Refused, StepFailed
 from press_deploy.engine.ground.observation import Observation
-from press_deploy.engine.journal.state import Phase
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.journal.state import Phase, RunState
 from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.install import why_not_needed
 from press_deploy.engine.steps.run import Run
 
 INSTALL_SECONDS = 1800
 LOOK_SECONDS = 60
-# In a run's private directory: what the files of its environment were; and, where none were kept, its packages.
-LISTING, FORMER_PACKAGES = "environment.json", "former-packages.txt"
+# In a run's private directory: what the files of its environment were before the release, and behind it; which of
+# them are not to be put back; and, of a run that kept no files, its packages.
+LISTING, AFTER, EXCEPTED = "environment.json", "environment-after.json", "environment-excepted.json"
+FORMER_PACKAGES = "former-packages.txt"
 SHOWN = 5
 
 
@@ -48,18 +52,23 @@ class Requirements(Step):
 		return why_not_needed(run, "requirements")
 
 	def prepare(self, run: Run) -> dict[str, Any]:
-		if not (run.directory.private / LISTING).is_file():
+		private, kept = run.directory.private, run.directory.kept_environment
+		if not ((private / LISTING).is_file() and kept.is_dir()):
 			_keep(run)  # the run was begun by a version that had no step for it
 		elif _find_differences(run):
 			run.note("Packages were installed by somebody since the environment was kept; it was kept again")
 			_keep(run)
 		# The code is switched already; what is installed still says what the former release asked for.
 		amiss = self._look(run, distributions.INSTALLED)["unsatisfied"]
-		return {"kept": True, "unsatisfied": sorted(amiss)}
+		link = run.bench.path / "env"
+		led = {"link": str(link.readlink())} if link.is_symlink() else {}
+		return {"kept": True, "unsatisfied": sorted(amiss), **led}
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		for app in _packages(run):
 			_pip(run, "install", "--quiet", "--editable", str(app))
+		# What differs from this later is not the release's, but somebody's own.
+		run.directory.save_private(AFTER, environment_files.list_files(run.bench.environment))
 		return {}
 
 	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
@@ -82,22 +91,17 @@ class Requirements(Step):
 	def undo(self, run: Run, before: dict[str, Any]) -> None:
 		if not before.get("kept"):
 			return _put_back_by_pip(run)
-		environment, kept = run.bench.environment, run.directory.kept_environment
-		if not kept.is_dir():
-			if not _find_differences(run):
-				return  # put back by an attempt that died
+		if link := before.get("link"):
+			_lead_back(run.bench.path / "env", link)
+		if run.directory.kept_environment.is_dir():
+			_put_back(run)
+		elif different := _find_differences(run):
 			raise StepFailed(
 				"Putting back",
-				str(environment),
-				f"{kept} is gone: the days for which it is kept are over",
-				f"make the environment by hand as {run.directory.private / LISTING} lists it, then roll back again",
+				str(run.bench.environment),
+				f"it was put back, and changed since: {', '.join(different[:SHOWN])}",
+				f"see who does that, then roll back again; what was there is listed in {run.directory.private / LISTING}",
 			)
-		try:
-			environment_files.put_back(kept, environment, run.directory.replaced_environment)
-		except OSError as error:
-			why = f"{error.filename}: {error.strerror}"
-			remedy = f"see the disk and its rights: df -h {kept}; it is kept there"
-			raise StepFailed("Putting back", str(environment), why, remedy) from None
 
 	def observe_undone(self, run: Run, before: dict[str, Any]) -> Observation:
 		if not before.get("kept"):
@@ -125,15 +129,69 @@ def _keep(run: Run) -> int:
 		run.directory.save_private(LISTING, listing)
 	except OSError as error:
 		why = f"{error.filename}: {error.strerror}"
-		remedy = f"see the disk and its rights: df -h {kept.parent}; ls -ld {kept.parent}"
+		remedy = f"see the disk, and the rights of that file: df -h {kept.parent}; ls -l {error.filename}"
 		raise StepFailed("Keeping", str(environment), why, remedy) from None
 	return len(listing)
 
 
+def _put_back(run: Run) -> None:
+	environment, kept = run.bench.environment, run.directory.kept_environment
+	former = run.directory.load_private(LISTING)
+	try:
+		# A link keeps no file from being written into; then nobody has what was in it.
+		edited = environment_files.find_differences(former, environment_files.list_files(kept))
+		replaced = environment_files.put_back(kept, environment, run.directory.replaced_environment)
+		carried = []
+		if (run.directory.private / AFTER).is_file() and replaced.is_dir():
+			after = run.directory.load_private(AFTER)
+			carried = environment_files.carry_over(replaced, environment, former, after)
+	except OSError as error:
+		why = f"{error.filename}: {error.strerror}"
+		remedy = f"see the disk and its rights: df -h {kept.parent}; what was there is in {kept}"
+		raise StepFailed("Putting back", str(environment), why, remedy) from None
+	run.directory.save_private(EXCEPTED, [*edited, *carried])
+	if edited:
+		run.note(f"Changed in place by somebody, and left as they are: {', '.join(edited[:SHOWN])}")
+	if carried:
+		run.note(f"Installed by somebody since the release, and kept: {', '.join(carried[:SHOWN])}")
+
+
 def _find_differences(run: Run) -> list[str]:
 	"""The files of the environment that are not what they were when it was kept."""
-	former = run.directory.load_private(LISTING)
-	return environment_files.find_differences(former, environment_files.list_files(run.bench.environment))
+	private = run.directory.private
+	former, now = run.directory.load_private(LISTING), environment_files.list_files(run.bench.environment)
+	excepted = run.directory.load_private(EXCEPTED) if (private / EXCEPTED).is_file() else []
+	return [
+		name
+		for name in environment_files.find_differences(former, now)
+		if not any(name == each or name.startswith(f"{each}/") for each in excepted)
+	]
+
+
+def _lead_back(link: Path, target: str) -> None:
+	"""See that the link which is the environment leads where it led before the release."""
+	if link.is_symlink() and str(link.readlink()) == target:
+		return
+	try:
+		if link.is_symlink():
+			link.unlink()
+		link.symlink_to(target)
+	except OSError as error:
+		remedy = f"make it so by hand, then roll back again: ln -sfn {target} {link}"
+		raise StepFailed("Putting back", str(link), str(error), remedy) from None
+
+
+def check_environment_kept(bench: Bench, run: RunDirectory, state: RunState) -> None:
+	"""Raise `Refused` where the environment of before a run can't be put back any more, before anything is closed."""
+	is_needed = state.before(Requirements.name).get("kept") and not state.was_put_back("undo-requirements")
+	# One that was put back already, by a rollback that died, lies in its place.
+	if is_needed and not run.kept_environment.is_dir() and not run.replaced_environment.is_dir():
+		raise Refused(
+			"Rolling back",
+			f"run {state.run}",
+			"the environment of before it is not kept any more: the days of the plan's retention_days are over",
+			f"nothing was changed; deploy the former commit as a release instead: {bench.command_to_type('run', 'PLAN.json')}",
+		)
 
 
 def _packages(run: Run) -> list[Path]:

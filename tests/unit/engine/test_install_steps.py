@@ -12,12 +12,18 @@ import pytest
 
 from press_deploy.engine.bench import distributions
 from press_deploy.engine.databases import patches
-from press_deploy.engine.ground.errors import CommandTimedOut, SiteProcessFailed, StepFailed
+from press_deploy.engine.ground.errors import CommandTimedOut, Refused, SiteProcessFailed, StepFailed
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.steps.backup import FinalBackup
 from press_deploy.engine.steps.install import Build
 from press_deploy.engine.steps.migrate import Migrate
-from press_deploy.engine.steps.requirements import FORMER_PACKAGES, LISTING, KeepEnvironment, Requirements
+from press_deploy.engine.steps.requirements import (
+	FORMER_PACKAGES,
+	LISTING,
+	KeepEnvironment,
+	Requirements,
+	check_environment_kept,
+)
 from tests.support.steps import hand
 
 from .step_run import BUNDLE, LIST, StepRun, make_run
@@ -41,11 +47,15 @@ class TestRequirements:
 		self.library = run.bench.environment / "lib/python3/site-packages"
 		(self.library / "units").mkdir(parents=True)
 		(self.library / "units/core.py").write_text("1.0")
+		(self.library / "units-1.0.dist-info").mkdir()
+		(self.library / "units-1.0.dist-info/METADATA").write_text("units")
 		(self.library / "units.pth").write_text("units")
 		KeepEnvironment().apply(run, {})
 		self.prepared = partial(Requirements().prepare, run)
 
 	def execute(self, command, **_options):
+		if "install" in command:
+			return ""
 		asked_by = command[command.index(distributions.__file__) + 1]
 		return json.dumps({"apps": {"shop": "1.0"}, "checked": 2, "unsatisfied": self.amiss[asked_by]})
 
@@ -114,13 +124,68 @@ class TestRequirements:
 		Requirements().undo(run, before)
 		assert Requirements().observe_undone(run, before).done
 
-	def test_what_is_kept_no_more_is_told(self, run):
+	def test_what_was_put_back_and_changed_since_is_told(self, run):
 		before = self.prepared()
 		self.install()
-		shutil.rmtree(run.directory.kept_environment)
-		with pytest.raises(StepFailed, match="is gone"):
+		Requirements().undo(run, before)
+		(self.library / "units/core.py").write_text("3.0.0")
+		with pytest.raises(StepFailed, match=r"changed since: .*units/core\.py"):
 			Requirements().undo(run, before)
-		assert (self.library / "labels").is_dir()
+
+	def test_what_is_kept_no_more_is_refused_before_anything_is_closed(self, run):
+		def state(**before):
+			undone = {"was_put_back": lambda name: False, "run": run.name, "before": lambda name: before}
+			return SimpleNamespace(**undone)
+
+		self.prepared()
+		check = partial(check_environment_kept, run.bench, run.directory)
+		check(state(kept=True))
+		shutil.rmtree(run.directory.kept_environment)
+		check(state())
+		with pytest.raises(Refused, match="is not kept any more"):
+			check(state(kept=True))
+		run.directory.replaced_environment.mkdir()
+		check(state(kept=True))
+
+	def test_what_was_written_into_is_left_as_it_is(self, run):
+		"""A link keeps nobody from that, and then nobody has what was there."""
+		before = self.prepared()
+		with (self.library / "units/core.py").open("a") as file:
+			file.write(" of somebody")
+		Requirements().undo(run, before)
+		assert Requirements().observe_undone(run, before).done and "units/core.py" in run.notes[-1]
+		assert (self.library / "units/core.py").read_text() == "1.0 of somebody"
+
+	def test_what_somebody_installed_after_the_release_stays(self, run):
+		before = self.prepared()
+		Requirements().apply(run, before)
+		for name in ("newapp/__init__.py", "newapp-1.0.dist-info/METADATA", "units-3.0.dist-info/METADATA"):
+			(self.library / name).parent.mkdir()
+			(self.library / name).write_text("new")
+		(self.library / "newapp.pth").write_text("new")
+		Requirements().undo(run, before)
+		assert Requirements().observe_undone(run, before).done
+		assert sorted(path.name for path in self.library.iterdir()) == [
+			"newapp",
+			"newapp-1.0.dist-info",
+			"newapp.pth",
+			"units",
+			"units-1.0.dist-info",
+			"units.pth",
+		]
+		assert "kept: " in run.notes[-1] and "newapp-1.0.dist-info" in run.notes[-1]
+
+	def test_where_the_environment_is_a_link_it_leads_where_it_led(self, run):
+		link = run.bench.path / "env"
+		link.rename(link.with_name("env-1"))
+		link.symlink_to("env-1")
+		KeepEnvironment().apply(run, {})
+		before = self.prepared()
+		link.unlink()
+		(run.bench.path / "env-2").mkdir()
+		link.symlink_to("env-2")
+		Requirements().undo(run, before)
+		assert Requirements().observe_undone(run, before).done and str(link.readlink()) == "env-1"
 
 
 class TestPackagesOfFormerVersions:

@@ -271,7 +271,8 @@ def test_the_files_of_a_run_go_when_follow_up_and_retention_are_over(bench, end_
 
 def test_the_environment_of_before_goes_with_the_files_of_a_run(bench, end_run):
 	run = end_run("Rolled Back", EXPORTED)
-	places = (run.kept_environment, run.replaced_environment, run.private / f"{EXPIRED}environment")
+	begun, removed = (run.private / name for name in ("environment.coming", f"{EXPIRED}environment"))
+	places = (run.kept_environment, run.replaced_environment, begun, removed)
 	for place in places:
 		(place / "bin").mkdir(parents=True)
 	tidy(bench, SITE, now=in_days(OLD - 2))

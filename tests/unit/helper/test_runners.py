@@ -96,16 +96,22 @@ def test_a_run_is_resumed_from_its_home_whatever_became_of_the_environment(bench
 	wait_until(lambda: not operations._runners._children, "the runner has ended and was reaped")
 
 
-def test_a_home_that_is_gone_is_named(bench, operations):
-	shutil.rmtree(put_home(bench, sys.executable))
-	with pytest.raises(NotFound, match=r"deployments/release-1/press-deploy leads to.* can't be read"):
-		operations.start_runner(RUN)
-
-
-def test_an_interpreter_of_a_home_that_is_gone_is_named(bench, operations):
-	put_home(bench, "/usr/bin/python3.2")
-	with pytest.raises(NotFound, match=r"/usr/bin/python3\.2 is not there"):
-		operations.start_runner(RUN)
+@pytest.mark.parametrize(
+	"harm",
+	[
+		lambda home: shutil.rmtree(home),
+		lambda home: (home / "home.json").write_text("{"),
+		lambda home: (home / "home.json").write_text('{"python": "/usr/bin/python3.2"}'),
+		lambda home: (home / "home.json").write_text('{"python": null}'),
+		lambda home: (home / "press-deploy").unlink(),
+	],
+	ids=["gone", "no JSON", "no interpreter", "no path", "nothing to start"],
+)
+def test_a_home_that_cannot_be_started_is_left_to_the_environment(bench, operations, harm):
+	"""That makes it again, or says in the log why not."""
+	harm(put_home(bench, sys.executable))
+	operations.start_runner(RUN)
+	assert await_runner(bench)["argv"] == ["resume", RUN, "--bench", str(bench)]
 
 
 def test_another_users_bench_is_refused_without_root(bench, monkeypatch):

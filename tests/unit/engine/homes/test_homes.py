@@ -131,6 +131,28 @@ class TestMaking:
 			make_home(bench, __version__)
 		assert [path.name for path in (bench.deployments / HOMES).iterdir()] == [making.LOCK]
 
+	def test_somebody_elses_bench_is_left_alone(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+		"""What root made there would lock its own user out."""
+		monkeypatch.setattr(os, "geteuid", lambda: bench.path.stat().st_uid + 1)
+		with pytest.raises(Refused, match="the bench belongs to") as refused:
+			make_home(bench, __version__)
+		assert "sudo -u" in refused.value.remedy and not (bench.deployments / HOMES).exists()
+
+	def test_another_attempt_that_was_killed_is_in_nobodys_way(self, bench: Bench, monkeypatch) -> None:
+		left = bench.deployments / HOMES / ".making-1.0-a-123"
+		(left / "lib").mkdir(parents=True)
+		left.chmod(0o500)
+		monkeypatch.setattr(making, "_import_all", lambda python, library: {})
+		assert make_home(bench, __version__).find_damage() is None and not left.exists()
+
+	def test_homes_that_differ_in_their_interpreter_alone(self, bench: Bench, monkeypatch) -> None:
+		monkeypatch.setattr(making, "_import_all", lambda python, library: {})
+		first = make_home(bench, __version__)
+		monkeypatch.setattr(making, "find_base_interpreter", lambda: "/bin/sh")
+		second, third = make_home(bench, __version__), make_home(bench, "2.0")
+		assert first.name != second.name and second.has_the_same_files(first)
+		assert not third.has_the_same_files(second) and not first.has_the_same_files(Home(bench.path))
+
 	def test_this_process_is_in_no_home(self) -> None:
 		assert running_home() is None
 
@@ -140,8 +162,9 @@ class TestOfRun:
 		assert home_of(bench, RunDirectory.create(bench.path, make_spec())) is None
 		assert home_of(bench, begin_run(bench, None)) is None
 
-	def test_it_keeps_the_first_one(self, bench: Bench) -> None:
-		assert home_of(bench, begin_run(bench, "1.0-a", None, "2.0-b")).name == "1.0-a"
+	def test_it_keeps_its_own_until_somebody_goes_on_with_another(self, bench: Bench) -> None:
+		assert home_of(bench, begin_run(bench, "1.0-a", None)).name == "1.0-a"
+		assert home_of(bench, begin_run(bench, "1.0-a", "2.0-b", None)).name == "2.0-b"
 
 	def test_the_journal_knows_better_than_the_link(self, bench: Bench) -> None:
 		run = begin_run(bench, "1.0-a")
@@ -174,6 +197,18 @@ class TestRetention:
 		left = put_home(bench, ".making-1.0-a").path
 		left.chmod(0o500)
 		assert len(list(remove_unused(bench, TOMORROW))) == 1 and not left.exists()
+
+	def test_what_is_no_home_goes_too_and_what_cannot_go_stops_nothing(
+		self, bench: Bench, monkeypatch
+	) -> None:
+		home = put_home(bench, "1.0-a")
+		(home.path.parent / "lost").symlink_to("/nowhere")
+		stubborn = put_home(bench, "0.9-a").path
+		remove = shutil.rmtree
+		monkeypatch.setattr(shutil, "rmtree", lambda path, **how: path == stubborn or remove(path, **how))
+		monkeypatch.setattr(making, "UNUSED_SECONDS", -1)
+		assert len(list(remove_unused(bench, datetime.now(timezone.utc)))) == 2
+		assert [path.name for path in home.path.parent.iterdir() if path.name != making.LOCK] == ["0.9-a"]
 
 	def test_while_a_run_cannot_be_read_all_stay(self, bench: Bench) -> None:
 		home = put_home(bench, "1.0-a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from press_deploy.engine.homes import start
-from press_deploy.engine.homes.home import START
 from press_deploy.engine.homes.making import find_base_interpreter
+from press_deploy.engine.homes.start import START
 
 SAYS = (
 	"import sys\nprint(sys.argv[1:], sys.flags.isolated, sys.flags.no_site, int(sys.dont_write_bytecode))\n"
@@ -35,11 +36,20 @@ def home(tmp_path: Path) -> Path:
 	for name, text in contents.items():
 		(home / start.LIBRARY / name).parent.mkdir(parents=True, exist_ok=True)
 		(home / start.LIBRARY / name).write_text(text)
+	(home / START).write_text(start.write_start(python, Path(start.__file__).read_text()))
+	(home / START).chmod(0o700)
 	facts = {"version": "1.0", "python": python, "cache_tag": sys.implementation.cache_tag, "files": files}
-	write_facts(home, {**facts, "compiled": {}})
-	(home / START).write_text(f"#!{python} -IS\n{Path(start.__file__).read_text()}")
-	(home / START).chmod(0o500)
+	write_facts(home, {**facts, "compiled": {}, "start": start.digest(str(home / START))})
 	return home
+
+
+def put_environment(home: Path) -> Path:
+	"""The bench's environment, whose `press-deploy` says what it was told."""
+	command = home.parents[2] / "env/bin/press-deploy"
+	command.parent.mkdir(parents=True)
+	command.write_text('#!/bin/sh\necho "environment: $*"\n')
+	command.chmod(0o700)
+	return command
 
 
 def write_facts(home: Path, facts: dict) -> None:
@@ -70,6 +80,8 @@ def test_a_whole_home_has_no_damage(home: Path) -> None:
 		(lambda home: (home / "lib/other/data.json").write_text("{ }"), "other/data.json was changed"),
 		(lambda home: (home / "lib/other/data.json").unlink(), "1 file(s) are gone, as "),
 		(lambda home: (home / "lib/click.py").write_text(""), "1 file(s) were put there, as "),
+		(lambda home: (home / "lib/click").symlink_to("/tmp"), "1 file(s) were put there, as "),
+		(lambda home: (home / START).open("a").write("\n"), "press-deploy was changed"),
 		(lambda home: (home / start.FACTS).unlink(), "home.json can't be read: No such file"),
 		(lambda home: (home / start.FACTS).write_text("{"), "home.json is not what it was"),
 		(lambda home: change_facts(home, files={}), "home.json is not what it was"),
@@ -84,8 +96,18 @@ def test_damage_is_named_and_nothing_is_started(home: Path, harm, said: str) -> 
 	ended = call(str(home / START))
 
 	assert ended.returncode == start.REFUSED and said in ended.stderr and not ended.stdout
-	assert "→ the environment can make the home again" in ended.stderr
-	assert f"{home.parents[2]}/env/bin/press-deploy status 'a run'" in ended.stderr
+	assert f"{home.parents[2]}/env/bin/press-deploy status 'a run' --installed" in ended.stderr
+
+
+def test_damage_is_left_to_the_environment_once(home: Path) -> None:
+	"""It can make the home again. If it sends back here all the same, that is told."""
+	command = put_environment(home)
+	(home / "lib/other/data.json").unlink()
+	ended = call(str(home / START))
+	assert ended.stdout == "environment: status a run\n" and "are gone" in ended.stderr
+	command.write_text(f'#!/bin/sh\nexec {home / START} "$@"\n')
+	ended = call(str(home / START))
+	assert ended.returncode == start.REFUSED and ended.stderr.count("are gone") == 2
 
 
 def test_an_interpreter_that_is_gone_is_named(home: Path) -> None:
@@ -95,6 +117,13 @@ def test_an_interpreter_that_is_gone_is_named(home: Path) -> None:
 	home.rename(there)
 	change_facts(there, python=gone)
 	assert start.find_damage(str(there)) == f"it needs the interpreter {gone}, which is gone"
+	(there / START).write_text(start.write_start(gone, ""))
+	ended = call(str(there / START))
+	assert (
+		ended.returncode == start.REFUSED
+		and f"it needs the interpreter {gone}, which is gone" in ended.stderr
+	)
+	assert "env/bin/press-deploy status a run --installed" in ended.stderr
 
 
 def test_an_interpreter_that_was_replaced_is_refused(home: Path) -> None:
@@ -102,6 +131,12 @@ def test_an_interpreter_that_was_replaced_is_refused(home: Path) -> None:
 	ended = call(str(home / START))
 	assert ended.returncode == start.REFUSED
 	assert "is another version by now; the home needs cpython-32" in ended.stderr
+
+
+def test_its_path_may_be_any(home: Path, tmp_path: Path) -> None:
+	elsewhere = tmp_path / "a bench, é"
+	shutil.move(home, elsewhere / home.name)
+	assert call(str(elsewhere / home.name / START)).stdout == "['status', 'a run'] 1 1 1\n"
 
 
 @pytest.mark.parametrize("python", [None, sys.executable, find_base_interpreter()])
