@@ -7,7 +7,6 @@ and fresh connections get nothing but 503; reading the file back proves nothing.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import psutil
@@ -27,12 +26,12 @@ from press_deploy.engine.bench.services import WEB, Services
 from press_deploy.engine.bench.web import Web
 from press_deploy.engine.ground.errors import DeployError, ServiceError
 from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.ground.waiting import wait_until
 
 LEASE_SECONDS = 30
 RENEW_SECONDS = 8
 # Requests at work may end; gunicorn itself cuts them off after its graceful timeout of 30 s.
 OBSERVE_SECONDS = 45
-POLL_SECONDS = 0.1
 ANSWERS_PER_WORKER = 4
 ANSWERS_OF_UNSEEN_WORKERS = 60
 # What may be answered, for sites to count as open, and as closed. Where the release itself is broken,
@@ -88,11 +87,9 @@ class MaintenanceObserver:
 
 	def wait_until(self, sites: list[str], wanted: frozenset[str], seconds: float = OBSERVE_SECONDS) -> None:
 		"""Let the web workers read their configuration again, and wait until all of them answer as wanted."""
-		deadline = time.monotonic() + seconds
 		if not self.observe(sites, wanted).done:
 			self._reload()
-		while not self.observe(sites, wanted).done and time.monotonic() < deadline:
-			time.sleep(POLL_SECONDS)
+			wait_until(lambda: self.observe(sites, wanted).done, seconds)
 
 	def observe(self, sites: list[str], wanted: frozenset[str]) -> Observation:
 		"""One look: are all workers newer than the configuration, and is every answer of a wanted kind?"""

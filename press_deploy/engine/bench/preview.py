@@ -13,7 +13,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from press_deploy.engine.bench.programs import Programs, end_group, redact
 from press_deploy.engine.bench.web import Web
 from press_deploy.engine.ground.errors import STEP_LOG, StepFailed
 from press_deploy.engine.ground.unix_socket import address_of
+from press_deploy.engine.ground.waiting import wait_until
 
 START_SECONDS = 60
 LOG, SOCKET = "preview.log", "web.sock"
@@ -127,14 +127,14 @@ def _start(bench: Bench, sites: Path, log: Path, programs: Programs) -> subproce
 
 
 def _wait_until_up(process: subprocess.Popen, web: Web, site: str, address: str, log: Path) -> None:
-	deadline = time.monotonic() + START_SECONDS
-	while time.monotonic() < deadline:
-		# Any answer means that it serves; what it answers is the smoke tests' affair.
-		if web.ask(site, address=address).status is not None:
-			return
-		if process.poll() is not None:
-			break
-		time.sleep(0.1)
+	answer = wait_until(
+		lambda: web.ask(site, address=address),
+		START_SECONDS,
+		lambda answer: answer.status is not None or process.poll() is not None,
+	)
+	# Any answer means that it serves; what it answers is the smoke tests' affair.
+	if answer.status is not None:
+		return
 	last = " | ".join(read_lines(log)[-3:])
 	raise StepFailed(
 		"Starting",

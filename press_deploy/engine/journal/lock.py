@@ -20,6 +20,7 @@ from pathlib import Path
 
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.ground.errors import LockHeld, Refused
+from press_deploy.engine.ground.waiting import wait_until
 from press_deploy.engine.journal.run_directory import list_runs
 
 FILE_NAME = "lock.json"
@@ -189,18 +190,18 @@ def require_free(bench: Bench, is_unfinished: Callable[[str], bool]) -> None:
 
 def _is_unshared(deployments: Path) -> bool:
 	"""Whether nobody keeps the bench idle; whoever only asks has the lock for an instant."""
-	begun = time.monotonic()
-	while True:
-		descriptor = os.open(deployments / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-		try:
-			fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-			return True
-		except OSError:
-			if time.monotonic() - begun > INSTANT_SECONDS:
-				return False
-			time.sleep(POLL_SECONDS)
-		finally:
-			os.close(descriptor)
+	return wait_until(lambda: _can_be_locked(deployments), INSTANT_SECONDS, poll_seconds=POLL_SECONDS)
+
+
+def _can_be_locked(deployments: Path) -> bool:
+	descriptor = os.open(deployments / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+	try:
+		fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+		return True
+	except OSError:
+		return False
+	finally:
+		os.close(descriptor)
 
 
 def _kept_idle() -> LockHeld:

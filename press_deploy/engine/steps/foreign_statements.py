@@ -11,12 +11,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from operator import not_
 from typing import Any
 
 from press_deploy.engine.bench.processes import list_ports_of
 from press_deploy.engine.databases.engine import Company, Visitor, Watch
 from press_deploy.engine.databases.engines import engine_of, find_engine
 from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.ground.waiting import wait_until
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.databases import Databases
@@ -74,36 +76,42 @@ class _Farewell:
 
 	def __init__(self, run: Run, site: str, company: Company):
 		self._run, self._site, self._company = run, site, company
-		self._limit = run.spec.drain.foreign_seconds
+		self._limit, self._told = run.spec.drain.foreign_seconds, ""
 
 	def say(self, begun: float) -> str:
 		"""`begun`: when the step did, on the monotonic clock; all sites share the limit."""
-		waited_for, told = {each.number for each in self._company.list_busy()}, ""
+		waited_for = {each.number for each in self._company.list_busy()}
 		if not waited_for:
 			return f"nobody else at work on {self._company.database}"
-		while left := self._find_left(waited_for, time.monotonic() - begun):
-			told = self._show(left, told)
-			if (rest := begun + self._limit - time.monotonic()) <= 0:
-				return self._end(left)
-			self._run.stop_if_asked()
-			time.sleep(min(POLL_SECONDS, rest))
-		return "others have finished, or have only just begun"
+		left = wait_until(
+			lambda: self._find_left(waited_for, time.monotonic() - begun),
+			begun + self._limit - time.monotonic(),
+			not_,
+			poll_seconds=POLL_SECONDS,
+			heed=self._run.stop_if_asked,
+		)
+		return self._end(left) if left else "others have finished, or have only just begun"
 
 	def _find_left(self, waited_for: set[int], passed: float) -> list[Visitor]:
-		"""Those who still do what they did when the step began; a connection in use may have gone on to another."""
-		return [
+		"""Those who still do what they did when the step began, and they are shown; a connection in use may have gone
+		on to another.
+		"""
+		left = [
 			each
 			for each in self._company.list_busy()
 			if each.number in waited_for and each.age + TOLERANCE_SECONDS >= passed
 		]
+		if left:
+			self._show(left)
+		return left
 
-	def _show(self, left: list[Visitor], told: str) -> str:
+	def _show(self, left: list[Visitor]) -> None:
 		line = f"{self._site}: at work on {self._company.database}: {'; '.join(map(str, left))}"
 		self._run.on_progress(line)
 		who = str([(each.number, each.statement) for each in left])
-		if who != told:
+		if who != self._told:
+			self._told = who
 			self._run.log(line)
-		return who
 
 	def _end(self, left: list[Visitor]) -> str:
 		refused = 0

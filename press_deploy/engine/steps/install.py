@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass
+from functools import partial
+from operator import not_
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from press_deploy.engine.bench.services import REALTIME, ROLES, WEB, WORKERS
 from press_deploy.engine.bench.site_processes import SiteProcesses
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.observation import Observation
+from press_deploy.engine.ground.waiting import wait_until
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.deploy import MarkLogs
@@ -30,7 +33,6 @@ from press_deploy.engine.watching.watched_logs import WatchedLogs
 BUILD_SECONDS = 1800
 CACHE_SECONDS = 120
 RESTART_SECONDS = 180
-POLL_SECONDS = 0.1
 # A worker may take minutes to finish its job, and each look stands in the helper's log.
 WORKERS_POLL_SECONDS = 0.25
 # How often a restarted bench is looked at, and how long it must have been healthy without a break; less where the plan
@@ -179,46 +181,48 @@ class Restart(Step):
 		]
 
 	def _wait(self, run: Run, roles: list[str], since: float, seconds: float) -> None:
-		deadline = time.monotonic() + seconds
-		while old := [name for role in roles for name in self._old(run, role, since)]:
-			if time.monotonic() > deadline:
-				raise _not_running(run, old, seconds)
-			time.sleep(POLL_SECONDS)
+		def find_old() -> list[str]:
+			return [name for role in roles for name in self._old(run, role, since)]
+
+		if old := wait_until(find_old, seconds, not_):
+			raise _not_running(run, old, seconds)
 
 	def _wait_for_answers(self, run: Run) -> None:
 		"""A web server that runs may still be importing: wait until it answers, whatever it says."""
-		deadline = time.monotonic() + RESTART_SECONDS
+		begun = time.monotonic()
 		for site in run.spec.site_names:
-			while (answer := self.doors.web.ask(site)).status is None:
-				if time.monotonic() > deadline:
-					web = [program["name"] for program in self.doors.services.programs(WEB)]
-					log = list_logs(run.bench, web)
-					raise StepFailed(
-						"Restarting",
-						f"the web server of {site}",
-						f"it does not answer {RESTART_SECONDS:g} s after its restart ({answer.kind}; log: {log})",
-						f"see why it does not serve: {read_logs(run.bench, web)}",
-					)
-				time.sleep(POLL_SECONDS)
+			left = begun + RESTART_SECONDS - time.monotonic()
+			answer = wait_until(
+				partial(self.doors.web.ask, site), left, lambda answer: answer.status is not None
+			)
+			if answer.status is None:
+				web = [program["name"] for program in self.doors.services.programs(WEB)]
+				log = list_logs(run.bench, web)
+				raise StepFailed(
+					"Restarting",
+					f"the web server of {site}",
+					f"it does not answer {RESTART_SECONDS:g} s after its restart ({answer.kind}; log: {log})",
+					f"see why it does not serve: {read_logs(run.bench, web)}",
+				)
 
 	def _wait_for_workers(self, run: Run, since: float) -> list[str]:
-		begun, drain = time.monotonic(), run.spec.drain
+		drain = run.spec.drain
 		# A rollback always goes on: nobody is helped by a site that stays closed for an old job.
 		waits = drain.when_exceeded == "wait" and self.phase is not Phase.ROLLBACK
 		limit = drain.seconds + (RESTART_SECONDS if waits else 0)
-		while old := self._old(run, WORKERS, since):
-			if time.monotonic() - begun > limit:
-				stopping = {
-					program["name"]
-					for program in self.doors.services.programs(WORKERS)
-					if program.get("restart_pending")
-				}
-				if waits or not set(old) <= stopping:
-					raise _not_running(run, old, limit)
-				run.note(f"Went on although these workers are still at an old job: {', '.join(old)}")
-				return old
-			time.sleep(WORKERS_POLL_SECONDS)
-		return []
+		look = partial(self._old, run, WORKERS, since)
+		old = wait_until(look, limit, not_, poll_seconds=WORKERS_POLL_SECONDS)
+		if not old:
+			return []
+		stopping = {
+			program["name"]
+			for program in self.doors.services.programs(WORKERS)
+			if program.get("restart_pending")
+		}
+		if waits or not set(old) <= stopping:
+			raise _not_running(run, old, limit)
+		run.note(f"Went on although these workers are still at an old job: {', '.join(old)}")
+		return old
 
 
 @dataclass(eq=False)

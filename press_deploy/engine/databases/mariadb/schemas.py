@@ -9,8 +9,8 @@ Invariant: only a database that carries the mark is ever dropped, and only under
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict, dataclass
+from operator import not_
 from typing import Any
 
 import pymysql
@@ -18,12 +18,13 @@ import pymysql
 from press_deploy.engine.databases.mariadb.remedies import drop_by_hand
 from press_deploy.engine.databases.mariadb.server import quote
 from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.waiting import wait_until
 
 PREFIX = "press_deploy "
 OLDEST_VERSION = (10, 6)
 # “can't rmdir …, Directory not empty”.
 NOT_EMPTY = 1010
-SETTLE_SECONDS, SETTLE_POLL_SECONDS = 30, 0.1
+SETTLE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -100,15 +101,18 @@ def drop_schema(cursor: Any, name: str, purpose: str, live: str, run: str) -> No
 
 def drop_database(cursor: Any, name: str) -> None:
 	"""Drop a database that is there. What a killed client had asked for may still put a file into it."""
-	deadline = time.monotonic() + SETTLE_SECONDS
-	while True:
+
+	def drop() -> pymysql.Error | None:
 		try:
 			cursor.execute(f"DROP DATABASE IF EXISTS {quote(name)}")
-			return
 		except pymysql.Error as error:
-			if error.args[0] != NOT_EMPTY or time.monotonic() > deadline:
+			if error.args[0] != NOT_EMPTY:
 				raise
-			time.sleep(SETTLE_POLL_SECONDS)
+			return error
+		return None
+
+	if error := wait_until(drop, SETTLE_SECONDS, not_):
+		raise error
 
 
 def is_marked(schema: Schema, purpose: str, live: str, run: str) -> bool:

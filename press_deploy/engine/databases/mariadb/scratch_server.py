@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ import pymysql
 
 from press_deploy.engine.databases.mariadb.server import Server
 from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.waiting import wait_until
 
 START_SECONDS = 60
 STOP_SECONDS = 60
@@ -138,13 +138,18 @@ def _install(data: Path, environment: dict[str, str] | None) -> None:
 
 
 def _wait_until_it_answers(scratch: ScratchServer, log: Path) -> None:
-	deadline = time.monotonic() + START_SECONDS
-	while time.monotonic() < deadline and scratch.process.poll() is None:
+	def answers() -> bool:
 		try:
 			scratch.server.connect().close()
-			return
 		except (pymysql.Error, OSError):
-			time.sleep(POLL_SECONDS)
+			return False
+		return True
+
+	def is_over(answered: bool) -> bool:
+		return answered or scratch.process.poll() is not None
+
+	if wait_until(answers, START_SECONDS, is_over, poll_seconds=POLL_SECONDS):
+		return
 	scratch.stop()
 	last = " | ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
 	raise StepFailed("Starting", "a private MariaDB", last or "it did not answer", f"see {log}")

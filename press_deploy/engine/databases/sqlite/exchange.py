@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import psutil
 
 from press_deploy.engine.ground import durable
 from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.ground.waiting import wait_until
 
 # What SQLite keeps beside a file that is in use.
 COMPANIONS = ("-wal", "-shm", "-journal")
@@ -67,12 +67,9 @@ def settle(path: Path, doing: str) -> None:
 	A log that outlives the exchange would be played into the wrong file, or removed from beside it by the
 	process that still has the former one open. Raises `StepFailed` with the processes that have it open.
 	"""
-	deadline = time.monotonic() + HOLD_SECONDS
-	while not _is_settled(path):
-		if time.monotonic() > deadline:
-			who = ", ".join(find_holders(path)) or "a process that can't be seen"
-			raise StepFailed(doing, str(path), f"{who} still has it open", "end that process, then try again")
-		time.sleep(POLL_SECONDS)
+	if not wait_until(lambda: _is_settled(path), HOLD_SECONDS, poll_seconds=POLL_SECONDS):
+		who = ", ".join(find_holders(path)) or "a process that can't be seen"
+		raise StepFailed(doing, str(path), f"{who} still has it open", "end that process, then try again")
 
 
 def find_holders(path: Path) -> list[str]:
