@@ -6,11 +6,11 @@ not, no half-made upload of its key is left behind, or the error says so.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore import exceptions
@@ -20,8 +20,9 @@ from press_deploy.engine.ground.remedies import see_disk
 from press_deploy.engine.safe_places import s3_client
 from press_deploy.engine.safe_places.base import Progress, StoredFile, altered_source
 from press_deploy.engine.safe_places.s3_client import error_code, translate
+from press_deploy.engine.safe_places.s3_parts import PartSender, encode
 
-# S3 takes at most 10,000 parts of at least 5 MiB; one part at a time is held in memory.
+# S3 takes at most 10,000 parts of at least 5 MiB.
 PART_BYTES = 16 << 20
 MAXIMUM_PARTS = 10_000
 
@@ -92,11 +93,6 @@ def abort_uploads(client: Any, bucket: str, key: str) -> None:
 				raise
 
 
-def encode(digest: bytes) -> str:
-	"""A digest as the headers of S3 have it."""
-	return base64.b64encode(digest).decode()
-
-
 def _part_bytes(size: int) -> int:
 	return max(PART_BYTES, -(-size // MAXIMUM_PARTS))
 
@@ -151,20 +147,8 @@ def _send_parts(
 ) -> None:
 	client, address = target.client, target.address
 	upload = client.create_multipart_upload(**address, **settings, ChecksumAlgorithm="SHA256")["UploadId"]
-	parts, sent = [], 0
-	# Should the file change its length by now, reading back shows it.
-	for number, (part, digest) in enumerate(zip(_parts(file), digests, strict=False), start=1):
-		answer = client.upload_part(
-			**address,
-			UploadId=upload,
-			PartNumber=number,
-			Body=part,
-			ChecksumAlgorithm="SHA256",
-			ChecksumSHA256=encode(digest),
-		)
-		parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": encode(digest)})
-		sent += len(part)
-		report(sent)
+	upload_part = partial(client.upload_part, **address, UploadId=upload)
+	parts = PartSender(upload_part, _part_bytes(file.size), report).send(_parts(file), digests)
 	try:
 		client.complete_multipart_upload(**address, UploadId=upload, MultipartUpload={"Parts": parts})
 	except exceptions.ClientError as error:

