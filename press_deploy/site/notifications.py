@@ -1,4 +1,4 @@
-"""Telling people: a mail, and a notification in Desk for those who are users of the site.
+"""Telling people, for this app's doors: what its channels need of Frappe, and whom to tell.
 
 Invariant: a message that can't be sent never stops a deployment.
 """
@@ -6,10 +6,12 @@ Invariant: a message that can't be sent never stops a deployment.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import frappe
-from frappe.utils import escape_html, validate_email_address
+from frappe.utils import validate_email_address
+
+from press_deploy.engine.channels import tell
+from press_deploy.engine.channels.base import Message
 
 
 def notify(recipients: list[str], subject: str, message: str, at_once: bool = False) -> dict:
@@ -17,16 +19,8 @@ def notify(recipients: list[str], subject: str, message: str, at_once: bool = Fa
 
 	`at_once`: mail goes out before this returns, where else Frappe's scheduler would send it.
 	"""
-	addresses = [address for address in map(_address_of, recipients) if address]
-	problems = [f"no mail address: {name}" for name in recipients if not _address_of(name)]
-	problems += _attempt(_tell_in_desk, recipients, subject, message)
-	# By itself: a site without a mail account still tells its users.
-	not_sent = _attempt(_send_mail, addresses, subject, message, at_once) if addresses else []
-	problems += not_sent
-	return {
-		"sent": 0 if not_sent else len(addresses),
-		**({"problem": "; ".join(problems)} if problems else {}),
-	}
+	told = tell(_Desk(), recipients, Message(subject, message, at_once))
+	return {"sent": told.sent, **({"problem": "; ".join(told.problems)} if told.problems else {})}
 
 
 def find_people() -> list[str]:
@@ -41,35 +35,37 @@ def find_people() -> list[str]:
 	return frappe.get_all("User", {"name": ("in", managers), "enabled": 1}, pluck="name")
 
 
-def _address_of(recipient: str) -> str | None:
-	if validate_email_address(recipient):
-		return recipient
-	return frappe.db.get_value("User", {"name": recipient, "enabled": 1}, "email")
+class _Desk:
+	"""The site that this process is connected to, for `engine.channels`."""
 
+	def find_address(self, recipient: str) -> str | None:
+		if validate_email_address(recipient):
+			return recipient
+		return frappe.db.get_value("User", {"name": recipient, "enabled": 1}, "email")
 
-def _attempt(tell: Callable[..., None], *arguments: Any) -> list[str]:
-	"""Tell people in one way; return why it failed."""
-	try:
-		tell(*arguments)
-		frappe.db.commit()
-	except Exception as error:
-		frappe.db.rollback()
-		return [frappe.utils.strip_html(str(error)) or type(error).__name__]
-	return []
+	def find_users(self, recipients: list[str]) -> list[str]:
+		either = [["name", "in", recipients], ["email", "in", recipients]]
+		return frappe.get_all("User", filters={"enabled": 1}, or_filters=either, pluck="name")
 
+	def send_mail(self, addresses: list[str], message: Message) -> None:
+		frappe.sendmail(
+			recipients=addresses,
+			subject=message.subject,
+			message=message.as_html(),
+			delayed=not message.at_once,
+		)
 
-def _send_mail(addresses: list[str], subject: str, message: str, at_once: bool) -> None:
-	frappe.sendmail(recipients=addresses, subject=subject, message=_as_html(message), delayed=not at_once)
-
-
-def _tell_in_desk(recipients: list[str], subject: str, message: str) -> None:
-	either = [["name", "in", recipients], ["email", "in", recipients]]
-	for user in frappe.get_all("User", filters={"enabled": 1}, or_filters=either, pluck="name"):
+	def ring(self, user: str, message: Message) -> None:
 		log = {"doctype": "Notification Log", "for_user": user, "type": "Alert"}
-		frappe.get_doc({**log, "subject": subject, "email_content": _as_html(message)}).insert(
+		frappe.get_doc({**log, "subject": message.subject, "email_content": message.as_html()}).insert(
 			ignore_permissions=True
 		)
 
-
-def _as_html(text: str) -> str:
-	return "<br>".join(escape_html(line) for line in text.splitlines())
+	def attempt(self, send: Callable[[], None]) -> list[str]:
+		try:
+			send()
+			frappe.db.commit()
+		except Exception as error:
+			frappe.db.rollback()
+			return [frappe.utils.strip_html(str(error)) or type(error).__name__]
+		return []

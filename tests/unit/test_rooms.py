@@ -12,19 +12,8 @@ import press_deploy
 
 HOUSE = Path(press_deploy.__file__).parent
 ROOMS = (
-	*(
-		"ground",
-		"plan",
-		"bench",
-		"journal",
-		"homes",
-		"databases",
-		"backup",
-		"safe_places",
-		"snapshots",
-		"site_files",
-	),
-	*("watching", "verdict", "report", "steps", "execution"),
+	*("ground", "plan", "bench", "journal", "homes", "databases", "backup", "safe_places", "snapshots"),
+	*("site_files", "watching", "verdict", "channels", "report", "steps", "execution"),
 )
 FILES = sorted((HOUSE / "engine").rglob("*.py"))
 

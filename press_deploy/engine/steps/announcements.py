@@ -1,4 +1,4 @@
-"""Telling the plan's people, through the control site.
+"""Which people of the plan are told what, and when; `channels` are the ways to them, through the control site.
 
 Invariant: a message that can't be sent never stops a run. What a person must act on is told until it was sent, so
 that a kill in between may tell it twice; anything else at most once.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 
 from press_deploy.engine.bench.site_processes import SiteProcesses
+from press_deploy.engine.channels.base import Message
+from press_deploy.engine.channels.through_site import tell_through_site
 from press_deploy.engine.journal.state import State
 from press_deploy.engine.steps.run import Run
 
-NOTIFY_SECONDS = 60
 SUBJECTS = {
 	State.WAITING: "Deployment waits for a person: {title}",
 	State.FATAL: "Deployment needs a person at once: {title}",
@@ -32,21 +33,13 @@ def announce(
 	`at_once`: mail does not wait for the site's queue, which stands still while the site is in maintenance.
 	"""
 	about = f"Run {run.name} on {', '.join(run.spec.site_names)}."
+	message = Message(subject.format(title=run.spec.title), "\n".join((about, *lines)), at_once)
 	try:
-		sent = site_processes.call(
-			"notify",
-			run.spec.control_site,
-			timeout=NOTIFY_SECONDS,
-			recipients=run.spec.notify,
-			subject=subject.format(title=run.spec.title),
-			message="\n".join((about, *lines)),
-			at_once=at_once,
-		)
-		return int(sent["sent"]), sent.get("problem", "")
+		told = tell_through_site(site_processes, run.spec.control_site, run.spec.notify, message)
 	except Exception as error:
-		# The site's code is that of whichever release is there: its answer may be of any shape.
 		run.log_exception()
 		return 0, str(error)
+	return told.sent, "; ".join(told.problems)
 
 
 def tell_who_must_act(run: Run, site_processes: SiteProcesses) -> None:
