@@ -21,8 +21,9 @@ from press_deploy.engine.report.timeline_charts import (
 	draw_window,
 	place_steps,
 )
+from press_deploy.engine.verdict import metrics
+from press_deploy.engine.verdict.metrics import LATENCY, Metric
 
-FIGURES = ("latency_ms", "cpu", "memory", "connections")
 # A line is interrupted where samples are missing for this many intervals.
 GAP_INTERVALS = 5
 # A limit further above the highest figure than this would press the line flat.
@@ -36,21 +37,27 @@ def draw(report: dict[str, Any]) -> dict[str, Any]:
 	samples, limits = report["samples"], report["thresholds"]
 	until = _latest_moment(report)
 	bars = place_steps([*report["steps"], *report["earlier_rollbacks"]], until)
-	small = (
-		draw_line(samples, "cpu", "CPU", "%", limits["cpu_percent"], top=100.0),
-		draw_line(samples, "memory", "Memory", "%", limits["memory_percent"], top=100.0),
-		draw_line(samples, "connections", "Database connections", "", limits["database_connections"]),
-	)
 	return {
-		"latency": draw_latency(samples, report["baseline"], limits["latency_ms"]),
-		"small": [line for line in small if line],
+		"latency": draw_latency(samples, report["baseline"], limits[LATENCY.threshold]),
+		"small": draw_small(samples, limits),
 		"timelines": compare_timelines(report["planned_timeline"], bars),
 		"windows": [draw_window(bars, *span, until, report["answers"]) for span in closed_spans(bars)],
 	}
 
 
+def draw_small(samples: list[dict[str, Any]], limits: dict[str, Any]) -> list[dict[str, Any]]:
+	"""A chart of each metric that has one and was measured; `limits` are the plan's thresholds."""
+	lines = [
+		draw_line(samples, metric, limits[metric.threshold], metric.chart.top)
+		for metric in metrics.METRICS
+		if metric.chart
+	]
+	return [line for line in lines if line]
+
+
 def downsample(samples: list[dict[str, Any]], limit: int = POINTS_LIMIT) -> list[dict[str, Any]]:
 	"""At most `limit` points. Each is the worst of the samples it stands for; bad answers are added up."""
+	keys = [metric.key for metric in metrics.sampled()]
 	size = ceil(len(samples) / limit) or 1
 	groups = [samples[begin : begin + size] for begin in range(0, len(samples), size)]
 	return [
@@ -60,7 +67,7 @@ def downsample(samples: list[dict[str, Any]], limit: int = POINTS_LIMIT) -> list
 			"bad": sum(sample["bad"] for sample in group),
 			**{
 				key: max((sample[key] for sample in group if sample[key] is not None), default=None)
-				for key in FIGURES
+				for key in keys
 			},
 		}
 		for group in groups
@@ -68,14 +75,10 @@ def downsample(samples: list[dict[str, Any]], limit: int = POINTS_LIMIT) -> list
 
 
 def draw_line(
-	samples: list[dict[str, Any]],
-	key: str,
-	name: str,
-	unit: str,
-	limit: float | None = None,
-	top: float | None = None,
+	samples: list[dict[str, Any]], metric: Metric, limit: float | None, top: float | None = None
 ) -> dict[str, Any] | None:
-	"""One figure over the time; None when it was never measured. Without `top` the highest value sets it."""
+	"""One metric over the time; None when it was never measured. Without `top` the highest value sets it."""
+	key = metric.key
 	known = [sample[key] for sample in samples if sample[key] is not None]
 	if not known:
 		return None
@@ -89,8 +92,8 @@ def draw_line(
 		for part in _parts(points, key)
 	]
 	return {
-		"name": name,
-		"unit": unit,
+		"name": metric.name,
+		"unit": metric.unit,
 		"top": top,
 		"highest": highest,
 		"median": median(known),
@@ -110,7 +113,7 @@ def draw_latency(
 	if not samples:
 		return None
 	begin, end = _axis(samples)
-	points, line = downsample(samples), draw_line(samples, "latency_ms", "Latency", "ms", limit)
+	points, line = downsample(samples), draw_line(samples, LATENCY, limit)
 	bad = [point for point in points if point["bad"]]
 	known = {"value": baseline["median"]} if baseline else None
 	if known and line:

@@ -15,8 +15,9 @@ from press_deploy.engine.journal.state import load_state
 from press_deploy.engine.report.page import render_html
 from press_deploy.engine.report.summary import summarise
 from press_deploy.engine.report.timeline_charts import follow_answers
+from press_deploy.engine.verdict.metrics import sampled
 from press_deploy.engine.watching.probes import read_probes
-from press_deploy.engine.watching.sampling import read_samples
+from press_deploy.engine.watching.sampling import Sample, read_samples
 
 SCHEMA_VERSION = 1
 
@@ -96,14 +97,10 @@ def _duration(step: dict[str, Any]) -> float | None:
 	return round(span.total_seconds(), 3)
 
 
-def _shorten(sample: Any) -> dict[str, Any]:
+def _shorten(sample: Sample) -> dict[str, Any]:
 	return {
 		"time": round(sample.time, 2),
-		"latency_ms": sample.latency_ms,
 		"bad": sample.bad_probes,
 		"probes": sample.probes,
-		"cpu": sample.cpu_percent,
-		"memory": sample.memory_percent,
-		"connections": sample.database_connections,
-		"log_errors": sample.log_errors,
+		**{metric.key: sample.figures.get(metric.column) for metric in sampled()},
 	}

@@ -17,7 +17,7 @@ from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.code import Code
 from press_deploy.engine.steps.doors import Doors
 from press_deploy.engine.steps.run import Run
-from press_deploy.engine.verdict.conditions import latency_figures
+from press_deploy.engine.verdict.figures import latency_figures
 from press_deploy.engine.watching.probes import Probe, as_probe
 
 if TYPE_CHECKING:

@@ -18,13 +18,9 @@ from press_deploy.engine.steps.jobs import put_scheduler_back
 from press_deploy.engine.steps.prepare import Announce
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.steps.validate import check_http, find_new_errors, http_checks, judge_programs
-from press_deploy.engine.verdict.conditions import (
-	Condition,
-	Verdict,
-	judge_monitoring,
-	judge_triggers,
-	wants_rollback,
-)
+from press_deploy.engine.verdict.conditions import Condition, Verdict, wants_rollback
+from press_deploy.engine.verdict.judge import judge_monitoring, judge_triggers
+from press_deploy.engine.verdict.metrics import list_gauges
 from press_deploy.engine.watching.log_classes import Weight
 from press_deploy.engine.watching.logs import count_against, weighing
 from press_deploy.engine.watching.probes import WINDOW_INTERVAL_SECONDS, Probe, read_probes
@@ -106,25 +102,27 @@ class Monitor(Step):
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		monitor = run.spec.monitor
 		self.doors.prober.ensure_started(min(1.0, monitor.interval_seconds))
-		sampler = Sampler(run.directory.samples, list(self.databases.sites.values()))
+		sampler = Sampler(run.directory.samples, list(self.databases.sites.values()), list_gauges())
 		self.doors.prober.take()  # what was answered before the sites were open is no sample of them
 		# What counts is the time that was really watched: a runner that died saw nothing meanwhile.
-		watched = len(samples_since_opening(run)) * monitor.interval_seconds
+		samples = samples_since_opening(run)
+		watched = len(samples) * monitor.interval_seconds
 		while watched < monitor.seconds:
 			time.sleep(monitor.interval_seconds)
 			run.stop_if_asked()
 			findings, unread = find_new_errors(run, self.watched_logs, self.databases)
 			is_known = not unread and not weighing(findings, Weight.UNKNOWN)
-			sampler.sample(self.doors.prober.take(), count_against(findings) if is_known else None)
-			self._evaluate_triggers(run, findings)
+			count = count_against(findings) if is_known else None
+			samples.append(sampler.sample(self.doors.prober.take(), count))
+			self._evaluate_triggers(run, samples, findings)
 			watched += monitor.interval_seconds
 		self.doors.prober.ensure_started(WINDOW_INTERVAL_SECONDS)
 		samples, probes = samples_since_opening(run), since_opening(run)
 		return {"found": f"{len(probes)} answers and {len(samples)} samples"}
 
-	def _evaluate_triggers(self, run: Run, findings: list[dict[str, Any]]) -> None:
+	def _evaluate_triggers(self, run: Run, samples: list[Sample], findings: list[dict[str, Any]]) -> None:
 		baselines = run.state.result("baseline")["latency"]
-		fired = judge_triggers(since_opening(run), findings, baselines, run.spec)
+		fired = judge_triggers(samples, since_opening(run), findings, baselines, run.spec)
 		if time.time() - run.state.moment_of("restart") < run.spec.stabilise.seconds:
 			fired += [each for each in judge_programs(run, self.doors.services) if each.holds is False]
 		known = {trigger["name"] for trigger in run.state.triggers}

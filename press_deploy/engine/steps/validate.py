@@ -25,7 +25,8 @@ from press_deploy.engine.steps.doors import Doors
 from press_deploy.engine.steps.install import Restart, Stabilise
 from press_deploy.engine.steps.removals import Removals
 from press_deploy.engine.steps.run import Run
-from press_deploy.engine.verdict.conditions import Condition, judge_log_errors, judge_unread
+from press_deploy.engine.verdict.conditions import Condition
+from press_deploy.engine.verdict.judge import judge_log_errors, judge_unread
 from press_deploy.engine.watching import logs
 from press_deploy.engine.watching.watched_logs import WatchedLogs
 

@@ -18,6 +18,7 @@ from press_deploy.engine.databases.mariadb.restoring import scratch_database
 from press_deploy.engine.databases.mariadb.server import SILENT_SECONDS, Server
 from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.ground.errors import StepFailed
+from press_deploy.engine.verdict.metrics import list_gauges
 from press_deploy.engine.watching.sampling import Sampler
 from tests.support.databases import (
 	SITE,
@@ -46,10 +47,10 @@ def test_a_look_into_the_sites_database_is_asked_again(server: Server, bench: Be
 
 def test_a_sample_has_its_figure_all_the_same(server: Server, bench: Bench, tmp_path: Path) -> None:
 	database = Database(bench, SITE)
-	sampler = Sampler(tmp_path / "samples.csv", [database])
-	assert sampler.sample([], 0).database_connections
+	sampler = Sampler(tmp_path / "samples.csv", [database], list_gauges())
+	assert sampler.sample([], 0).figures["database_connections"]
 	end_connections(server, OF_SITE)
-	assert sampler.sample([], 0).database_connections
+	assert sampler.sample([], 0).figures["database_connections"]
 	database.close()
 
 

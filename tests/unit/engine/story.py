@@ -20,8 +20,9 @@ from press_deploy.engine.plan.spec import PlanSpec, read_plan
 from press_deploy.engine.report import summary
 from press_deploy.engine.report.timeline_charts import CLOSING, OPENING
 from press_deploy.engine.report.writing import build_report
+from press_deploy.engine.verdict.metrics import list_gauges
 from press_deploy.engine.watching.probes import COLUMNS as PROBE_COLUMNS
-from press_deploy.engine.watching.sampling import COLUMNS as SAMPLE_COLUMNS
+from press_deploy.engine.watching.sampling import ALWAYS
 
 OLD, NEW = "3b1d6a0c9f2e48d7b5a4c3e2f1d0b9a8c7d6e5f4", "f00a724de1c25b9b8a7f6e5d4c3b2a1908f7e6d5"
 BEGIN = datetime(2026, 1, 14, 2, 0, 0, tzinfo=timezone.utc).timestamp()
@@ -244,7 +245,7 @@ class Story:
 		self.announce("monitor", "monitor", "Monitor", 0)
 		with self.run.samples.open("w", newline="") as file:
 			writer = csv.writer(file)
-			writer.writerow(SAMPLE_COLUMNS)
+			writer.writerow([*ALWAYS, *list_gauges()])
 			for second in range(seconds):
 				self.clock += 1
 				known, cpu = latency(second), 22 + self.random.gauss(0, 4) + (40 if second % 300 < 6 else 0)

@@ -11,7 +11,8 @@ import pytest
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.steps.validate import CriticalTests, LogCheck, find_new_errors
-from press_deploy.engine.verdict.conditions import Condition, Verdict, conclude, judge_triggers
+from press_deploy.engine.verdict.conditions import Condition, Verdict, conclude
+from press_deploy.engine.verdict.judge import judge_triggers
 from press_deploy.engine.watching import logs
 from press_deploy.engine.watching.watched_logs import WatchedLogs
 from tests.support.steps import hand
@@ -63,7 +64,9 @@ def test_it_makes_the_verdict_inconclusive_and_rolls_nothing_back(run: Any) -> N
 	assert conclude(conditions) is Verdict.INCONCLUSIVE
 	assert [each.evidence for each in conditions if each.holds is None] == [LOST]
 	run.databases = SimpleNamespace(sites={SITE: FakeDatabase(None)})
-	assert judge_triggers([], find_new_errors(run, run.watched_logs, run.databases)[0], {}, run.spec) == []
+	assert (
+		judge_triggers([], [], find_new_errors(run, run.watched_logs, run.databases)[0], {}, run.spec) == []
+	)
 
 
 def test_it_is_asked_again_by_the_next_look(run: Any) -> None:

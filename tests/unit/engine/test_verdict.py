@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from press_deploy.engine.bench.answer import GOOD
-from press_deploy.engine.verdict import conditions as verdict
 from press_deploy.engine.verdict.conditions import Condition, Verdict, conclude, settle, wants_rollback
+from press_deploy.engine.verdict.figures import latency_figures
+from press_deploy.engine.verdict.judge import judge_monitoring, judge_triggers
 from press_deploy.engine.watching.probes import Probe
 from press_deploy.engine.watching.sampling import Sample
 
@@ -17,7 +18,22 @@ from .support import SITE, make_spec
 
 SPEC = make_spec(monitor={"minimum_samples": 5}, thresholds={"database_connections": 100})
 BASELINE = {"median": 100.0, "p95": 120.0, "count": 50}
-QUIET = Sample(1.0, 10, 0, 100.0, 10.0, 10.0, 10, 0)
+QUIET = Sample(
+	1.0,
+	10,
+	0,
+	{
+		"latency_ms": 100.0,
+		"cpu_percent": 10.0,
+		"memory_percent": 10.0,
+		"database_connections": 10,
+		"log_errors": 0,
+	},
+)
+
+
+def sample(**figures):
+	return replace(QUIET, figures={**QUIET.figures, **figures})
 
 
 def condition(holds, **fields):
@@ -34,9 +50,7 @@ def probes(good=100, bad=0, latency=100.0, begin=1000.0, kind="5xx"):
 
 def judge(samples=(QUIET,) * 10, asked=None, findings=(), baseline=BASELINE, spec=SPEC, unread=None):
 	asked = probes() if asked is None else asked
-	return verdict.judge_monitoring(
-		list(samples), asked, list(findings), {SITE: baseline}, spec, unread or {}
-	)
+	return judge_monitoring(list(samples), asked, list(findings), {SITE: baseline}, spec, unread or {})
 
 
 def by_name(conditions):
@@ -97,9 +111,9 @@ UNKNOWN = {
 	"no sample": {"samples": []},
 	"no baseline": {"baseline": None},
 	"an empty baseline": {"baseline": {}},
-	"no CPU": {"samples": [replace(QUIET, cpu_percent=None)] * 10},
-	"no memory": {"samples": [replace(QUIET, memory_percent=None)] * 10},
-	"no connections": {"samples": [replace(QUIET, database_connections=None)] * 10},
+	"no CPU": {"samples": [sample(cpu_percent=None)] * 10},
+	"no memory": {"samples": [sample(memory_percent=None)] * 10},
+	"no connections": {"samples": [sample(database_connections=None)] * 10},
 }
 
 
@@ -115,9 +129,9 @@ BROKEN = {
 	"Latency": {"asked": probes(latency=500.0)},
 	"Latency against baseline": {"asked": probes(latency=151.0)},
 	"New errors in logs": {"findings": [{"count": 1, "example": "ERROR x"}]},
-	"CPU": {"samples": [replace(QUIET, cpu_percent=95.1)] * 6 + [QUIET] * 4},
-	"Memory": {"samples": [replace(QUIET, memory_percent=99.0)] * 10},
-	"Database connections": {"samples": [QUIET] * 9 + [replace(QUIET, database_connections=101)]},
+	"CPU": {"samples": [sample(cpu_percent=95.1)] * 6 + [QUIET] * 4},
+	"Memory": {"samples": [sample(memory_percent=99.0)] * 10},
+	"Database connections": {"samples": [QUIET] * 9 + [sample(database_connections=101)]},
 }
 
 
@@ -136,7 +150,7 @@ HELD = {
 		"findings": [{"count": 2, "example": "x"}],
 		"spec": make_spec(thresholds={"new_log_errors": 2}),
 	},
-	"one full second of CPU": {"samples": [QUIET] * 9 + [replace(QUIET, cpu_percent=100.0)]},
+	"one full second of CPU": {"samples": [QUIET] * 9 + [sample(cpu_percent=100.0)]},
 	"noise on a fast site": {"asked": probes(latency=21.0), "baseline": {"median": 1.0}},
 }
 
@@ -155,19 +169,19 @@ def test_only_bad_answers_leave_latency_unknown_and_are_no_go():
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 def test_figures_that_are_no_numbers_are_not_go(number):
 	assert conclude(judge(asked=probes(latency=number))) is not Verdict.GO
-	assert conclude(judge(samples=[replace(QUIET, cpu_percent=number)] * 10)) is not Verdict.GO
+	assert conclude(judge(samples=[sample(cpu_percent=number)] * 10)) is not Verdict.GO
 
 
 def test_a_late_failure_fires_although_the_whole_is_still_good():
 	asked = probes(20_000) + probes(0, 40, begin=1000.0 + 2000.0 + 60)
 	assert conclude(judge(asked=asked)) is Verdict.GO
-	fired = verdict.judge_triggers(asked, [], {SITE: BASELINE}, SPEC)
+	fired = judge_triggers([], asked, [], {SITE: BASELINE}, SPEC)
 	assert [each.trigger for each in fired] == ["error_rate"]
 
 
 def test_no_trigger_fires_on_what_is_unknown():
-	assert verdict.judge_triggers([], [], {}, SPEC) == []
-	assert verdict.judge_triggers(probes(0, 3), [], {}, SPEC) == []
+	assert judge_triggers([], [], [], {}, SPEC) == []
+	assert judge_triggers([], probes(0, 3), [], {}, SPEC) == []
 
 
 @pytest.mark.parametrize(
@@ -190,13 +204,13 @@ def test_the_plan_says_which_trigger_rolls_back(trigger, action, rolls_back):
 
 @given(st.lists(st.floats(0.01, 1e5), min_size=1, max_size=50))
 def test_figures_lie_within_what_was_measured(latencies):
-	figures = verdict.latency_figures(latencies)
+	figures = latency_figures(latencies)
 	assert min(latencies) - 0.01 <= figures["median"] <= figures["p95"] + 0.01 <= max(latencies) + 0.02
 	assert figures["count"] == len(latencies)
 
 
 def test_no_figures_are_none():
-	assert verdict.latency_figures([]) is None
+	assert latency_figures([]) is None
 
 
 @given(
@@ -206,7 +220,7 @@ def test_no_figures_are_none():
 )
 def test_go_is_never_said_over_too_little(kinds, cpu, baseline):
 	asked = [Probe(float(number), SITE, 200, kind, 100.0) for number, kind in enumerate(kinds)]
-	conditions = judge([replace(QUIET, cpu_percent=each) for each in cpu], asked, [], baseline)
+	conditions = judge([sample(cpu_percent=each) for each in cpu], asked, [], baseline)
 	if conclude(conditions) is Verdict.GO:
 		assert len(kinds) >= 5 and baseline and any(each is not None for each in cpu)
 		assert sum(kind != GOOD for kind in kinds) * 20 <= len(kinds)
@@ -218,6 +232,6 @@ def test_a_dead_site_does_not_hide_among_many_that_are_well():
 	asked = [replace(each, site=site) for site in spec.site_names[1:] for each in probes()]
 	asked += [replace(each, site=spec.site_names[0]) for each in probes(good=0, bad=100)]
 
-	broken = verdict.judge_triggers(asked, [], dict.fromkeys(spec.site_names, BASELINE), spec)
+	broken = judge_triggers([], asked, [], dict.fromkeys(spec.site_names, BASELINE), spec)
 
 	assert [each.name for each in broken] == ["Error rate (site0.example)"]

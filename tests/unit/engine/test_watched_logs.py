@@ -12,7 +12,7 @@ from press_deploy.engine.ground.checks import OK, WARNING
 from press_deploy.engine.ground.errors import ServiceError
 from press_deploy.engine.plan.spec import Thresholds
 from press_deploy.engine.steps.preflight.machine import check_watched_logs
-from press_deploy.engine.verdict.conditions import judge_log_errors
+from press_deploy.engine.verdict.judge import judge_log_errors
 from press_deploy.engine.watching import journald
 from press_deploy.engine.watching.watched_logs import WatchedLogs
 from tests.unit.engine.support import SITE, make_bench
