@@ -14,14 +14,15 @@ from tests.faults.bench_state import backup_settings, quick_plan
 
 # Steps that have no effect at all: the moment after they looked is the moment before.
 ONLY_LOOKING = set(
-	"preflight baseline present-imports proof release-imports removals stabilise smoke-tests log-check verdict "
-	"public-smoke-tests monitor final-verdict health-check".split()
+	"preflight baseline present-imports proof release-imports former-errors inventory removals stabilise smoke-tests "
+	"log-check verdict public-smoke-tests monitor final-verdict health-check".split()
 )
 # Steps that only some releases need.
 FORWARD_NEEDS = {
 	"standby": {"migrate": "always"},
 	"foreign-statements": {"migrate": "always"},
 	"final-backup": {"migrate": "always"},
+	"inventory": {"migrate": "always"},
 	"migrate": {"migrate": "always"},
 	"removals": {"migrate": "always"},
 	"build": {"build": "always"},

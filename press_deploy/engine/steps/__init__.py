@@ -13,6 +13,7 @@ from press_deploy.engine.steps.backup import (
 	LoadStandby,
 )
 from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.before_migrate import FormerErrors, Inventory
 from press_deploy.engine.steps.deploy import (
 	ChangeConfig,
 	Maintenance,
@@ -82,9 +83,11 @@ def forward(ports: Ports) -> list[Step]:
 		Requirements(),
 		ReleaseImports(site_processes),
 		Build(site_processes),
-		Migrate(site_processes, watched_logs, databases),
+		FormerErrors(watched_logs),
+		Inventory(),
+		Migrate(site_processes, databases),
 		Removals(),
-		Restart(doors, site_processes, watched_logs),
+		Restart(doors, site_processes),
 		Stabilise(doors, watched_logs),
 		# validate
 		CriticalTests(site_processes, watched_logs, databases),
@@ -120,7 +123,7 @@ def rollback(ports: Ports) -> list[Step]:
 		RollbackDatabase(databases, site_processes),
 		RollbackFiles(),
 		Undo(CriticalTests(site_processes, watched_logs, databases), "Put the test settings back"),
-		RollbackRestart(doors, site_processes, watched_logs),
+		RollbackRestart(doors, site_processes),
 		HealthCheck(doors, watched_logs),
 		*abandoned_rollback(ports),
 		ExportLosses(databases),

@@ -24,10 +24,8 @@ from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.ground.waiting import wait_until
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import NOTHING, Step
-from press_deploy.engine.steps.deploy import MarkLogs
 from press_deploy.engine.steps.doors import Doors
 from press_deploy.engine.steps.run import Run
-from press_deploy.engine.watching.log_classes import Weight
 from press_deploy.engine.watching.watched_logs import WatchedLogs
 
 BUILD_SECONDS = 1800
@@ -123,14 +121,9 @@ class Restart(Step):
 
 	doors: Doors
 	site_processes: SiteProcesses
-	watched_logs: WatchedLogs
 
 	name, title, phase = "restart", "Restart services", Phase.DEPLOY
 	undone_by = ("rollback-restart",)
-
-	def prepare(self, run: Run) -> dict[str, Any]:
-		known = run.state.before("migrate").get("former_errors")
-		return {"former_errors": find_former_errors(run, self.watched_logs) if known is None else known}
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		sites = run.spec.site_names
@@ -305,14 +298,6 @@ def _not_running(run: Run, programs: list[str], seconds: float) -> StepFailed:
 		f"not running again after {seconds:g} s (log: {list_logs(run.bench, programs)})",
 		f"see why: {read_logs(run.bench, programs)}",
 	)
-
-
-def find_former_errors(run: Run, watched_logs: WatchedLogs) -> list[str]:
-	"""The fingerprints of what was logged since the switch, by processes that run the old code on a bench that is
-	half switched. To be asked before anything of the release but its imports and its build has run."""
-	marks = run.state.result(MarkLogs.name)
-	found = watched_logs.read(marks, {}) if "marks" in marks else []
-	return sorted({each.fingerprint for each in found if each.log_class.weight is Weight.AGAINST})
 
 
 def why_not_needed(run: Run, what: str) -> str | None:

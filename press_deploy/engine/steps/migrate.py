@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from press_deploy.engine.bench.site_processes import SiteProcesses
-from press_deploy.engine.databases import inventory, patches
+from press_deploy.engine.databases import patches
 from press_deploy.engine.ground.errors import DeployError, StepFailed
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.foreign_statements import watch_for_holders
-from press_deploy.engine.steps.install import find_former_errors, why_not_needed
+from press_deploy.engine.steps.install import why_not_needed
 from press_deploy.engine.steps.run import Run
-from press_deploy.engine.watching.watched_logs import WatchedLogs
 
 MIGRATE_SECONDS = 7200
 
@@ -26,27 +25,13 @@ class Migrate(Step):
 	(see `RollbackDatabase`)."""
 
 	site_processes: SiteProcesses
-	watched_logs: WatchedLogs
 	databases: Databases
 
 	name, title, phase = "migrate", "Migrate", Phase.DEPLOY
 	undone_by = ("rollback-database", "rollback-files")
-	inventory_of = "before-migrate-{}.json"
 
 	def skip_reason(self, run: Run) -> str | None:
 		return why_not_needed(run, "migrate")
-
-	def prepare(self, run: Run) -> dict[str, Any]:
-		"""Names and numbers of rows of what migrate may remove: for `Removals`, in a file of this run alone.
-
-		And what the former release's processes have logged until now: what a patch logs is the release's.
-		"""
-		counts = {}
-		for site in run.spec.site_names:
-			found = inventory.take_inventory(run.bench, site)
-			run.directory.save_private(self.inventory_of.format(site), found)
-			counts[site] = len(found["doctypes"])
-		return {"doctypes": counts, "former_errors": find_former_errors(run, self.watched_logs)}
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		for site in self._sites(run):
@@ -68,14 +53,6 @@ class Migrate(Step):
 			# Patches come first. To migrate again after a crash is what Frappe's migrate is made for.
 			return Observation(False, "whether it came to its end is not known; migrated again")
 		return Observation(True, f"migrated {', '.join(sites)}; every patch is in the Patch Log")
-
-	@classmethod
-	def read_before(cls, run: Run, site: str) -> dict[str, Any] | None:
-		"""What was on a site before it was migrated; None where that was not noted."""
-		try:
-			return run.directory.load_private(cls.inventory_of.format(site))
-		except FileNotFoundError:
-			return None
 
 	def _sites(self, run: Run) -> list[str]:
 		"""The plan's, and the one for critical tests, which need the schema of the code they test."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import NOTHING, Step
+from press_deploy.engine.steps.before_migrate import Inventory
 from press_deploy.engine.steps.decision import decide
 from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.steps.run import Run
@@ -44,7 +45,7 @@ class Removals(Step):
 	def _look(self, run: Run) -> tuple[list[Condition], dict[str, dict[str, list[str]]]]:
 		conditions, removed = [], {}
 		for site in run.spec.site_names:
-			was = Migrate.read_before(run, site)
+			was = Inventory.read(run, site)
 			if was is None:
 				wanted, why = "listed", "a run of an older version did not note what was there before"
 				conditions.append(Condition(f"Removed by migrate from {site}", None, "unknown", wanted, why))

@@ -114,10 +114,6 @@ class Undo(Step):
 class RollbackRestart(Restart):
 	name, title, phase = "rollback-restart", "Restart services", Phase.ROLLBACK
 
-	def prepare(self, run: Run) -> dict[str, Any]:
-		# No verdict is made over logs any more.
-		return {}
-
 	def skip_reason(self, run: Run) -> str | None:
 		changed = any(run.state.was_announced(name) for name in ("switch-code", "config", "restart"))
 		changed = changed or run.state.rolls_database_back

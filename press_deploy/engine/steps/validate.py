@@ -18,6 +18,7 @@ from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.plan.spec import ConsoleCheck, CriticalTest, HttpCheck
 from press_deploy.engine.steps.base import NOTHING, Step
+from press_deploy.engine.steps.before_migrate import FormerErrors
 from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.decision import decide
 from press_deploy.engine.steps.deploy import mark_logs
@@ -246,7 +247,7 @@ def find_new_errors(
 	"""
 	tests, marks = run.state.result(CriticalTests.name), _marks(run)
 	settled = run.state.result(Stabilise.name).get("settled", {})
-	former = run.state.before(Restart.name).get("former_errors", [])
+	former = FormerErrors.read(run.state)
 	read = logs.excuse_former(watched_logs.read(marks, settled), former)
 	findings = [finding.as_data() for finding in read]
 	unread = dict(tests.get("unread", {}))
