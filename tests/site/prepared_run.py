@@ -262,7 +262,9 @@ class WalkedRun(PreparedRun):
 	"""
 
 	migrates = True
-	left_out = frozenset(("preflight", "baseline", "fetch-code", "restart", "stabilise", "final-verdict"))
+	left_out = frozenset(
+		("preflight", "baseline", "fetch-code", "clear-caches", "restart", "stabilise", "final-verdict")
+	)
 
 	def __init__(self, site: Site, directory: Path, migrate: Callable[[], Any], **backup: Any):
 		self._migrate = migrate

@@ -14,6 +14,7 @@ from press_deploy.engine.steps.backup import (
 )
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.before_migrate import FormerErrors, Inventory
+from press_deploy.engine.steps.caches import ClearCaches
 from press_deploy.engine.steps.deploy import (
 	ChangeConfig,
 	Maintenance,
@@ -42,6 +43,7 @@ from press_deploy.engine.steps.requirements import KeepEnvironment, Requirements
 from press_deploy.engine.steps.rollback import (
 	AnnounceRollback,
 	HealthCheck,
+	RollbackClearCaches,
 	RollbackMaintenance,
 	RollbackOpen,
 	RollbackPauseJobs,
@@ -87,7 +89,8 @@ def forward(ports: Ports) -> list[Step]:
 		Inventory(),
 		Migrate(site_processes, databases),
 		Removals(),
-		Restart(doors, site_processes),
+		ClearCaches(site_processes),
+		Restart(doors),
 		Stabilise(doors, watched_logs),
 		# validate
 		CriticalTests(site_processes, watched_logs, databases),
@@ -123,7 +126,8 @@ def rollback(ports: Ports) -> list[Step]:
 		RollbackDatabase(databases, site_processes),
 		RollbackFiles(),
 		Undo(CriticalTests(site_processes, watched_logs, databases), "Put the test settings back"),
-		RollbackRestart(doors, site_processes),
+		RollbackClearCaches(site_processes),
+		RollbackRestart(doors),
 		HealthCheck(doors, watched_logs),
 		*abandoned_rollback(ports),
 		ExportLosses(databases),

@@ -29,7 +29,6 @@ from press_deploy.engine.steps.run import Run
 from press_deploy.engine.watching.watched_logs import WatchedLogs
 
 BUILD_SECONDS = 1800
-CACHE_SECONDS = 120
 RESTART_SECONDS = 180
 # A worker may take minutes to finish its job, and each look stands in the helper's log.
 WORKERS_POLL_SECONDS = 0.25
@@ -120,15 +119,11 @@ class Restart(Step):
 	"""Restart web and workers, each by itself, and see that what runs started after the switch."""
 
 	doors: Doors
-	site_processes: SiteProcesses
 
 	name, title, phase = "restart", "Restart services", Phase.DEPLOY
 	undone_by = ("rollback-restart",)
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
-		sites = run.spec.site_names
-		# Hooks and the list of apps are cached outside the processes, too.
-		self.site_processes.call_each("clear_cache", sites, timeout=CACHE_SECONDS * len(sites))
 		since = self._since(run)
 		if not self.doors.services.programs(WEB):
 			raise StepFailed(

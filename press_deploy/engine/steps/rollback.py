@@ -18,6 +18,7 @@ from press_deploy.engine.ground.errors import STEP_LOG, DeployError, StepFailed
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.caches import ClearCaches
 from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.deploy import Maintenance
 from press_deploy.engine.steps.install import RESTART_SECONDS, Restart, Stabilise
@@ -111,13 +112,24 @@ class Undo(Step):
 		return self.step.observe_undone(run, before)
 
 
+class RollbackClearCaches(ClearCaches):
+	name, phase = "rollback-clear-caches", Phase.ROLLBACK
+
+	def skip_reason(self, run: Run) -> str | None:
+		return _why_nothing_is_restarted(run)
+
+
 class RollbackRestart(Restart):
 	name, title, phase = "rollback-restart", "Restart services", Phase.ROLLBACK
 
 	def skip_reason(self, run: Run) -> str | None:
-		changed = any(run.state.was_announced(name) for name in ("switch-code", "config", "restart"))
-		changed = changed or run.state.rolls_database_back
-		return None if changed else "nothing that runs was changed"
+		return _why_nothing_is_restarted(run)
+
+
+def _why_nothing_is_restarted(run: Run) -> str | None:
+	changes = ("switch-code", "config", "clear-caches", "restart")
+	changed = any(run.state.was_announced(name) for name in changes) or run.state.rolls_database_back
+	return None if changed else "nothing that runs was changed"
 
 
 class HealthCheck(Stabilise):
