@@ -50,6 +50,8 @@ def _serve(site: str, path: str) -> tuple[HTTPStatus, str, str]:
 	if path == "/":
 		with framework.connect(site) as database:
 			return HTTPStatus.OK, HTML, framework.import_app("shop.pages").home(database)
+	if path == "/login":
+		return HTTPStatus.OK, HTML, "<h1>Login</h1>"
 	if path == "/api/method/ping":
 		return HTTPStatus.OK, JSON, json.dumps({"message": framework.import_app("shop.api").ping()})
 	if path == "/api/method/version":

@@ -63,9 +63,11 @@ def needs_of(bench: PracticeBench, request: pytest.FixtureRequest) -> NeedsOf:
 	"""What a plan has to say so that a step is not skipped."""
 
 	def find(step: str) -> dict[str, Any]:
-		if step != "cloud-snapshot":
-			return FORWARD_NEEDS.get(step, {})
-		return {"backup": {**backup_settings(bench), "snapshot": request.getfixturevalue("volume")}}
+		if step == "bootable":
+			return {"backup": {**backup_settings(bench), "required_rung": 5}}
+		if step == "cloud-snapshot":
+			return {"backup": {**backup_settings(bench), "snapshot": request.getfixturevalue("volume")}}
+		return FORWARD_NEEDS.get(step, {})
 
 	return find
 

@@ -14,12 +14,13 @@ from tests.faults.bench_state import backup_settings, quick_plan
 
 # Steps that have no effect at all: the moment after they looked is the moment before.
 ONLY_LOOKING = set(
-	"preflight baseline present-imports proof release-imports former-errors inventory removals stabilise smoke-tests "
-	"log-check verdict public-smoke-tests monitor final-verdict health-check".split()
+	"preflight baseline present-imports restorable proof release-imports former-errors inventory removals stabilise "
+	"smoke-tests log-check verdict public-smoke-tests monitor final-verdict health-check".split()
 )
 # Steps that only some releases need.
 FORWARD_NEEDS = {
 	"standby": {"migrate": "always"},
+	"restorable": {"migrate": "always"},
 	"foreign-statements": {"migrate": "always"},
 	"final-backup": {"migrate": "always"},
 	"inventory": {"migrate": "always"},

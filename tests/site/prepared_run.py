@@ -35,10 +35,11 @@ from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import Phase, RunState, State
 from press_deploy.engine.plan.spec import read_plan
 from press_deploy.engine.steps import ports
-from press_deploy.engine.steps.backup import Backup, CheckProof, CopyToSafePlaces, LoadStandby
+from press_deploy.engine.steps.backup import Backup, CopyToSafePlaces
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.steps.ports import Ports, open_ports
+from press_deploy.engine.steps.proving import CheckProof, LoadStandby, ProveBootable, ProveRestorable
 from press_deploy.engine.steps.run import Run
 from press_deploy.helper.site_config import set_values, site_config_paths
 from tests.site.keep_site import keep, put_back
@@ -135,12 +136,18 @@ class PreparedRun:
 		changed = spec.backup.model_copy(update=settings)
 		self.opened.spec = spec.model_copy(update={"backup": changed})
 
-	def load_standby(self, **settings: Any) -> dict[str, Any]:
-		"""Load it, prove it, and start the site on it, with the plan's settings or these."""
+	def load_standby(self, **settings: Any) -> dict[str, str]:
+		"""Load it, prove it, and start the site on it, as the plan or these settings ask: {step: what was found}."""
 		self.change_backup(**settings)
 		self._log.unlink(missing_ok=True)
+		found: dict[str, Any] = {}
 		with self.opened.log_of(LoadStandby.name):
-			return hand(LoadStandby, self.ports).apply(self.opened, {})
+			for kind in (LoadStandby, ProveRestorable, ProveBootable):
+				step = hand(kind, self.ports)
+				if not step.skip_reason(self.opened):
+					result = step.apply(self.opened, {})
+					found[kind.name] = step.observe(self.opened, {}, result).found
+		return found
 
 	def read_log(self) -> str:
 		"""What stands in the step's log since it was last taken."""

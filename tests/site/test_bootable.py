@@ -84,7 +84,7 @@ def test_the_site_answers_from_its_backup(run: PreparedRun, administrator: Serve
 	evidence = run.proof.facts(Rung.BOOTABLE)
 	assert evidence == {"answers": {PING: 200, "/login": 200}, "console": "passed"}
 	assert run.proof.facts(Rung.RESTORABLE)["tables"] > 200
-	assert "answers from it" in found["found"]
+	assert "answer from their standby" in found["bootable"]
 	assert f"{run.site}: rung 5, bootable" in run.check_proof()["found"]
 	assert {path for path, processes in asked if "gunicorn" in processes} >= set(evidence["answers"])
 	assert read_grants(administrator, user) == grants

@@ -150,7 +150,7 @@ class Story:
 		"""The run, there: users write until it closes the site; its migration breaks what they wrote."""
 		run = self.run
 		self.execute(BEFORE_THE_RUN)
-		written = When("step-observed", "standby", lambda: self.execute(BEFORE_THE_WINDOW))
+		written = When("step-observed", "proof", lambda: self.execute(BEFORE_THE_WINDOW))
 		closed = When("step-observed", "final-backup", self.look_behind_the_doors)
 		listeners = [written, closed]
 		assert run.walk(*listeners) is State.SUCCEEDED, run.opened.state.reason

@@ -18,7 +18,7 @@ from press_deploy.engine.databases.mariadb.comparison import are_equal, read_tab
 from press_deploy.engine.databases.mariadb.restoring import PREFIX
 from press_deploy.engine.databases.mariadb.server import Server
 from press_deploy.engine.ground.errors import StepFailed
-from press_deploy.engine.steps.backup import FinalBackup
+from press_deploy.engine.steps.final_backup import FinalBackup
 from tests.site.conftest import BENCH, SITE
 from tests.site.prepared_run import PreparedRun, count_databases, prepare_run, require_administrator
 from tests.site.real_site import Site

@@ -6,11 +6,8 @@ that it needs, and nothing else.
 
 from press_deploy.engine.steps.backup import (
 	Backup,
-	CheckProof,
 	CloudSnapshot,
 	CopyToSafePlaces,
-	FinalBackup,
-	LoadStandby,
 )
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.before_migrate import FormerErrors, Inventory
@@ -22,6 +19,7 @@ from press_deploy.engine.steps.deploy import (
 	SwitchCode,
 )
 from press_deploy.engine.steps.error_log import ClearErrorLog, RollbackClearErrorLog
+from press_deploy.engine.steps.final_backup import FinalBackup
 from press_deploy.engine.steps.foreign_statements import ForeignStatements
 from press_deploy.engine.steps.imports import PresentImports, ReleaseImports
 from press_deploy.engine.steps.install import Build, Restart, Stabilise
@@ -30,6 +28,7 @@ from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.steps.ports import NOWHERE, Ports
 from press_deploy.engine.steps.preflight.step import Preflight
 from press_deploy.engine.steps.prepare import Announce, Baseline, FetchCode
+from press_deploy.engine.steps.proving import CheckProof, LoadStandby, ProveBootable, ProveRestorable
 from press_deploy.engine.steps.release import (
 	AnnounceSuccess,
 	FinalVerdict,
@@ -71,7 +70,9 @@ def forward(ports: Ports) -> list[Step]:
 		Backup(copies, databases),
 		CopyToSafePlaces(copies),
 		CloudSnapshot(copies),
-		LoadStandby(copies, databases),
+		LoadStandby(databases),
+		ProveRestorable(databases),
+		ProveBootable(copies, databases),
 		CheckProof(),
 		# (rehearsal)
 		# deploy

@@ -1,7 +1,4 @@
-"""Prepare, second part: backups, each as good as what was shown of it, and the way back that they make.
-
-Invariant: the window opens only when every site's backup has reached the rung that the plan requires.
-"""
+"""Prepare, second part: every site is backed up, and its backup brought to where nothing that happens here reaches it."""
 
 from __future__ import annotations
 
@@ -9,12 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine import site_files
 from press_deploy.engine.backup.catalogue import find_previous_size
-from press_deploy.engine.backup.restorable import check_standby, prove_in_scratch
 from press_deploy.engine.backup.rungs import Proof, Rung
 from press_deploy.engine.databases import backup_files
-from press_deploy.engine.databases.standby.final_record import read_record
 from press_deploy.engine.ground.errors import DeployError, StepFailed, Stopped
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
@@ -146,159 +140,6 @@ class CloudSnapshot(Step):
 			return {"found": f"none: {error.why}"}
 		found = f"{evidence['snapshot']} of {evidence['volume']} is {evidence['state']}"
 		return {"snapshot": evidence, "found": f"{found} after {evidence['waited_seconds']:g} s"}
-
-
-@dataclass(eq=False)
-class LoadStandby(Step):
-	"""Restore the backup into the standby database, which stays loaded, and compare it with the site."""
-
-	copies: Copies
-	databases: Databases
-
-	name, title, phase = "standby", "Standby database", Phase.PREPARE
-	undone_by = NOTHING
-
-	def skip_reason(self, run: Run) -> str | None:
-		if run.required_rung() >= Rung.RESTORABLE:
-			return None
-		return f"the plan asks for rung {run.required_rung()} of the backup, and does not migrate"
-
-	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
-		found = []
-		for site in run.spec.site_names:
-			directory = run.directory.backup_of(site)
-			try:
-				facts = self._prove(run, site, directory)
-			except DeployError as error:
-				Proof(directory).record_failure(Rung.RESTORABLE, "restore", error.why)
-				raise
-			Proof(directory).record(Rung.RESTORABLE, facts)
-			found.append(f"{site}: {facts['tables']} tables, compared with {facts['compared_with']}")
-			if run.required_rung() >= Rung.BOOTABLE:
-				self._boot(run, site, directory)
-				found.append("answers from it")
-		return {"found": "; ".join(found)}
-
-	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		for site in run.spec.site_names:
-			if not Proof(run.directory.backup_of(site)).has(Rung(max(run.required_rung(), Rung.RESTORABLE))):
-				return Observation(False, f"the backup of {site} is not proven")
-			if self.databases.wants_standby(site) and not self.databases.standbys[site].is_loaded():
-				return Observation(False, f"the standby database of {site} is not loaded")
-		return Observation(True, (result or {}).get("found", "loaded, and compared with the sites"))
-
-	def _boot(self, run: Run, site: str, directory: Path) -> None:
-		try:
-			answers = self.copies.booting.boot(
-				site, self.databases.standbys[site], run.spec.backup.boot_check
-			)
-		except DeployError as error:
-			Proof(directory).record_failure(Rung.BOOTABLE, "boot", error.why)
-			raise
-		Proof(directory).record(Rung.BOOTABLE, answers)
-
-	def _prove(self, run: Run, site: str, directory: Path) -> dict[str, Any]:
-		if not self.databases.wants_standby(site):
-			# No administrator's rights: a private server shows that it can be restored.
-			return prove_in_scratch(run.bench, directory, run.measure(f"{site}, proving"))
-		standby = self.databases.standbys[site]
-		if not standby.is_loaded():
-			meter = run.measure(f"{site} into {Path(standby.name).name}")
-			standby.load_backup(directory, run.directory.path / "loading", meter)
-		compared = standby.prove()
-		return {**compared, **check_standby(run.bench, standby, directory, compared)}
-
-
-class CheckProof(Step):
-	"""Never open the window on a backup that is worse than the plan requires."""
-
-	name, title, phase = "proof", "Proof of the backups", Phase.PREPARE
-	undone_by = NOTHING
-
-	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
-		wanted, found = run.required_rung(), []
-		for site in run.spec.site_names:
-			proof = Proof(run.directory.backup_of(site))
-			reached = proof.reached()
-			if reached < wanted:
-				raise StepFailed(
-					"Proving",
-					f"the backup of {site}",
-					f"it reached rung {reached:d} ({reached.words}), the plan requires {wanted:d} "
-					f"({Rung(wanted).words}): {proof.why_not(Rung(wanted))}",
-					f"mend that, then start the plan again: {run.bench.command_to_type('run', str(run.directory.plan))}",
-				)
-			found.append(f"{site}: rung {reached:d}, {reached.words}")
-		return {"found": "; ".join(found)}
-
-
-@dataclass(eq=False)
-class FinalBackup(Step):
-	"""Behind closed doors nobody writes any more: this is the backup a migration is rolled back to."""
-
-	copies: Copies
-	databases: Databases
-
-	name, title, phase = "final-backup", "Final backup", Phase.DEPLOY
-	undone_by = NOTHING
-
-	def skip_reason(self, run: Run) -> str | None:
-		if run.state.needs("migrate")["needed"]:
-			return None
-		return "nothing is migrated, so the database won't change"
-
-	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
-		found, files = [], {}
-		for site in run.spec.site_names:
-			directory = run.directory.final_backup_of(site)
-			directory.mkdir(parents=True, mode=0o700, exist_ok=True)
-			if self.databases.wants_standby(site):
-				facts = self.databases.standbys[site].refresh(directory)
-				files[site] = facts["files"]
-				changed = len(facts["changed"]) + len(facts["dropped"])
-				found.append(
-					f"{site}: {changed} of {facts['tables']} tables had changed; the standby is equal now"
-				)
-			else:
-				if not backup_files.is_verified(directory):
-					# Without a standby, a rollback lets the site import this.
-					self.copies.maker.make(site, directory, with_files=False, as_dump=True)
-					self.copies.maker.verify(site, directory)
-				found.append(f"{site}: dumped whole")
-			if run.spec.backup.with_files:
-				site_files.take_inventory(
-					run.bench.site(site), self._archives(run, site), directory / "files"
-				)
-		return {"files": files, "found": "; ".join(found)}
-
-	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
-		for site in run.spec.site_names:
-			files = (result or {}).get("files", {}).get(site, [])
-			if amiss := self._find_amiss(run, site, files):
-				return Observation(False, f"{site}: {amiss}")
-		# What is there may be of before the crash: the sites are still closed, and comparing again costs little.
-		return Observation(result is not None, (result or {}).get("found", "not known; compared again"))
-
-	def _find_amiss(self, run: Run, site: str, files: list[str]) -> str:
-		"""What of a site's final backup is not there; empty when all of it is, these `files` too."""
-		directory = run.directory.final_backup_of(site)
-		if missing := [name for name in files if not (directory / name).is_file()]:
-			return f"{', '.join(missing)} of its final backup in {directory} is not there"
-		if self.databases.wants_standby(site):
-			try:
-				read_record(directory, "Observing")
-			except StepFailed as error:
-				return error.why
-			if not self.databases.standbys[site].is_loaded():
-				return f"its standby database {self.databases.standbys[site].name} is not there, or not whole"
-		elif not backup_files.is_verified(directory):
-			return f"the dump in {directory} is not there, or not whole"
-		if run.spec.backup.with_files and not site_files.has_inventory(directory / "files"):
-			return f"{directory / 'files'} has no list of its files"
-		return ""
-
-	def _archives(self, run: Run, site: str) -> list[Path]:
-		return backup_files.archives(run.directory.backup_of(site))
 
 
 def _files(directory: Path) -> list[StoredFile]:

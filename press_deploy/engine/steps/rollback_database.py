@@ -20,9 +20,9 @@ from press_deploy.engine.ground.errors import DeployError, StepFailed
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.approval import require_approval_again
-from press_deploy.engine.steps.backup import FinalBackup
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.databases import Databases
+from press_deploy.engine.steps.final_backup import FinalBackup
 from press_deploy.engine.steps.foreign_statements import watch_for_holders
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.steps.standby_of_run import (

@@ -13,8 +13,8 @@ from press_deploy.engine import site_files
 from press_deploy.engine.databases import backup_files
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
-from press_deploy.engine.steps.backup import FinalBackup
 from press_deploy.engine.steps.base import Step
+from press_deploy.engine.steps.final_backup import FinalBackup
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.steps.ways_back import find_moment
 

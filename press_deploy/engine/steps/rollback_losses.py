@@ -19,10 +19,10 @@ from press_deploy.engine.ground.errors import DeployError, Refused, StepFailed
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.approval import had_jobs_at_work, require_approval
-from press_deploy.engine.steps.backup import LoadStandby
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.interrupts import WaitForPerson
+from press_deploy.engine.steps.proving import LoadStandby
 from press_deploy.engine.steps.rollback_database import RollbackDatabase
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.steps.standby_of_run import (

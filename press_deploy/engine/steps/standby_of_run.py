@@ -12,7 +12,8 @@ from press_deploy.engine.databases.standby.base import StandbyDatabase
 from press_deploy.engine.ground.progress import Progress
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import RunState
-from press_deploy.engine.steps.backup import FinalBackup, LoadStandby
+from press_deploy.engine.steps.final_backup import FinalBackup
+from press_deploy.engine.steps.proving import LoadStandby
 from press_deploy.engine.steps.run import Run
 
 

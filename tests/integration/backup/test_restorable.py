@@ -24,7 +24,7 @@ from press_deploy.engine.databases.mariadb import physical
 from press_deploy.engine.databases.mariadb.server import Server, quote
 from press_deploy.engine.databases.mariadb.sql_dump import dump_database
 from press_deploy.engine.ground.errors import StepFailed
-from press_deploy.engine.steps.backup import LoadStandby
+from press_deploy.engine.steps.proving import ProveRestorable
 from tests.integration.backup.conftest import MakeDatabase, short_directory
 from tests.integration.backup.schema import EVERYTHING
 from tests.support.databases import SITE, execute, make_bench, make_standby
@@ -243,7 +243,7 @@ def test_a_table_that_came_back_damaged_shows(
 
 
 class Loading:
-	"""The step of a run that proves, with a site whose table `notes` is written to all the time."""
+	"""The steps of a run that load and prove, with a site whose table `notes` is written to all the time."""
 
 	def __init__(self, directory: Path, server: Server, database: str, file: Path, kind: str, key: str = KEY):
 		self.server, self.standby = server, make_standby(directory, server, database)
@@ -268,7 +268,9 @@ class Loading:
 		run = SimpleNamespace(
 			bench=self.bench, directory=SimpleNamespace(path=self.own), measure=lambda what: None
 		)
-		return LoadStandby(None, self.databases)._prove(run, SITE, self.directory)
+		if not self.standby.is_loaded():
+			self.load()
+		return ProveRestorable(self.databases)._prove(run, SITE, self.directory)
 
 	def execute(self, statement: str) -> None:
 		with self.server.session(self.standby.name) as cursor:

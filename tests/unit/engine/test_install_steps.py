@@ -14,7 +14,7 @@ from press_deploy.engine.bench import distributions
 from press_deploy.engine.databases import patches
 from press_deploy.engine.ground.errors import CommandTimedOut, Refused, SiteProcessFailed, StepFailed
 from press_deploy.engine.journal.run_directory import RunDirectory
-from press_deploy.engine.steps.backup import FinalBackup
+from press_deploy.engine.steps.final_backup import FinalBackup
 from press_deploy.engine.steps.install import Build
 from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.steps.requirements import (
