@@ -23,6 +23,7 @@ FORWARD_NEEDS = {
 	"restorable": {"migrate": "always"},
 	"foreign-statements": {"migrate": "always"},
 	"final-backup": {"migrate": "always"},
+	"final-files": {"migrate": "always"},
 	"inventory": {"migrate": "always"},
 	"migrate": {"migrate": "always"},
 	"removals": {"migrate": "always"},

@@ -108,13 +108,13 @@ def test_a_list_of_files_that_was_only_begun_is_not_what_a_rollback_returns_to(
 	else:
 		elsewhere = files.with_name("elsewhere")
 		link = Saboteur(
-			"step-announced", "final-backup", lambda: files.rename(elsewhere) and files.symlink_to(elsewhere)
+			"step-announced", "final-files", lambda: files.rename(elsewhere) and files.symlink_to(elsewhere)
 		)
 		assert run_sabotaged(bench, run, link) is State.ROLLED_BACK, load_state(run).reason
-		assert "symbolic link" in load_state(run).step("final-backup").error["why"]
+		assert "symbolic link" in load_state(run).step("final-files").error["why"]
 		files.unlink()
 		elsewhere.rename(files)
-	assert (run.final_backup_of(SITE) / "files").is_dir() and not load_state(run).is_done("final-backup")
+	assert (run.final_backup_of(SITE) / "files").is_dir() and not load_state(run).is_done("final-files")
 	(files / UPLOADED).write_text("of a user")
 
 	assert go_back(bench, run, database=True) is State.ROLLED_BACK, load_state(run).reason

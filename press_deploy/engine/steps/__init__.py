@@ -19,7 +19,7 @@ from press_deploy.engine.steps.deploy import (
 	SwitchCode,
 )
 from press_deploy.engine.steps.error_log import ClearErrorLog, RollbackClearErrorLog
-from press_deploy.engine.steps.final_backup import FinalBackup
+from press_deploy.engine.steps.final_backup import FinalBackup, FinalFiles
 from press_deploy.engine.steps.foreign_statements import ForeignStatements
 from press_deploy.engine.steps.imports import PresentImports, ReleaseImports
 from press_deploy.engine.steps.install import Build, Restart, Stabilise
@@ -80,6 +80,7 @@ def forward(ports: Ports) -> list[Step]:
 		PauseJobs(site_processes, ports.projector),
 		ForeignStatements(databases),
 		FinalBackup(copies, databases),
+		FinalFiles(),
 		MarkLogs(watched_logs, databases),
 		SwitchCode(code),
 		ChangeConfig(),

@@ -20,7 +20,7 @@ from press_deploy.engine.steps.run import Run
 
 @dataclass(eq=False)
 class FinalBackup(Step):
-	"""Behind closed doors nobody writes any more: this is the backup a migration is rolled back to."""
+	"""The databases: what changed since is brought into the standby, and both are equal then."""
 
 	copies: Copies
 	databases: Databases
@@ -29,9 +29,7 @@ class FinalBackup(Step):
 	undone_by = NOTHING
 
 	def skip_reason(self, run: Run) -> str | None:
-		if run.state.needs("migrate")["needed"]:
-			return None
-		return "nothing is migrated, so the database won't change"
+		return _why_not_needed(run)
 
 	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
 		found, files = [], {}
@@ -51,10 +49,6 @@ class FinalBackup(Step):
 					self.copies.maker.make(site, directory, with_files=False, as_dump=True)
 					self.copies.maker.verify(site, directory)
 				found.append(f"{site}: dumped whole")
-			if run.spec.backup.with_files:
-				site_files.take_inventory(
-					run.bench.site(site), self._archives(run, site), directory / "files"
-				)
 		return {"files": files, "found": "; ".join(found)}
 
 	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
@@ -79,9 +73,49 @@ class FinalBackup(Step):
 				return f"its standby database {self.databases.standbys[site].name} is not there, or not whole"
 		elif not backup_files.is_verified(directory):
 			return f"the dump in {directory} is not there, or not whole"
-		if run.spec.backup.with_files and not site_files.has_inventory(directory / "files"):
-			return f"{directory / 'files'} has no list of its files"
 		return ""
 
-	def _archives(self, run: Run, site: str) -> list[Path]:
-		return backup_files.archives(run.directory.backup_of(site))
+
+class FinalFiles(Step):
+	"""The files: a list of what there is, and copies of what the backup's archives have not, or not any more."""
+
+	name, title, phase = "final-files", "Final list of files", Phase.DEPLOY
+	undone_by = NOTHING
+
+	def skip_reason(self, run: Run) -> str | None:
+		return _why_not_needed(run) or (None if run.spec.backup.with_files else "the plan backs up no files")
+
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		for site in run.spec.site_names:
+			archives = backup_files.archives(run.directory.backup_of(site))
+			site_files.take_inventory(run.bench.site(site), archives, self.place(run, site))
+		return {}
+
+	def observe(self, run: Run, before: dict[str, Any], result: dict[str, Any] | None) -> Observation:
+		for site in run.spec.site_names:
+			if not site_files.has_inventory(self.place(run, site)):
+				return Observation(False, f"{site}: {self.place(run, site)} has no list of its files")
+		# As with the database: it may be of before the crash.
+		return Observation(result is not None, f"{len(run.spec.site_names)} site(s) listed")
+
+	@classmethod
+	def place(cls, run: Run, site: str) -> Path:
+		"""Where the list of a site's files is kept, with the copies."""
+		return run.directory.final_backup_of(site) / "files"
+
+	@classmethod
+	def list_sites(cls, run: Run) -> list[str]:
+		"""Those with a list of their files, which counts only as a whole.
+
+		In runs of earlier versions it was made last in the final backup, and counts where that was done.
+		"""
+		known = run.state.step(cls.name)
+		if not (known.is_over if known else run.state.is_done(FinalBackup.name)):
+			return []
+		return [site for site in run.spec.site_names if site_files.has_inventory(cls.place(run, site))]
+
+
+def _why_not_needed(run: Run) -> str | None:
+	if run.state.needs("migrate")["needed"]:
+		return None
+	return "nothing is migrated, so that neither database nor files go back"

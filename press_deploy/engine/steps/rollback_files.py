@@ -14,7 +14,7 @@ from press_deploy.engine.databases import backup_files
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import Step
-from press_deploy.engine.steps.final_backup import FinalBackup
+from press_deploy.engine.steps.final_backup import FinalFiles
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.steps.ways_back import find_moment
 
@@ -29,7 +29,7 @@ class RollbackFiles(Step):
 	def skip_reason(self, run: Run) -> str | None:
 		if not run.state.rolls_database_back:
 			return "the database stays as it is, and the files with it"
-		if not self._listed_sites(run):
+		if not FinalFiles.list_sites(run):
 			return "without a complete final backup there is no list of what they were; they stay as they are"
 		if not self._find_moments(run):
 			return "an earlier rollback put them back; what was done with them since stays"
@@ -37,7 +37,7 @@ class RollbackFiles(Step):
 
 	def prepare(self, run: Run) -> dict[str, Any]:
 		"""Since when each site's present database is live: files that are newer belong to it."""
-		if missing := set(run.spec.site_names) - set(self._listed_sites(run)):
+		if missing := set(run.spec.site_names) - set(FinalFiles.list_sites(run)):
 			names = ", ".join(sorted(missing))
 			run.note(f"There is no list of what the files of {names} were; they stay as they are.")
 		return {"sites": self._find_moments(run)}
@@ -59,28 +59,19 @@ class RollbackFiles(Step):
 				return Observation(False, f"{site}: {observed.found}")
 		return Observation(True, f"files of {len(before['sites'])} site(s) as in the final backup")
 
-	def _listed_sites(self, run: Run) -> list[str]:
-		"""Those with a list of their files; it is made last, and counts only with the final backup it belongs to."""
-		if not run.state.is_done(FinalBackup.name):
-			return []
-		return [site for site in run.spec.site_names if site_files.has_inventory(self._kept(run, site))]
-
 	def _find_moments(self, run: Run) -> dict[str, float]:
 		done = [
 			step.started_at
 			for step in run.state.earlier_rollbacks
 			if step.name == self.name and step.status == "done"
 		]
-		moments = {site: find_moment(run, site) for site in self._listed_sites(run)}
+		moments = {site: find_moment(run, site) for site in FinalFiles.list_sites(run)}
 		# An earlier rollback that put files back before this database was live put back another one's.
 		return {site: moment for site, moment in moments.items() if max(done, default=0.0) < moment}
-
-	def _kept(self, run: Run, site: str) -> Path:
-		return run.directory.final_backup_of(site) / "files"
 
 	def _places(self, run: Run, site: str) -> tuple[Path, list[Path], Path]:
 		return (
 			run.bench.site(site),
 			backup_files.archives(run.directory.backup_of(site)),
-			self._kept(run, site),
+			FinalFiles.place(run, site),
 		)

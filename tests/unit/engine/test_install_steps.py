@@ -13,8 +13,10 @@ import pytest
 from press_deploy.engine.bench import distributions
 from press_deploy.engine.databases import patches
 from press_deploy.engine.ground.errors import CommandTimedOut, Refused, SiteProcessFailed, StepFailed
+from press_deploy.engine.journal.lifecycle import StepState
 from press_deploy.engine.journal.run_directory import RunDirectory
-from press_deploy.engine.steps.final_backup import FinalBackup
+from press_deploy.engine.journal.state import RunState
+from press_deploy.engine.steps.final_backup import FinalBackup, FinalFiles
 from press_deploy.engine.steps.install import Build
 from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.steps.requirements import (
@@ -320,7 +322,6 @@ class TestFinalBackup:
 		(directory / "files").mkdir(parents=True)
 		for name in ("final.json", "changed.sql.zst"):
 			(directory / name).write_text(json.dumps({"schema": 1, "tables": {}, "facts": {}}))
-		(directory / "files" / "inventory.json").write_text("{}")
 		self.standby = SimpleNamespace(name="standby", is_loaded=lambda: True)
 		monkeypatch.setattr(RunDirectory, "final_backup_of", lambda *_: directory)
 		run.databases.standbys = {SITE: self.standby}
@@ -334,7 +335,7 @@ class TestFinalBackup:
 	def test_there(self, run, final):
 		assert self.observe(run).done and not hand(FinalBackup, run).observe(run, {}, None).done
 
-	@pytest.mark.parametrize("name", ["final.json", "changed.sql.zst", "files/inventory.json"])
+	@pytest.mark.parametrize("name", ["final.json", "changed.sql.zst"])
 	def test_a_file_that_is_gone_is_seen(self, run, final, name):
 		(final / name).unlink()
 		assert not self.observe(run).done and not hand(FinalBackup, run).observe(run, {}, None).done
@@ -347,3 +348,45 @@ class TestFinalBackup:
 		run.databases.wants_standby = lambda site: False
 		seen = hand(FinalBackup, run).observe(run, {}, {"found": "dumped whole"})
 		assert not seen.done and "dump" in seen.found
+
+
+class TestFinalFiles:
+	@pytest.fixture
+	def listed(self, run, tmp_path, monkeypatch):
+		monkeypatch.setattr(RunDirectory, "final_backup_of", lambda *_: tmp_path / "final")
+		place = FinalFiles.place(run, SITE)
+		place.mkdir(parents=True)
+		(place / "inventory.json").write_text("{}")
+		run.state = RunState("run")
+		return place / "inventory.json"
+
+	def test_there(self, run, listed):
+		assert FinalFiles().observe(run, {}, {}).done and not FinalFiles().observe(run, {}, None).done
+
+	def test_a_list_that_is_gone_is_seen(self, run, listed):
+		listed.unlink()
+		seen = FinalFiles().observe(run, {}, {})
+		assert not seen.done and "has no list of its files" in seen.found
+
+	@pytest.mark.parametrize(
+		("done", "counts"),
+		[
+			({"final-backup": "done", "final-files": "done"}, True),
+			({"final-backup": "done"}, True),  # of an earlier version, which made it last in the final backup
+			({"final-backup": "done", "final-files": "skipped"}, True),  # and whose run was gone on with
+			({"final-backup": "done", "final-files": "announced"}, False),
+			({"final-backup": "done", "final-files": "failed"}, False),
+			({"final-backup": "failed"}, False),
+			({}, False),
+		],
+	)
+	def test_a_list_counts_only_as_a_whole(self, run, listed, done, counts):
+		for name, status in done.items():
+			moment = "2026-01-14T02:00:00+00:00"
+			run.state.steps[name] = StepState(name, "deploy", name, status, moment)
+		assert FinalFiles.list_sites(run) == ([SITE] if counts else [])
+
+	def test_without_a_list_there_is_none(self, run, listed):
+		run.state.steps["final-files"] = StepState("final-files", "deploy", "", "skipped", "")
+		listed.unlink()
+		assert FinalFiles.list_sites(run) == []
