@@ -25,15 +25,14 @@ from press_deploy.engine.steps.imports import PresentImports, ReleaseImports
 from press_deploy.engine.steps.install import Build, Restart, Stabilise
 from press_deploy.engine.steps.jobs import PauseJobs, ResumeJobs, RollbackResumeJobs
 from press_deploy.engine.steps.migrate import Migrate
+from press_deploy.engine.steps.monitor import FinalVerdict, Monitor
 from press_deploy.engine.steps.ports import NOWHERE, Ports
 from press_deploy.engine.steps.preflight.step import Preflight
 from press_deploy.engine.steps.prepare import Announce, Baseline, FetchCode
 from press_deploy.engine.steps.proving import CheckProof, LoadStandby, ProveBootable, ProveRestorable
 from press_deploy.engine.steps.release import (
 	AnnounceSuccess,
-	FinalVerdict,
 	FollowUp,
-	Monitor,
 	Open,
 	PublicSmokeTests,
 )

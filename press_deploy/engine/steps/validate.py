@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from press_deploy.engine.bench.preview import PREVIEW, open_preview
-from press_deploy.engine.bench.program_logs import list_logs
-from press_deploy.engine.bench.program_watch import ProgramWatch
-from press_deploy.engine.bench.services import Services
 from press_deploy.engine.bench.site_processes import SiteProcesses
-from press_deploy.engine.bench.web import Web
-from press_deploy.engine.databases.unavailable import DatabaseUnavailable
 from press_deploy.engine.ground.errors import DeployError
 from press_deploy.engine.journal.state import Phase
-from press_deploy.engine.plan.spec import ConsoleCheck, CriticalTest, HttpCheck
+from press_deploy.engine.plan.spec import ConsoleCheck, CriticalTest
 from press_deploy.engine.steps.base import NOTHING, Step
-from press_deploy.engine.steps.before_migrate import FormerErrors
 from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.decision import decide
 from press_deploy.engine.steps.deploy import mark_logs
 from press_deploy.engine.steps.doors import Doors
-from press_deploy.engine.steps.install import Restart, Stabilise
+from press_deploy.engine.steps.http_checks import PING, check_http, http_checks
+from press_deploy.engine.steps.living_programs import judge_programs
+from press_deploy.engine.steps.new_errors import CRITICAL_TESTS, find_new_errors
 from press_deploy.engine.steps.removals import Removals
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.verdict.conditions import Condition
 from press_deploy.engine.verdict.judge import judge_log_errors, judge_unread
-from press_deploy.engine.watching import logs
 from press_deploy.engine.watching.watched_logs import WatchedLogs
 
-if TYPE_CHECKING:
-	from press_deploy.engine.bench.answer import Answer
-
 GRACE_SECONDS = 30
-_MARKUP = re.compile(r"<(head|script|style)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(eq=False)
@@ -46,7 +36,7 @@ class CriticalTests(Step):
 	watched_logs: WatchedLogs
 	databases: Databases
 
-	name, title, phase = "critical-tests", "Critical tests", Phase.VALIDATE
+	name, title, phase = CRITICAL_TESTS, "Critical tests", Phase.VALIDATE
 	undone_by = ("undo-critical-tests",)
 	undo_is_observable = False
 
@@ -189,132 +179,6 @@ class Verdict(Step):
 		for step in (Removals, CriticalTests, SmokeTests, LogCheck):
 			found += [Condition(**data) for data in run.state.result(step.name).get("conditions", [])]
 		return [*found, *judge_programs(run, self.doors.services)]
-
-
-PING = HttpCheck(name="Ping", path="/api/method/ping", expected_text="pong")
-
-
-def http_checks(run: Run) -> list[HttpCheck]:
-	return [test for test in run.spec.smoke_tests if isinstance(test, HttpCheck)]
-
-
-def check_http(web: Web, site: str, test: HttpCheck, address: str | None) -> Condition:
-	"""One HTTP smoke test, at the preview instance's `address` or in public."""
-	timeout = max(10.0, (test.maximum_latency_ms or 0) / 1000 * 2)
-	answer = web.ask(
-		site,
-		test.path,
-		address=address,
-		public=address is None,
-		method=test.method,
-		headers=test.headers,
-		timeout=timeout,
-	)
-	wrong = _what_is_wrong(test, answer)
-	value = f"{answer.status or answer.kind} in {answer.latency_ms:.0f} ms"
-	limit = f" within {test.maximum_latency_ms:g} ms" if test.maximum_latency_ms else ""
-	wanted = f"{test.expected_status}{limit}{_content_wanted(test)}"
-	return Condition(f"{test.name} ({site})", not wrong, value, wanted, wrong, "error_rate")
-
-
-def judge_programs(run: Run, services: Services) -> list[Condition]:
-	"""Whether every program is still the process that was there when the services had settled.
-
-	Nothing where that is not known: a run may have been begun by an earlier version of this app.
-	"""
-	name, wanted = "Programs", "none died since the restart"
-	processes = run.state.result(Stabilise.name).get("processes")
-	if not processes:
-		return []
-	watch = ProgramWatch(services, run.state.result(Restart.name).get("late", []), processes)
-	try:
-		restarted, down = watch.look()
-	except DeployError as error:
-		return [Condition(name, None, "unknown", wanted, error.why)]
-	died = [*(f"{each} (started again)" for each in restarted), *down]
-	value = f"{len(died)} died" if died else f"{len(processes)} up"
-	logs_of = list_logs(run.bench, [each.split(" ")[0] for each in died])
-	evidence = f"{', '.join(died)} (log: {logs_of})" if died else ""
-	return [Condition(name, not died, value, wanted, evidence, "error_rate")]
-
-
-def find_new_errors(
-	run: Run, watched_logs: WatchedLogs, databases: Databases
-) -> tuple[list[dict[str, Any]], dict[str, str]]:
-	"""Errors since the switch as plain data: log files, and new Error Log rows of every site.
-
-	And {site: why} for those whose Error Log can't be read. That is no error: what stands there is unknown.
-	"""
-	tests, marks = run.state.result(CriticalTests.name), _marks(run)
-	settled = run.state.result(Stabilise.name).get("settled", {})
-	former = FormerErrors.read(run.state)
-	read = logs.excuse_former(watched_logs.read(marks, settled), former)
-	findings = [finding.as_data() for finding in read]
-	unread = dict(tests.get("unread", {}))
-	for site, newest in marks["error_log"].items():
-		try:
-			rows = _new_error_log(databases, site, newest)
-		except DatabaseUnavailable as error:
-			unread[site] = str(error)
-			continue
-		if rows:
-			example = f"Error Log of {site}: {rows[0][1]}"
-			findings.append(
-				logs.Finding(logs.fingerprint(example), example, {"Error Log"}, len(rows)).as_data()
-			)
-	return [*tests.get("findings", []), *findings], unread
-
-
-def _marks(run: Run) -> dict[str, Any]:
-	"""Where to read on from: after the critical tests if there were any, else after the switch."""
-	tests = run.state.result(CriticalTests.name)
-	return tests if "marks" in tests else run.state.result("mark-logs")
-
-
-def _new_error_log(databases: Databases, site: str, newest: str | None) -> list[tuple[str, str]]:
-	"""(name, title) of its rows after `newest`. Raises `DatabaseUnavailable`."""
-	if newest is None:
-		raise DatabaseUnavailable("it could not be read at the switch, so that nobody knows what is new")
-	return databases.sites[site].error_log_since(newest)
-
-
-def _what_is_wrong(test: HttpCheck, answer: Answer) -> str:
-	if answer.status != test.expected_status:
-		return answer.why or f"answered {answer.status}: {_visible_text(answer.text)[:200]}"
-	if test.expected_text is not None and test.expected_text not in answer.text:
-		return f"the text {test.expected_text[:60]!r} is not in the answer"
-	if test.expected_json is not None and not _contains_json(answer.text, test.expected_json):
-		return f"the answer does not contain {json.dumps(test.expected_json)[:100]}: {answer.text[:100]}"
-	if test.maximum_latency_ms is not None and answer.latency_ms > test.maximum_latency_ms:
-		return "it was too slow"
-	return ""
-
-
-def _content_wanted(test: HttpCheck) -> str:
-	text = "" if test.expected_text is None else f" with the text {test.expected_text[:60]!r}"
-	if test.expected_json is None:
-		return text
-	# In the letters of the answer, so that the two can be compared.
-	return f"{text}{' and' if text else ''} with {json.dumps(test.expected_json, ensure_ascii=False)[:100]}"
-
-
-def _visible_text(page: str) -> str:
-	"""What a person would read of an answer, on one line."""
-	return " ".join(_MARKUP.sub(" ", page).split())
-
-
-def _contains_json(text: str, wanted: Any) -> bool:
-	try:
-		return _contains(json.loads(text), wanted)
-	except ValueError:
-		return False
-
-
-def _contains(found: Any, wanted: Any) -> bool:
-	"""Whether `wanted` is a fragment of `found`: objects by their keys, everything else by equality."""
-	if isinstance(wanted, dict) and isinstance(found, dict):
-		return all(key in found and _contains(found[key], value) for key, value in wanted.items())
-	return type(found) is type(wanted) and found == wanted
 
 
 def _console_checks(run: Run) -> list[ConsoleCheck]:

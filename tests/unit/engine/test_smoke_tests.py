@@ -13,7 +13,7 @@ from press_deploy.engine.databases import backup_files
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.plan.spec import HttpCheck
 from press_deploy.engine.steps.backup import CopyToSafePlaces
-from press_deploy.engine.steps.validate import check_http
+from press_deploy.engine.steps.http_checks import check_http
 
 BODY = '{"message": "7.0.0"}'
 

@@ -12,7 +12,7 @@ from press_deploy.engine.bench.program_watch import ProgramWatch
 from press_deploy.engine.ground.errors import ServiceError, StepFailed
 from press_deploy.engine.steps import install
 from press_deploy.engine.steps.install import Stabilise
-from press_deploy.engine.steps.validate import judge_programs
+from press_deploy.engine.steps.living_programs import judge_programs
 from tests.support.steps import hand
 
 from .support import make_spec

@@ -10,7 +10,8 @@ import pytest
 
 from press_deploy.engine.bench.bench import Bench
 from press_deploy.engine.databases.unavailable import DatabaseUnavailable
-from press_deploy.engine.steps.validate import CriticalTests, LogCheck, find_new_errors
+from press_deploy.engine.steps.new_errors import find_new_errors
+from press_deploy.engine.steps.validate import CriticalTests, LogCheck
 from press_deploy.engine.verdict.conditions import Condition, Verdict, conclude
 from press_deploy.engine.verdict.judge import judge_triggers
 from press_deploy.engine.watching import logs
