@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import traceback
 from pathlib import Path
-from typing import Any
 
 from press_deploy.demo import framework
+
+# A run starts many site processes, and `typing` is much of what each of them would import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+	from typing import Any
 
 APP = "shop"
 
@@ -26,6 +29,9 @@ def _try_import(module: str) -> dict[str, Any] | None:
 		framework.import_app(module)
 		return None
 	except (Exception, SystemExit) as error:
+		# Here, because most processes have no use for it.
+		import traceback
+
 		apps = framework.bench_directory() / "apps"
 		frames = [
 			each for each in traceback.extract_tb(error.__traceback__) if each.filename.startswith(f"{apps}/")

@@ -8,7 +8,19 @@ WEB_WORKERS = 2
 
 # Read from the working directory by every web server, the preview instance's included. Newer versions of
 # gunicorn open a socket in the user's home; older ones pass over a setting that they don't know.
-GUNICORN = "control_socket_disable = True\n"
+GUNICORN = """\
+import os
+import sys
+
+control_socket_disable = True
+
+
+def worker_exit(server, worker):
+	# Nothing of a worker that ended well has to be cleared up, and doing that takes longer than starting one.
+	ended = sys.exc_info()[1]
+	if isinstance(ended, SystemExit) and not ended.code:
+		os._exit(0)
+"""
 
 SUPERVISORD = """\
 [unix_http_server]

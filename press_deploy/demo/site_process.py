@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any
 
 from press_deploy.demo import framework
 from press_deploy.engine.bench.site_answer import write_answer
 from press_deploy.engine.ground.errors import DeployError
+
+# A run starts many site processes, and `typing` is much of what each of them would import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+	from typing import Any
 
 # Task → the module that has a function of its name, which takes the site and the arguments that the task of that name
 # takes inside Frappe. A run starts many of these processes, so that each imports what its own task needs.
@@ -38,6 +41,9 @@ def main() -> int:
 		write_answer(request["answer"], {"value": _perform_all(**request)})
 		return 0
 	except Exception as error:
+		# Here, because most processes have no use for it.
+		import traceback
+
 		traceback.print_exc()
 		said = str(error) if isinstance(error, DeployError) else f"{type(error).__name__}: {error}"
 		write_answer(request["answer"], {"error": said})
@@ -67,4 +73,4 @@ def load_task(name: str) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-	sys.exit(main())
+	framework.leave(main())

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from typing import Any
 
 from press_deploy.demo import framework
 from press_deploy.engine.ground.errors import StepFailed
+
+# A run starts many site processes, and these are much of what each of them would import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+	import sqlite3
+	from typing import Any
 
 APP = "shop"
 POLL_SECONDS = 0.1
@@ -65,6 +69,8 @@ def _find_jobs(sites: list[str]) -> list[dict[str, Any]]:
 
 def migrate(site: str) -> dict[str, Any]:
 	"""Apply those of the app's patches that the site has not had yet, each whole or not at all."""
+	import sqlite3
+
 	package = framework.bench_directory() / "apps" / APP / APP
 	with framework.connect(site) as database:
 		for name in (package / "patches.txt").read_text().split():

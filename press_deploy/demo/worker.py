@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-import sys
 import threading
 import time
 import traceback
@@ -90,4 +89,4 @@ def _note_error(database: sqlite3.Connection, method: str, error: str) -> None:
 
 
 if __name__ == "__main__":
-	sys.exit(main())
+	framework.leave(main())

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, BinaryIO
+
+# Each site process imports this module, and many have no other use for `typing`.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+	from typing import Any, BinaryIO
 
 
 def open_answer(task: str) -> BinaryIO:
