@@ -8,6 +8,9 @@ MONITOR ?= 10
 # More than there are processors: most of the time, the tests wait for real services.
 WORKERS ?= 6
 
+# Else each of some ten thousand processes would compile anew what it imports, where that is set.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-full lint bench clean
 
 demo: $(VENV)/installed
