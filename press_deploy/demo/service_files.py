@@ -15,10 +15,16 @@ import sys
 control_socket_disable = True
 
 
+# Nothing of a process that ended well has to be cleared up, and doing that takes longer than starting a worker.
 def worker_exit(server, worker):
-	# Nothing of a worker that ended well has to be cleared up, and doing that takes longer than starting one.
 	ended = sys.exc_info()[1]
 	if isinstance(ended, SystemExit) and not ended.code:
+		os._exit(0)
+
+
+def on_exit(server):
+	# What gunicorn raises when it was told to stop; for a failure of its own it is another one.
+	if isinstance(sys.exc_info()[1], StopIteration):
 		os._exit(0)
 """
 

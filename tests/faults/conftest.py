@@ -13,10 +13,19 @@ from moto.server import ThreadedMotoServer
 
 from press_deploy.demo.build import build_bench
 from press_deploy.demo.practice_bench import PracticeBench
+from press_deploy.engine.journal import projection
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import State, load_state
 from press_deploy.engine.snapshots.aws import Aws
-from tests.faults.bench_state import backup_settings, create_run, quick_plan, reset, resume, write
+from tests.faults.bench_state import (
+	HANG_SECONDS,
+	backup_settings,
+	create_run,
+	quick_plan,
+	reset,
+	resume,
+	write,
+)
 from tests.faults.needs import FORWARD_NEEDS
 from tests.support.practice_bench import git
 
@@ -43,7 +52,10 @@ def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pra
 
 
 @pytest.fixture
-def bench(shared_bench: tuple[PracticeBench, Path]) -> PracticeBench:
+def bench(shared_bench: tuple[PracticeBench, Path], monkeypatch: pytest.MonkeyPatch) -> PracticeBench:
+	# A run is projected when it begins, before its database has to stand still, and in the end. What else is due
+	# depends on how fast this machine is, and shows nothing more.
+	monkeypatch.setattr(projection, "PAUSE_SECONDS", HANG_SECONDS)
 	practice, pristine = shared_bench
 	reset(practice, pristine)
 	return practice
