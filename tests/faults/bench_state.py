@@ -189,7 +189,6 @@ def reset(bench: PracticeBench, pristine: Path) -> None:
 	reset_environment(bench, pristine)
 	if any(each["state"] != "RUNNING" for each in bench.helper.status()["programs"]):
 		bench.start()
-	bench.helper.reload("web")
 	built = (pristine / "commit").read_text()
 	moved = git(bench, "rev-parse", "HEAD") != built
 	# Whatever a test committed on the bench goes, too: the next one would be told of it by its run.
@@ -197,6 +196,9 @@ def reset(bench: PracticeBench, pristine: Path) -> None:
 	if moved or bench.served_version() != "1.0.0":
 		with ThreadPoolExecutor() as both:
 			list(both.map(lambda role: restart(bench, role), ("web", "workers")))
+	else:
+		# The code is that of before, the configuration may be another one.
+		bench.helper.reload("web")
 	wait_until(lambda: bench.served_version() == "1.0.0", "the bench as it was built")
 
 

@@ -17,6 +17,11 @@ ONLY_LOOKING = set(
 	"preflight baseline present-imports restorable proof release-imports former-errors inventory removals stabilise "
 	"smoke-tests log-check verdict public-smoke-tests monitor final-verdict health-check".split()
 )
+# Steps that a resumed runner takes for done where they were but announced: what was told may have been told, the
+# sites are closed already, there are no files to put back. It makes no effect over which it could be killed.
+DONE_WHEN_ANNOUNCED = set(
+	"announce announce-success announce-rollback rollback-maintenance rollback-files".split()
+)
 # Steps that only some releases need.
 FORWARD_NEEDS = {
 	"standby": {"migrate": "always"},
@@ -48,19 +53,25 @@ ROLLBACK_RELEASES = {"undo-build": "equipped-bad", "undo-requirements": "equippe
 
 
 def kill_points(listed: Sequence[Step]) -> list[Any]:
-	"""(step, point) at which a runner is killed; those equal to another one only in `make test-full`.
+	"""(step, points) at which the runners of one run are killed; equal ones only in `make test-full`.
 
 	The points are right after the announcement, after the effect and before its record, and right after the record.
 	That last one is right before the next step's announcement, which is a point of its own; and a step that only
 	looks has nothing between its announcement and its record.
+
+	One run has both of the first two: the runner that goes on after the first kill finds on the disk what its
+	predecessor had in its memory, makes the effect, and is killed over it. Each by itself is in `make test-full`.
 	"""
 	points = []
 	for step in listed:
-		for point in ("step-announced", "effect", "step-observed"):
-			is_equal = (point == "step-observed" and step is not listed[-1]) or (
-				point == "effect" and step.name in ONLY_LOOKING
-			)
-			points.append(pytest.param(step.name, point, marks=[pytest.mark.full] if is_equal else []))
+		is_last, only_looks = step is listed[-1], step.name in ONLY_LOOKING
+		both = ("step-announced", "effect")
+		tried = [(point,) for point in both] if step.name in DONE_WHEN_ANNOUNCED else [both]
+		tried = [both[:1]] if only_looks else tried
+		tried += [("step-observed",)] if is_last else []
+		for each in [both, *((point,) for point in (*both, "step-observed"))]:
+			marks = [] if each in tried else [pytest.mark.full]
+			points.append(pytest.param(step.name, each, marks=marks, id=f"{step.name}-{'-'.join(each)}"))
 	return points
 
 

@@ -24,17 +24,20 @@ from tests.faults.conftest import NeedsOf
 from tests.faults.needs import FORWARD_RELEASES, kill_points, plan_to_go_back_from
 
 
-@pytest.mark.parametrize(("step", "point"), kill_points(steps.FORWARD))
-def test_run_goes_on_after_a_kill(bench: PracticeBench, needs_of: NeedsOf, step: str, point: str) -> None:
+@pytest.mark.parametrize(("step", "points"), kill_points(steps.FORWARD))
+def test_run_goes_on_after_a_kill(
+	bench: PracticeBench, needs_of: NeedsOf, step: str, points: tuple[str, ...]
+) -> None:
 	release = FORWARD_RELEASES.get(step, "good")
 	run = create_run(bench, quick_plan(bench, release, **needs_of(step)))
 	before = take_picture(bench)
 
-	kill_runner_at(bench, run, point, step)
+	for point in points:
+		kill_runner_at(bench, run, point, step)
 	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
 
 	state = assert_in_order(bench, run)
-	assert state.resumes == 1
+	assert state.resumes == len(points)
 	after = take_picture(bench)
 	assert after.head.startswith(state.result("fetch-code")["targets"]["shop"]["commit"])
 	assert after.version != before.version and not after.changes
@@ -44,12 +47,13 @@ def test_run_goes_on_after_a_kill(bench: PracticeBench, needs_of: NeedsOf, step:
 	assert_told_once(bench, run)
 
 
-@pytest.mark.parametrize(("step", "point"), kill_points(steps.ROLLBACK))
-def test_rollback_goes_on_after_a_kill(bench: PracticeBench, step: str, point: str) -> None:
+@pytest.mark.parametrize(("step", "points"), kill_points(steps.ROLLBACK))
+def test_rollback_goes_on_after_a_kill(bench: PracticeBench, step: str, points: tuple[str, ...]) -> None:
 	run = create_run(bench, plan_to_go_back_from(bench, step))
 	before = take_picture(bench)
 
-	kill_runner_at(bench, run, point, step)
+	for point in points:
+		kill_runner_at(bench, run, point, step)
 	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
 
 	assert_in_order(bench, run)
