@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import psutil
 
@@ -93,11 +94,12 @@ class MaintenanceObserver:
 
 	def observe(self, sites: list[str], wanted: frozenset[str]) -> Observation:
 		"""One look: are all workers newer than the configuration, and is every answer of a wanted kind?"""
-		if GOOD not in wanted and self._web_is_down():
+		programs = self._services.programs(WEB)
+		if GOOD not in wanted and _are_down(programs):
 			return Observation(
 				True, "the web server does not run; when it does, it starts in maintenance mode"
 			)
-		workers = self.workers()
+		workers = _find_workers(programs)
 		changed = max(self._bench.site_config(site).stat().st_mtime for site in sites)
 		old = [pid for pid in workers if (started := started_at(pid)) and started < changed]
 		if old:
@@ -125,20 +127,21 @@ class MaintenanceObserver:
 			self._services.reload(WEB)
 		except ServiceError:
 			# A web server that has just died can't be told; what it serves is observed in any case.
-			if not self._web_is_down():
+			if not _are_down(self._services.programs(WEB)):
 				raise
 
-	def _web_is_down(self) -> bool:
-		"""Whether web programs are known, and none of them runs."""
-		programs = self._services.programs(WEB)
-		return bool(programs) and all(program["state"] != "RUNNING" for program in programs)
 
-	def workers(self) -> list[int]:
-		"""Process ids of the web workers: the children of the web server's master."""
-		found = []
-		for program in self._services.programs(WEB):
-			try:
-				found += [child.pid for child in psutil.Process(program["pid"]).children()]
-			except (psutil.Error, TypeError, ValueError):
-				continue
-		return found
+def _are_down(programs: list[dict[str, Any]]) -> bool:
+	"""Whether programs are known, and none of them runs."""
+	return bool(programs) and all(program["state"] != "RUNNING" for program in programs)
+
+
+def _find_workers(programs: list[dict[str, Any]]) -> list[int]:
+	"""Process ids of the web workers: the children of the web server's master."""
+	found = []
+	for program in programs:
+		try:
+			found += [child.pid for child in psutil.Process(program["pid"]).children()]
+		except (psutil.Error, TypeError, ValueError):
+			continue
+	return found
