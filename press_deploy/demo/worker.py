@@ -8,25 +8,22 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-import threading
 import time
 import traceback
 import uuid
 
 from press_deploy.demo import framework
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 
 
 def main() -> int:
 	"""Work until SIGTERM."""
-	stopping = threading.Event()
-	signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+	# It is kept waiting while a job is at work, and ends a pause at once.
+	signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 	_give_up_interrupted()
-	while not stopping.is_set():
-		if not _work_once():
-			# Not stopping.wait(): a lock taken in a signal handler could be the one that is held.
-			time.sleep(POLL_SECONDS)
+	while signal.sigtimedwait({signal.SIGTERM}, 0 if _work_once() else POLL_SECONDS) is None:
+		pass
 	return 0
 
 
