@@ -27,6 +27,7 @@ from tests.faults.bench_state import (
 	write,
 )
 from tests.faults.needs import FORWARD_NEEDS
+from tests.support.cloud_models import one_reading
 from tests.support.practice_bench import git
 
 # A step → what makes a plan need it.
@@ -84,8 +85,14 @@ def needs_of(bench: PracticeBench, request: pytest.FixtureRequest) -> NeedsOf:
 	return find
 
 
+@pytest.fixture(scope="session")
+def cloud_models() -> Iterator[None]:
+	with one_reading():
+		yield
+
+
 @pytest.fixture
-def volume(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def volume(cloud_models: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 	"""A volume at a provider on loopback, as a plan names it."""
 	monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
 	monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "aws-secret")

@@ -15,6 +15,7 @@ import pytest
 from press_deploy.engine.plan.safe_places import S3Place
 from press_deploy.engine.safe_places import s3_client, s3_transfer
 from press_deploy.engine.safe_places.base import StoredFile
+from tests.support.cloud_models import one_reading
 from tests.support.object_store import SECRET, FaultyStore, faulty_proxy, running_store
 from tests.support.small_disk import small_disk
 
@@ -50,6 +51,12 @@ def full_disk() -> Iterator[Callable[[Path, int], Path]]:
 			return directory
 
 		yield mount
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_reading_of_the_models() -> Iterator[None]:
+	with one_reading():
+		yield
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import botocore.session
 import pytest
-from botocore.loaders import Loader
 from moto.server import ThreadedMotoServer
 
+from tests.support.cloud_models import one_reading
 from tests.support.cloud_providers import AwsMetadata, FakeTime, FaultProxy
 
 from .digital_ocean import TOKEN, DigitalOceanCloud
@@ -57,11 +56,8 @@ def digital_ocean() -> Iterator[DigitalOceanCloud]:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_reading_of_the_models() -> Iterator[None]:
-	"""boto3 reads EC2's description, of several megabytes, for each session anew; once is enough here."""
-	loader, patch = Loader(), pytest.MonkeyPatch()
-	patch.setattr(botocore.session.botocore.loaders, "create_loader", lambda *_: loader)
-	yield
-	patch.undo()
+	with one_reading():
+		yield
 
 
 @pytest.fixture(scope="session")
