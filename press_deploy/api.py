@@ -15,9 +15,8 @@ from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import RunState, State, load_state
 from press_deploy.engine.plan.spec import PlanSpec
 from press_deploy.engine.report.summary import is_owned_by
-from press_deploy.engine.steps.requirements import check_environment_kept
-from press_deploy.engine.steps.rollback_losses import check_listable
 from press_deploy.engine.steps.unread_losses import loses_at_work
+from press_deploy.engine.steps.way_back_checks import check_way_back
 from press_deploy.site import proofs, runners
 from press_deploy.site.background import begin, describe_work
 from press_deploy.site.input_messages import errors_shown
@@ -81,9 +80,7 @@ def roll_back(run: str, reason: str, database: int | bool = 0, approves: str | N
 		return _ask(directory, "rollback", reason, **wanted)
 	with errors_shown():
 		# What the process of its own would refuse would stand in a log that nobody reads.
-		bench = runners.open_bench()
-		check_environment_kept(bench, directory, state)
-		check_listable(bench, directory, state, wanted["database"])
+		check_way_back(runners.open_bench(), directory, state, wanted["database"])
 	if loses_at_work(state, wanted["database"]):
 		return _compare_and_roll_back(directory, reason, wanted["approves"])
 	with errors_shown():

@@ -19,19 +19,17 @@ from press_deploy.engine.execution.listening import Listener
 from press_deploy.engine.execution.runner import Runner
 from press_deploy.engine.ground.errors import DeployError, LockHeld, Refused
 from press_deploy.engine.journal.journal import Journal
-from press_deploy.engine.journal.lifecycle import FIRST_CHANGE
 from press_deploy.engine.journal.lock import BenchLock, require_free
 from press_deploy.engine.journal.requests import Action, check_approval, put_request, read_requests
-from press_deploy.engine.journal.run_directory import RunDirectory, list_runs
+from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import RunState, State, load_state
 from press_deploy.engine.plan.spec import PlanSpec
 from press_deploy.engine.steps.announcements import tell_who_must_act
 from press_deploy.engine.steps.interrupts import RollbackNeeded
 from press_deploy.engine.steps.ports import open_ports
-from press_deploy.engine.steps.requirements import check_environment_kept
-from press_deploy.engine.steps.rollback_losses import check_listable
 from press_deploy.engine.steps.run import Run
-from press_deploy.engine.steps.unread_losses import find_unread, refuse_unread
+from press_deploy.engine.steps.unread_losses import require_read
+from press_deploy.engine.steps.way_back_checks import check_way_back, refuse_pointless_rollback
 
 RETRY_SECONDS = 1.0
 
@@ -106,11 +104,10 @@ def roll_back(
 		if state.is_unfinished:
 			ask_to_roll_back(bench, run, by, reason, database=database, approves=approves)
 		else:
-			_refuse_pointless_rollback(bench, state, database)
-			check_environment_kept(bench, run, state)
-			check_listable(bench, run, state, database)
-			if only_if_read and (unread := find_unread(bench, run, state, database, approves)):
-				raise refuse_unread(bench, run, unread, approves)
+			refuse_pointless_rollback(bench, state, database)
+			check_way_back(bench, run, state, database)
+			if only_if_read:
+				require_read(bench, run, state, database, approves)
 			cause = RollbackNeeded(f"{by}: {reason}", by=by, database=database, approves=approves)
 			journal.append("rollback-started", cause.as_data())
 		reached = runner.run()
@@ -134,7 +131,7 @@ def ask_to_roll_back(
 	Raises `InputError`, and `Refused` where the rollback would have to stop behind closed doors.
 	"""
 	check_approval(approves)
-	check_listable(bench, run, load_state(run), database)
+	check_way_back(bench, run, load_state(run), database)
 	put_request(run, action, by, reason, database=database, approves=approves)
 
 
@@ -190,31 +187,6 @@ def _stay_over(runner: Runner, dry_run: bool) -> State:
 	if not run.directory.report_html.exists():
 		finish(run, ports)
 	return run.state.state
-
-
-def _refuse_pointless_rollback(bench: Bench, state: RunState, database: bool) -> None:
-	may_follow = database and state.database_may_follow
-	if state.state not in (State.SUCCEEDED, State.FATAL) and not may_follow:
-		raise Refused(
-			"Rolling back",
-			f"run {state.run}",
-			f"it is {state.state.value}, so there is nothing to undo",
-			f"see: {bench.command_to_type('status', state.run)}",
-		)
-	newer = [run.name for run in list_runs(bench.path) if run.name > state.run]
-	states = [load_state(RunDirectory.open(bench.path, name)) for name in newer]
-	changed = [
-		each.run
-		for each in states
-		if each.was_announced(FIRST_CHANGE) and each.state is not State.ROLLED_BACK
-	]
-	if changed:
-		raise Refused(
-			"Rolling back",
-			f"run {state.run}",
-			f"{changed[-1]} deployed over it since",
-			f"roll back the newest one: {bench.command_to_type('rollback', changed[-1])}",
-		)
 
 
 def _is_unfinished(bench: Bench, name: str) -> bool:

@@ -24,7 +24,10 @@ from press_deploy.engine.steps.announcements import tell_who_must_act
 from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.interrupts import RollbackNeeded, WaitForPerson
 from press_deploy.engine.steps.ports import Ports
+from press_deploy.engine.steps.rollback import RollbackOpen
+from press_deploy.engine.steps.rollback_losses import LostDocuments
 from press_deploy.engine.steps.run import Run
+from press_deploy.engine.steps.way_back import abandoned_rollback
 
 # In these phases no visitor may get through.
 CLOSED_PHASES = {Phase.DEPLOY, Phase.VALIDATE}
@@ -194,7 +197,7 @@ class Runner:
 	def _heed_database_request(self) -> None:
 		"""While only the code goes back: does somebody want the database to go with it?"""
 		state = self.state
-		if state.step(steps.RollbackOpen.name):
+		if state.step(RollbackOpen.name):
 			return  # whoever asks from now on is told at the end
 		while request := self.opened.take_request():
 			if request.action != "approve" and not request.database:
@@ -245,7 +248,7 @@ class Runner:
 		self.opened.journal.free_reserve()
 		abandoned = self.state.rollback.get("abandoned")
 		try:
-			for step in steps.abandoned_rollback(self.ports) if abandoned else self._rollback:
+			for step in abandoned_rollback(self.ports) if abandoned else self._rollback:
 				if not abandoned:
 					self._heed_database_request()
 				self._perform(step)
@@ -254,7 +257,7 @@ class Runner:
 		except WaitForPerson as wait:
 			return self._wait(step, wait)
 		except DeployError as error:
-			if isinstance(step, steps.LostDocuments) and self.state.may_stay_as_it_is:
+			if isinstance(step, LostDocuments) and self.state.may_stay_as_it_is:
 				# Nobody can say what would be lost, so the rollback is given up, and the sites are opened again.
 				self.opened.journal.append("rollback-abandoned", {"reason": _tell(step, error)})
 				return self._roll_back()

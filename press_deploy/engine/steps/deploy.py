@@ -13,13 +13,14 @@ from press_deploy.engine.ground import durable
 from press_deploy.engine.ground.canonical import canonical_json
 from press_deploy.engine.ground.errors import StepFailed
 from press_deploy.engine.ground.observation import Observation
-from press_deploy.engine.journal.state import Phase
+from press_deploy.engine.journal.state import Phase, RunState
 from press_deploy.engine.plan.spec import ConfigChange
 from press_deploy.engine.steps.base import NOTHING, Step
 from press_deploy.engine.steps.code import Code
 from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.doors import Doors
 from press_deploy.engine.steps.run import Run
+from press_deploy.engine.watching.log_classes import Weight
 from press_deploy.engine.watching.watched_logs import WatchedLogs
 from press_deploy.helper.site_config import common_config_paths, get_value, set_values, site_config_paths
 
@@ -75,6 +76,34 @@ class MarkLogs(Step):
 		marks = mark_logs(run, self.watched_logs, self.databases)
 		journal = f", the journal of {len(marks['journal']['units'])} units" if marks["journal"] else ""
 		return {**marks, "found": f"{len(marks['marks'])} files{journal}"}
+
+
+@dataclass(eq=False)
+class FormerErrors(Step):
+	"""What was logged since the switch, by processes that run the old code on a bench that is half switched.
+
+	Of the release nothing but its imports and its build has run until now: what a patch logs is the release's.
+	"""
+
+	watched_logs: WatchedLogs
+
+	name, title, phase = "former-errors", "Errors of the former release", Phase.DEPLOY
+	undone_by = NOTHING
+
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		marks = run.state.result(MarkLogs.name)
+		found = self.watched_logs.read(marks, {}) if "marks" in marks else []
+		errors = sorted({each.fingerprint for each in found if each.log_class.weight is Weight.AGAINST})
+		return {
+			"former_errors": errors,
+			"found": f"{len(errors)} kind(s), not to be held against the release",
+		}
+
+	@classmethod
+	def read(cls, state: RunState) -> list[str]:
+		"""Their fingerprints. Runs of earlier versions noted them when they announced the restart."""
+		noted = state.result(cls.name) or state.before("restart")
+		return noted.get("former_errors", [])
 
 
 @dataclass(eq=False)

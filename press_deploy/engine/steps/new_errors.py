@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from press_deploy.engine.databases.unavailable import DatabaseUnavailable
-from press_deploy.engine.steps.before_migrate import FormerErrors
 from press_deploy.engine.steps.databases import Databases
+from press_deploy.engine.steps.deploy import FormerErrors
 from press_deploy.engine.steps.install import Stabilise
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.watching import logs

@@ -1,17 +1,48 @@
-"""After migrate: what it removed, and whether the run may go on with that."""
+"""Around migrate: what is there before it, what it removed, and whether the run may go on with that."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from press_deploy.engine.databases import inventory
 from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.steps.base import NOTHING, Step
-from press_deploy.engine.steps.before_migrate import Inventory
 from press_deploy.engine.steps.decision import decide
+from press_deploy.engine.steps.install import why_not_needed
 from press_deploy.engine.steps.migrate import Migrate
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.verdict.conditions import Condition, wants_rollback
 from press_deploy.engine.verdict.removals import judge_removals, show_names
+
+
+class Inventory(Step):
+	"""Names and numbers of rows of what migrate may remove: for `Removals`, in a file of this run alone."""
+
+	name, title, phase = "inventory", "List what migrate may remove", Phase.DEPLOY
+	undone_by = NOTHING
+	file = "before-migrate-{}.json"
+
+	def skip_reason(self, run: Run) -> str | None:
+		return why_not_needed(run, "migrate")
+
+	def apply(self, run: Run, before: dict[str, Any]) -> dict[str, Any]:
+		counts = {}
+		for site in run.spec.site_names:
+			found = inventory.take_inventory(run.bench, site)
+			run.directory.save_private(self.file.format(site), found)
+			counts[site] = len(found["doctypes"])
+		return {
+			"doctypes": counts,
+			"found": "; ".join(f"{site}: {count} DocTypes" for site, count in counts.items()),
+		}
+
+	@classmethod
+	def read(cls, run: Run, site: str) -> dict[str, Any] | None:
+		"""What was on a site before it was migrated; None where that was not noted."""
+		try:
+			return run.directory.load_private(cls.file.format(site))
+		except FileNotFoundError:
+			return None
 
 
 class Removals(Step):

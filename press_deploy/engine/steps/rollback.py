@@ -21,11 +21,11 @@ from press_deploy.engine.steps.base import Step
 from press_deploy.engine.steps.caches import ClearCaches
 from press_deploy.engine.steps.databases import Databases
 from press_deploy.engine.steps.deploy import Maintenance
+from press_deploy.engine.steps.export_losses import open_all_former_data
 from press_deploy.engine.steps.install import RESTART_SECONDS, Restart, Stabilise
 from press_deploy.engine.steps.jobs import PauseJobs
 from press_deploy.engine.steps.prepare import Announce
 from press_deploy.engine.steps.release import Open
-from press_deploy.engine.steps.rollback_losses import open_all_former_data
 from press_deploy.engine.steps.run import Run
 
 

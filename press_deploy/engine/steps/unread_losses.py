@@ -68,3 +68,11 @@ def refuse_unread(bench: Bench, run: RunDirectory, listed: dict[str, Any], appro
 		"where people write all the time, close the sites first and read the list then: "
 		f"{bench.command_to_type(*rollback, 'later')}",
 	)
+
+
+def require_read(
+	bench: Bench, run: RunDirectory, state: RunState, database: bool, approves: str | None
+) -> None:
+	"""Raise `Refused` where something would be lost of which `approves` is not the SHA-256; raises as `list_losses`."""
+	if unread := find_unread(bench, run, state, database, approves):
+		raise refuse_unread(bench, run, unread, approves)

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from press_deploy.engine.steps.databases import Databases
+from press_deploy.engine.steps.export_losses import ExportLosses, open_all_former_data
 from press_deploy.engine.steps.rollback_database import RollbackDatabase
-from press_deploy.engine.steps.rollback_losses import ExportLosses, open_all_former_data
 from press_deploy.engine.steps.ways_back import SWAP
 from tests.support.databases import SITE, end_connections, make_standby
 

@@ -28,9 +28,9 @@ from press_deploy.engine.steps.ports import Ports, open_ports
 from press_deploy.engine.steps.preflight import backups
 from press_deploy.engine.steps.preflight import step as preflight_step
 from press_deploy.engine.steps.preflight.step import Preflight
-from press_deploy.engine.steps.rollback_losses import check_listable
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.steps.standby_of_run import had_standby
+from press_deploy.engine.steps.way_back_checks import check_listable
 from tests.support.databases import SITE, execute, make_bench, make_database, private_directory
 from tests.unit.engine.support import make_spec
 

@@ -10,7 +10,8 @@ import pytest
 
 from press_deploy.engine.databases import inventory
 from press_deploy.engine.journal.state import RunState, StepState
-from press_deploy.engine.steps.before_migrate import FormerErrors, Inventory
+from press_deploy.engine.steps.deploy import FormerErrors
+from press_deploy.engine.steps.removals import Inventory
 from press_deploy.engine.watching.log_classes import Weight
 
 from .step_run import StepRun, make_run

@@ -30,7 +30,7 @@ from press_deploy.engine.journal.lock import BenchLock
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import load_state
 from press_deploy.engine.plan.backup import Backup
-from press_deploy.engine.steps.rollback_losses import check_listable
+from press_deploy.engine.steps.way_back_checks import check_listable
 
 from .support import SITE, make_spec
 

@@ -5,22 +5,16 @@ Invariant: each note is on the disk before the effect that it announces.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from press_deploy.engine.databases.losses.reader import Reader
 from press_deploy.engine.databases.mariadb import schemas
-from press_deploy.engine.databases.mariadb.comparison import count_rows, read_both, read_tables
+from press_deploy.engine.databases.mariadb.comparison import read_both, read_tables
 from press_deploy.engine.databases.mariadb.filling import Fill, fill_from, fill_from_dump
-from press_deploy.engine.databases.mariadb.losses import open_snapshot
 from press_deploy.engine.databases.mariadb.objects import read_objects
-from press_deploy.engine.databases.mariadb.proving import read_stored_passwords
 from press_deploy.engine.databases.mariadb.server_errors import translate_server_errors
 from press_deploy.engine.databases.mariadb.standby_check import check_standby
-from press_deploy.engine.databases.mariadb.standby_login import let_in
-from press_deploy.engine.databases.mariadb.standby_own import OwnDatabases
+from press_deploy.engine.databases.mariadb.standby_content import StandbyContent
 from press_deploy.engine.databases.mariadb.standby_proof import compare_tables
 from press_deploy.engine.databases.mariadb.standby_rebuild import DOING as REBUILDING
 from press_deploy.engine.databases.mariadb.standby_rebuild import Rebuild
@@ -28,19 +22,17 @@ from press_deploy.engine.databases.mariadb.standby_refresh import Refresh
 from press_deploy.engine.databases.mariadb.standby_swap import Swap
 from press_deploy.engine.databases.mariadb.throwaway_user import drop_leftovers
 from press_deploy.engine.databases.standby import names
-from press_deploy.engine.databases.standby.base import Former
 from press_deploy.engine.databases.standby.notes import (
 	require_no_swap,
 	require_not_undone,
 )
-from press_deploy.engine.databases.stored_passwords import Stored
 from press_deploy.engine.ground.checks import Check
 from press_deploy.engine.ground.observation import Observation
 from press_deploy.engine.ground.progress import Progress
 
 
-class MariaDBStandby(OwnDatabases):
-	"""Each of its verbs is a module of its own; what they share is `OwnDatabases`."""
+class MariaDBStandby(StandbyContent):
+	"""Each of its verbs is a module of its own; what they share is `OwnDatabases`, below `StandbyContent`."""
 
 	def check(self, size_bytes: int | None) -> list[Check]:
 		return check_standby(self, size_bytes)
@@ -106,27 +98,6 @@ class MariaDBStandby(OwnDatabases):
 	def observe_swapped(self) -> Observation:
 		with self.ask("Looking at", self.live) as cursor:
 			return Swap(self, self.swap_note).observe(cursor)
-
-	# --- what is in it ------------------------------------------------------------------------
-
-	def open_comparison(self) -> AbstractContextManager[Reader]:
-		return open_snapshot(self.server)
-
-	@contextmanager
-	def open_former(self, backup: Path, final: Path) -> Iterator[Former]:
-		# The backup is seen in a snapshot of the new live database.
-		with open_snapshot(self.server) as reader:
-			yield reader, self.live, self.quarantine
-
-	def count_rows(self, tables: Iterable[str]) -> dict[str, int | None]:
-		with self.ask("Proving", self.name) as cursor:
-			return {table: count_rows(cursor, self.name, table) for table in tables}
-
-	def read_stored_passwords(self) -> Stored:
-		return read_stored_passwords(self.server, self.name)
-
-	def let_in(self, config: dict[str, Any]) -> AbstractContextManager[dict[str, Any]]:
-		return let_in(self.server, config, self.name)
 
 	# --- the end -------------------------------------------------------------------------------
 

@@ -391,8 +391,8 @@ class TestDeploymentRun(DeploymentTestCase):
 		made = frappe.utils.get_datetime(answer["result"]["backup_made"])
 		self.assertLess(abs((frappe.utils.now_datetime() - made).total_seconds()), 60)
 
-	@mock.patch.object(execution, "check_listable")
-	@mock.patch.object(api, "check_listable")
+	@mock.patch.object(execution, "check_way_back")
+	@mock.patch.object(api, "check_way_back")
 	def test_sites_at_work_are_closed_only_for_the_list_that_was_read(self, *_listable):
 		opened = (*step_done("maintenance"), *step_done("open", "open"))
 		for records in (opened, (*opened, ended("Succeeded"))):
@@ -419,7 +419,7 @@ class TestDeploymentRun(DeploymentTestCase):
 				self.assertEqual(started[-3:], ("--database", f"--approve={LIST}", "--compared"))
 			self.started.clear()
 
-	@mock.patch.object(api, "check_listable")
+	@mock.patch.object(api, "check_way_back")
 	def test_a_migrated_run_is_not_rolled_back_before_its_losses_were_read(self, _listable):
 		run = self.make(
 			*step_done("maintenance"), *step_done("migrate"), *step_done("open", "open"), ended("Succeeded")
