@@ -6,6 +6,7 @@ Invariant: from there on, nothing of the environment is imported; what was typed
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,6 +69,7 @@ def _become(bench: Bench, command: list[str]) -> None:
 		os.execv(command[0], command)
 	from press_deploy.demo.command import awake
 
-	# It sleeps between two commands, and no home knows the demonstration.
+	# It sleeps between two commands, and no home knows the demonstration. Ctrl-C is for who is at work there.
+	signal.signal(signal.SIGINT, lambda *_: None)
 	with awake(bench.path):
 		sys.exit(subprocess.run(command).returncode)

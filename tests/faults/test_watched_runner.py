@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_an_interrupt_by_a_person_resumes_nothing(bench: PracticeBench) -> None:
 		try:
 			wait_until(lambda: load_state(run).was_announced("monitor"), "monitoring", HANG_SECONDS)
 			assert bench.helper.status()["watched"] == [run.name]
-			process.send_signal(signal.SIGINT)
+			os.killpg(process.pid, signal.SIGINT)
 			said, _ = process.communicate(timeout=HANG_SECONDS)
 		finally:
 			process.kill()
@@ -97,7 +98,11 @@ def test_an_old_helper_does_not_break_a_run(bench: PracticeBench, monkeypatch: p
 
 
 def heed_interrupts() -> None:
-	"""As a terminal starts a program: whatever a shell starts in the background is told to ignore them."""
+	"""As a terminal starts a program: whatever a shell starts in the background is told to ignore them.
+
+	And as it tells all of the programs that it shows.
+	"""
+	os.setpgid(0, 0)
 	signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

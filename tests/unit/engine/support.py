@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -70,6 +72,14 @@ def make_bench(path: Path, *sites: str) -> Path:
 		(path / "sites" / site / "logs").mkdir(parents=True)
 		(path / "sites" / site / "site_config.json").write_text(json.dumps({"db_name": "x"}))
 	return path
+
+
+def put_python(bench: Path) -> None:
+	"""An environment that has what is installed here."""
+	python = bench / "env" / "bin" / "python"
+	python.parent.mkdir(parents=True, exist_ok=True)
+	python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+	python.chmod(0o755)
 
 
 def wait_until(look: Callable[[], Any], what: str, seconds: float = HANG_SECONDS) -> Any:

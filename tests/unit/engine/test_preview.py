@@ -18,7 +18,7 @@ from press_deploy.engine.bench.step_log import StepLog
 from press_deploy.engine.bench.web import Web, fetch
 from press_deploy.engine.ground.errors import StepFailed
 
-from .support import OWN, SITE, make_bench, make_spec, wait_until
+from .support import OWN, SITE, make_bench, make_spec, put_python, wait_until
 
 # Answers with what the site's own configuration says, as the preview instance sees it.
 APPLICATION = """
@@ -37,6 +37,7 @@ def application(environ, start_response):
 @pytest.fixture
 def bench(tmp_path):
 	path = make_bench(tmp_path / "bench")
+	put_python(path)
 	(path / "sites" / "tiny.py").write_text(APPLICATION)
 	(path / "sites" / SITE / "note.txt").write_text("linked")
 	(path / "sites" / SITE / "site_config.json").write_text(

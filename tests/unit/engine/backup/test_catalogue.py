@@ -19,7 +19,7 @@ from press_deploy.engine.databases.backup_files import MADE, MANIFEST, is_verifi
 from press_deploy.engine.ground.errors import STEP_LOG, Refused, SiteProcessFailed, StepFailed
 from press_deploy.engine.journal.journal import Journal
 from press_deploy.engine.journal.run_directory import RunDirectory
-from tests.unit.engine.support import SITE, make_spec
+from tests.unit.engine.support import SITE, make_spec, put_python
 
 
 @pytest.fixture
@@ -123,6 +123,7 @@ def test_a_backup_by_itself_keeps_what_its_programs_said_and_its_error_names_tha
 	bench: Bench,
 ) -> None:
 	"""Outside of a run there is no step; what fails is a real process that can't import what it is to do."""
+	put_python(bench.path)
 	(bench.path / "config" / "press_deploy.json").write_text('{"site_process": "no_such_module"}')
 	(bench.site(SITE) / "db").mkdir()
 	(bench.site(SITE) / "db" / "shop.db").touch()
