@@ -145,6 +145,11 @@ def test_two_rollbacks_at_once_are_one(bench: PracticeBench, live: RunDirectory)
 		go_back(bench, live, approves=shown["sha256"])
 
 
+def tidy_runs(*arguments: Any, **options: Any) -> list[str]:
+	"""What is removed of runs: the homes of this bench serve other tests, too."""
+	return [line for line in tidy(*arguments, **options) if not line.startswith("home ")]
+
+
 def test_what_was_replaced_is_kept_for_as_long_as_it_may_be_wanted(
 	bench: PracticeBench, live: RunDirectory
 ) -> None:
@@ -152,15 +157,18 @@ def test_what_was_replaced_is_kept_for_as_long_as_it_may_be_wanted(
 	shown = list_losses(opened, live)
 	assert go_back(bench, live) is State.WAITING
 	much_later = ended + timedelta(days=400)
-	assert tidy(opened, SITE, now=much_later) == [], "an unfinished run still needs all of it"
+	removed = tidy_runs(opened, SITE, now=much_later)
+	assert [line for line in removed if not line.startswith("home ")] == [], (
+		"an unfinished run still needs all of it"
+	)
 	put_request(live, "approve", "admin", "known", approves=shown["sha256"])
 	assert resume(bench, live) is State.ROLLED_BACK
 
 	quarantine = quarantine_of(load_state(live))
-	assert tidy(opened, SITE, now=ended + timedelta(days=6)) == []
-	assert tidy(opened, SITE, {live.name}, now=much_later) == [], "its follow-up is open"
+	assert tidy_runs(opened, SITE, now=ended + timedelta(days=6)) == []
+	assert tidy_runs(opened, SITE, {live.name}, now=much_later) == [], "its follow-up is open"
 	assert "of a user" in names_in(quarantine)
-	assert any("quarantine" in line for line in tidy(opened, SITE, now=much_later))
+	assert any("quarantine" in line for line in tidy_runs(opened, SITE, now=much_later))
 	assert not quarantine.exists() and "of a user" not in names(bench)
 	assert not live.final_backup_of(SITE).exists() and not (live.backup / "quarantine").exists()
 	assert_in_order(bench, live)
@@ -171,7 +179,7 @@ def test_a_rollback_that_comes_when_its_time_is_over_is_refused_and_the_site_sta
 ) -> None:
 	assert live.final_backup_of(SITE).is_dir()
 	much_later = datetime.now(timezone.utc) + timedelta(days=400)
-	assert len(tidy(Bench.open(bench.path), SITE, now=much_later)) == 2
+	assert len(tidy_runs(Bench.open(bench.path), SITE, now=much_later)) == 2
 	assert not live.final_backup_of(SITE).exists()
 	config = Bench.open(bench.path).site_config(SITE)
 	before = names(bench), config.read_bytes(), live.journal.read_bytes()

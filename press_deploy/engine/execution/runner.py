@@ -27,7 +27,6 @@ from press_deploy.engine.steps.ports import Ports
 from press_deploy.engine.steps.rollback import RollbackOpen
 from press_deploy.engine.steps.rollback_losses import LostDocuments
 from press_deploy.engine.steps.run import Run
-from press_deploy.engine.steps.way_back import abandoned_rollback
 
 # In these phases no visitor may get through.
 CLOSED_PHASES = {Phase.DEPLOY, Phase.VALIDATE}
@@ -248,7 +247,7 @@ class Runner:
 		self.opened.journal.free_reserve()
 		abandoned = self.state.rollback.get("abandoned")
 		try:
-			for step in abandoned_rollback(self.ports) if abandoned else self._rollback:
+			for step in steps.abandoned_rollback(self.ports) if abandoned else self._rollback:
 				if not abandoned:
 					self._heed_database_request()
 				self._perform(step)
