@@ -16,14 +16,9 @@ from press_deploy.engine.journal.journal import Journal
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.plan.spec import read_plan
 
-SPEC = read_plan(
-	{
-		"title": "Release",
-		"approved_by": "ada",
-		"sites": [{"name": "shop.example"}],
-		"apps": [{"name": "shop", "ref": "main"}],
-	}
-)
+from .support import PLAN
+
+SPEC = read_plan(PLAN)
 COMMANDS = (
 	("resume",),
 	("resume", "--dry-run"),
