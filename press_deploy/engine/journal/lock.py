@@ -141,17 +141,7 @@ def read_owner(deployments: Path) -> Owner | None:
 
 def is_alive(deployments: Path) -> bool:
 	"""Whether a living process holds the lock now."""
-	try:
-		descriptor = os.open(deployments / FILE_NAME, os.O_RDWR | os.O_CLOEXEC)
-	except FileNotFoundError:
-		return False
-	try:
-		fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-		return False
-	except OSError:
-		return True
-	finally:
-		os.close(descriptor)
+	return not _can_be_locked(deployments, fcntl.LOCK_SH)
 
 
 @contextmanager
@@ -190,13 +180,19 @@ def require_free(bench: Bench, is_unfinished: Callable[[str], bool]) -> None:
 
 def _is_unshared(deployments: Path) -> bool:
 	"""Whether nobody keeps the bench idle; whoever only asks has the lock for an instant."""
-	return wait_until(lambda: _can_be_locked(deployments), INSTANT_SECONDS, poll_seconds=POLL_SECONDS)
+	return wait_until(
+		lambda: _can_be_locked(deployments, fcntl.LOCK_EX), INSTANT_SECONDS, poll_seconds=POLL_SECONDS
+	)
 
 
-def _can_be_locked(deployments: Path) -> bool:
-	descriptor = os.open(deployments / FILE_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _can_be_locked(deployments: Path, how: int) -> bool:
+	"""Whether no other lock keeps this kind of one out now; it is let go at once."""
 	try:
-		fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+		descriptor = os.open(deployments / FILE_NAME, os.O_RDWR | os.O_CLOEXEC)
+	except FileNotFoundError:
+		return True
+	try:
+		fcntl.flock(descriptor, how | fcntl.LOCK_NB)
 		return True
 	except OSError:
 		return False
