@@ -113,9 +113,8 @@ class Stopped(DeployError):
 
 
 def from_data(data: dict[str, str]) -> DeployError:
-	"""The error that `as_data` wrote down, as far as its kind is not that of a field: `Refused`, or `StepFailed`."""
-	refusals = (Refused, InputError, LockHeld)
-	kind = Refused if data["kind"] in {each.__name__ for each in refusals} else StepFailed
+	"""What `as_data` wrote down, as whoever goes on from it takes it: a refusal, or a failure of whatever kind."""
+	kind = Refused if data["kind"] == Refused.__name__ else StepFailed
 	return kind(*(data[key] for key in ("doing", "what", "why", "remedy")))
 
 
