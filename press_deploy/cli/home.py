@@ -17,6 +17,7 @@ import click
 from press_deploy import __version__
 from press_deploy.cli.main import ARGUMENTS
 from press_deploy.engine.bench.bench import Bench
+from press_deploy.engine.ground.errors import Refused
 from press_deploy.engine.homes.home import START, Home, home_of, running_home
 from press_deploy.engine.journal.run_directory import RunDirectory
 
@@ -43,16 +44,21 @@ def go_home(bench: Bench, run: RunDirectory | None, installed: bool, here: bool)
 	typed = [each for each in click.get_current_context().meta[ARGUMENTS] if each != HERE]
 	if here or (present and not installed and (home is None or home.name == present.name)):
 		return
-	if home and not installed and home.find_damage() is None:
+	damage = home.find_damage() if home and not installed else None
+	if home and not installed and damage is None:
 		return _become(bench, home.command(*typed))
 	if present:
 		# What is installed is known to the environment alone.
 		return _become(bench, [str(bench.environment / "bin" / START), *typed])
 	made = _make(bench)
-	if installed or home is None or made.has_the_same_files(home):
-		typed = [*(each for each in typed if each != INSTALLED), HERE]
-		home = made
-	_become(bench, home.command(*typed))
+	if damage and not made.has_the_same_files(home):
+		raise Refused(
+			"Starting press_deploy from",
+			str(home.path),
+			damage,
+			f"put that back, or, as far as the versions get along, go on with what is installed: add {INSTALLED}",
+		)
+	_become(bench, made.command(*(each for each in typed if each != INSTALLED), HERE))
 
 
 def _make(bench: Bench) -> Home:

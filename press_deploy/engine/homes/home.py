@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from press_deploy.engine.bench.bench import Bench
-from press_deploy.engine.ground.errors import Refused
 from press_deploy.engine.homes import start
 from press_deploy.engine.journal.run_directory import RunDirectory
 from press_deploy.engine.journal.state import load_state
@@ -27,14 +26,7 @@ class Home:
 		return self.path.name
 
 	def command(self, *arguments: str) -> list[str]:
-		"""The argument list of `press-deploy ARGUMENTS` of this home. Raises `Refused` when it can't be used."""
-		if why := self.find_damage():
-			raise Refused(
-				"Starting press_deploy from",
-				str(self.path),
-				why,
-				"put that back, or, as far as the versions get along, go on with what is installed: add --installed",
-			)
+		"""The argument list of `press-deploy ARGUMENTS` of this home, which is whole; it looks by itself once more."""
 		python = start.read_facts(str(self.path))["python"]
 		return [python, *start.ISOLATION, str(self.path / START), *arguments]
 

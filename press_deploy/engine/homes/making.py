@@ -94,8 +94,8 @@ def _make(home: Home, version: str, python: str, sources: dict[str, Path], files
 	# Who was killed may have left a child that still imports: no attempt gets in the way of another.
 	making = home.path.with_name(f"{MAKING}{home.name}-{os.getpid()}")
 	try:
-		_copy(sources, making / start.LIBRARY)
-		compiled = _import_all(python, making / start.LIBRARY)
+		_copy(sources, making / start.PACKAGES)
+		compiled = _import_all(python, making / start.PACKAGES)
 		_write_facts(making, version, python, files, compiled)
 		_put_in_place(making, home.path)
 	finally:
@@ -126,25 +126,25 @@ def remove_unused(bench: Bench, now: datetime) -> Iterator[str]:
 				yield f"home {path.name}, which no run is executed from"
 
 
-def _copy(sources: dict[str, Path], library: Path) -> None:
+def _copy(sources: dict[str, Path], packages: Path) -> None:
 	for name, source in sources.items():
-		target = library / name
+		target = packages / name
 		target.parent.mkdir(parents=True, exist_ok=True)
 		shutil.copyfile(source, target)
 
 
-def _import_all(python: str, library: Path) -> dict[str, str]:
+def _import_all(python: str, packages: Path) -> dict[str, str]:
 	"""Import everything once, and return the SHA-256 of what Python compiled. Raises `Refused`."""
-	before = set(start.list_files(str(library)))
-	if why := _find_failure([python, *start.ISOLATION, "-c", IMPORT_ALL, str(library)]):
+	before = set(start.list_files(str(packages)))
+	if why := _find_failure([python, *start.ISOLATION, "-c", IMPORT_ALL, str(packages)]):
 		raise Refused(
 			"Importing all of",
-			str(library),
+			str(packages),
 			f"what is installed is not enough: {why}",
 			"install what press_deploy asks for: env/bin/python -m pip install -e apps/press_deploy",
 		)
-	compiled = set(start.list_files(str(library))) - before
-	return {name: start.digest(str(library / name)) for name in compiled}
+	compiled = set(start.list_files(str(packages))) - before
+	return {name: start.digest(str(packages / name)) for name in compiled}
 
 
 def _find_failure(command: list[str]) -> str | None:

@@ -15,7 +15,7 @@ import runpy
 import shlex
 import sys
 
-FACTS, LIBRARY, START = "home.json", "lib", "press-deploy"
+FACTS, PACKAGES, START = "home.json", "lib", "press-deploy"
 REFUSED = 2
 HASH_CHARACTERS = 12
 ISOLATION = ("-I", "-S")
@@ -57,11 +57,11 @@ def find_damage(home: str) -> str | None:
 		return str(error)
 	if not os.access(facts["python"], os.X_OK):
 		return f"it needs the interpreter {facts['python']}, which is gone"
-	library = os.path.join(home, LIBRARY)
-	listed = {os.path.join(library, name): sha256 for name, sha256 in facts["files"].items()}
-	listed |= {os.path.join(library, name): sha256 for name, sha256 in facts["compiled"].items()}
+	packages = os.path.join(home, PACKAGES)
+	listed = {os.path.join(packages, name): sha256 for name, sha256 in facts["files"].items()}
+	listed |= {os.path.join(packages, name): sha256 for name, sha256 in facts["compiled"].items()}
 	try:
-		there = {os.path.join(library, name) for name in list_files(library)}
+		there = {os.path.join(packages, name) for name in list_files(packages)}
 		if missing := sorted(listed.keys() - there):
 			return f"{len(missing)} file(s) are gone, as {missing[0]}"
 		if added := sorted(there - listed.keys()):
@@ -123,7 +123,7 @@ def main() -> None:
 	if not (sys.flags.isolated and sys.flags.no_site):
 		_start_again(facts["python"])
 	sys.dont_write_bytecode = True
-	sys.path.insert(0, os.path.join(home, LIBRARY))
+	sys.path.insert(0, os.path.join(home, PACKAGES))
 	runpy.run_module("press_deploy.cli", run_name="__main__")
 
 

@@ -46,12 +46,12 @@ class TestRequirements:
 	def environment(self, run):
 		self.amiss = {distributions.INSTALLED: {}, distributions.CODE: {}}
 		run.programs = SimpleNamespace(execute=self.execute)
-		self.library = run.bench.environment / "lib/python3/site-packages"
-		(self.library / "units").mkdir(parents=True)
-		(self.library / "units/core.py").write_text("1.0")
-		(self.library / "units-1.0.dist-info").mkdir()
-		(self.library / "units-1.0.dist-info/METADATA").write_text("units")
-		(self.library / "units.pth").write_text("units")
+		self.packages = run.bench.environment / "lib/python3/site-packages"
+		(self.packages / "units").mkdir(parents=True)
+		(self.packages / "units/core.py").write_text("1.0")
+		(self.packages / "units-1.0.dist-info").mkdir()
+		(self.packages / "units-1.0.dist-info/METADATA").write_text("units")
+		(self.packages / "units.pth").write_text("units")
 		KeepEnvironment().apply(run, {})
 		self.prepared = partial(Requirements().prepare, run)
 
@@ -63,10 +63,10 @@ class TestRequirements:
 
 	def install(self):
 		"""What pip does: it puts other files there; and what setuptools does: it writes into one."""
-		shutil.rmtree(self.library / "units")
-		(self.library / "labels").mkdir()
-		(self.library / "labels/core.py").write_text("1.0")
-		with (self.library / "units.pth").open("a") as file:
+		shutil.rmtree(self.packages / "units")
+		(self.packages / "labels").mkdir()
+		(self.packages / "labels/core.py").write_text("1.0")
+		with (self.packages / "units.pth").open("a") as file:
 			file.write("labels")
 
 	def test_satisfied(self, run):
@@ -97,8 +97,8 @@ class TestRequirements:
 		for _ in range(2):
 			Requirements().undo(run, before)
 			assert Requirements().observe_undone(run, before).done
-		assert (self.library / "units/core.py").read_text() == "1.0"
-		assert (self.library / "units.pth").read_text() == "units"
+		assert (self.packages / "units/core.py").read_text() == "1.0"
+		assert (self.packages / "units.pth").read_text() == "units"
 		replaced = run.directory.replaced_environment / "lib/python3/site-packages"
 		assert (replaced / "labels/core.py").read_text() == "1.0"
 
@@ -111,12 +111,12 @@ class TestRequirements:
 		assert Requirements().observe_undone(run, before).done and run.directory.replaced_environment.is_dir()
 
 	def test_what_somebody_installed_meanwhile_is_kept_too(self, run):
-		(self.library / "labels.py").write_text("1.0")
+		(self.packages / "labels.py").write_text("1.0")
 		before = self.prepared()
 		assert "kept again" in run.notes[0]
 		self.install()
 		Requirements().undo(run, before)
-		assert (self.library / "labels.py").read_text() == "1.0"
+		assert (self.packages / "labels.py").read_text() == "1.0"
 
 	def test_a_run_that_began_before_there_was_such_a_step_keeps_it_now(self, run):
 		shutil.rmtree(run.directory.kept_environment)
@@ -130,7 +130,7 @@ class TestRequirements:
 		before = self.prepared()
 		self.install()
 		Requirements().undo(run, before)
-		(self.library / "units/core.py").write_text("3.0.0")
+		(self.packages / "units/core.py").write_text("3.0.0")
 		with pytest.raises(StepFailed, match=r"changed since: .*units/core\.py"):
 			Requirements().undo(run, before)
 
@@ -152,22 +152,22 @@ class TestRequirements:
 	def test_what_was_written_into_is_left_as_it_is(self, run):
 		"""A link keeps nobody from that, and then nobody has what was there."""
 		before = self.prepared()
-		with (self.library / "units/core.py").open("a") as file:
+		with (self.packages / "units/core.py").open("a") as file:
 			file.write(" of somebody")
 		Requirements().undo(run, before)
 		assert Requirements().observe_undone(run, before).done and "units/core.py" in run.notes[-1]
-		assert (self.library / "units/core.py").read_text() == "1.0 of somebody"
+		assert (self.packages / "units/core.py").read_text() == "1.0 of somebody"
 
 	def test_what_somebody_installed_after_the_release_stays(self, run):
 		before = self.prepared()
 		Requirements().apply(run, before)
 		for name in ("newapp/__init__.py", "newapp-1.0.dist-info/METADATA", "units-3.0.dist-info/METADATA"):
-			(self.library / name).parent.mkdir()
-			(self.library / name).write_text("new")
-		(self.library / "newapp.pth").write_text("new")
+			(self.packages / name).parent.mkdir()
+			(self.packages / name).write_text("new")
+		(self.packages / "newapp.pth").write_text("new")
 		Requirements().undo(run, before)
 		assert Requirements().observe_undone(run, before).done
-		assert sorted(path.name for path in self.library.iterdir()) == [
+		assert sorted(path.name for path in self.packages.iterdir()) == [
 			"newapp",
 			"newapp-1.0.dist-info",
 			"newapp.pth",

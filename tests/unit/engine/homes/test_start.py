@@ -34,8 +34,8 @@ def home(tmp_path: Path) -> Path:
 	python = find_base_interpreter()
 	home = tmp_path / "bench/deployments/homes" / start.name_of("1.0", python, files)
 	for name, text in contents.items():
-		(home / start.LIBRARY / name).parent.mkdir(parents=True, exist_ok=True)
-		(home / start.LIBRARY / name).write_text(text)
+		(home / start.PACKAGES / name).parent.mkdir(parents=True, exist_ok=True)
+		(home / start.PACKAGES / name).write_text(text)
 	(home / START).write_text(start.write_start(python, Path(start.__file__).read_text()))
 	(home / START).chmod(0o700)
 	facts = {"version": "1.0", "python": python, "cache_tag": sys.implementation.cache_tag, "files": files}
