@@ -173,6 +173,8 @@ def reset(bench: PracticeBench, pristine: Path) -> None:
 	for run in bench.helper.status()["watched"]:
 		# A helper that was gone when a run ended was not told that nobody need be missed.
 		bench.helper.unwatch_runner(run)
+	# A run is over before its runner is, which then writes the report: one that the helper resumed is waited for.
+	wait_until(lambda: not is_alive(bench.path / "deployments"), "the end of every runner")
 	for left in (bench.path / "deployments").glob("*"):
 		# Homes are made once for all tests, as on any bench.
 		if left.name != HOMES:
