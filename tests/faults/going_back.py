@@ -43,13 +43,15 @@ def broken_web_server(
 	bench: PracticeBench, event: str, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Saboteur]:
 	"""From this record on the web server can't be started any more, until the end."""
-	monkeypatch.setattr(install, "RESTART_SECONDS", 8)
 	settings = bench.path / "sites" / "gunicorn.conf.py"
 	original = settings.read_text()
-	try:
-		yield Saboteur(event, step, lambda: settings.write_text("raise SystemExit(1)\n"))
-	finally:
-		settings.write_text(original)
+	# It is not waited for in vain for long; afterwards it has all the time that it needs.
+	with monkeypatch.context() as impatient:
+		impatient.setattr(install, "RESTART_SECONDS", 8)
+		try:
+			yield Saboteur(event, step, lambda: settings.write_text("raise SystemExit(1)\n"))
+		finally:
+			settings.write_text(original)
 
 
 @contextmanager
