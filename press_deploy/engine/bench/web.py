@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import cache
+from ssl import SSLContext
+from urllib.parse import urlsplit, urlunsplit
 
-import requests
+import certifi
+from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, exceptions
+from urllib3.util.ssl_ import create_urllib3_context
 
 from press_deploy.engine.bench.answer import (
 	BROKEN,
@@ -17,10 +22,17 @@ from press_deploy.engine.bench.answer import (
 	Answer,
 )
 from press_deploy.engine.bench.bench import Bench
-from press_deploy.engine.ground.unix_socket import SCHEME, UnixSocketAdapter
+from press_deploy.engine.ground.unix_socket import SCHEME, pool_for
 from press_deploy.engine.plan.spec import PlanSpec
 
 BODY_LIMIT = 1_000_000
+HEADERS = {
+	"Connection": "close",
+	"Cache-Control": "no-cache",
+	"Accept": "*/*",
+	"Accept-Encoding": "gzip, deflate",
+	"User-Agent": "press_deploy",
+}
 
 
 class Web:
@@ -55,38 +67,55 @@ def fetch(
 	begun, clock = time.time(), time.perf_counter()
 	status, text, why = None, "", ""
 	try:
-		with requests.Session() as session:
-			session.trust_env = False
-			session.mount(SCHEME, UnixSocketAdapter())
-			with session.request(
+		with _open(url) as pool:
+			response = pool.urlopen(
 				method,
-				url,
-				headers={"Connection": "close", "Cache-Control": "no-cache", **(headers or {})},
+				urlunsplit(("", "", *urlsplit(url)[2:4], "")) or "/",
+				headers={**HEADERS, **(headers or {})},
 				timeout=timeout,
-				allow_redirects=False,
-				stream=True,
-			) as response:
-				text = _read_body(response, clock + timeout)
-				status = response.status_code
-				kind = _kind_of(status)
-	except requests.Timeout as error:
-		kind, why = TIMEOUT, type(error).__name__
-	except requests.ConnectionError as error:
-		# A reset after the connection was made is another thing than nobody listening.
+				retries=False,
+				redirect=False,
+				preload_content=False,
+			)
+			text = _read_body(response, clock + timeout)
+			status = response.status
+			kind = _kind_of(status)
+	except exceptions.NewConnectionError as error:  # before urllib3 2 this is a kind of timeout
 		kind = REFUSED if "refused" in str(error).lower() else BROKEN
 		why = type(error).__name__
-	except Exception as error:  # urllib3 lets a few of its own out of raw.read
+	except exceptions.TimeoutError as error:
+		kind, why = TIMEOUT, type(error).__name__
+	except Exception as error:
+		# A reset after the connection was made is another thing than nobody listening.
 		kind, why = BROKEN, type(error).__name__
 	return Answer(begun, status, kind, (time.perf_counter() - clock) * 1000, text, why)
 
 
-def _read_body(response: requests.Response, deadline: float) -> str:
+def _open(url: str) -> HTTPConnectionPool:
+	"""A pool for one connection to the server of an address, to be used as a context manager."""
+	if url.startswith(SCHEME):
+		return pool_for(url)
+	parts = urlsplit(url)
+	if parts.scheme == "https":
+		return HTTPSConnectionPool(parts.hostname, parts.port, ssl_context=_tls())
+	return HTTPConnectionPool(parts.hostname, parts.port)
+
+
+@cache
+def _tls() -> SSLContext:
+	"""Reading the authorities takes longer than most answers."""
+	context = create_urllib3_context()
+	context.load_verify_locations(certifi.where())
+	return context
+
+
+def _read_body(response: HTTPResponse, deadline: float) -> str:
 	"""The body, up to a limit. `timeout` watches over each read only: an answer that drips has to end too."""
-	body, read = b"", getattr(response.raw, "read1", response.raw.read)
+	body, read = b"", getattr(response, "read1", response.read)
 	while len(body) < BODY_LIMIT and (part := read(BODY_LIMIT, decode_content=True)):
 		body += part
 		if time.perf_counter() > deadline:
-			raise requests.Timeout
+			raise exceptions.TimeoutError
 	return body.decode("utf-8", "replace")
 
 

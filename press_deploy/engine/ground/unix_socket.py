@@ -1,4 +1,4 @@
-"""HTTP over a unix socket, as an address that `requests` can be given.
+"""HTTP over a unix socket, as an address like any other.
 
 Invariant: a socket is reached however long its path is, although the kernel takes 107 bytes of one: it is named
 by an open descriptor of its directory.
@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
@@ -25,18 +24,8 @@ def address_of(path: Path) -> str:
 	return f"{SCHEME}{quote(str(path), safe='')}"
 
 
-class UnixSocketAdapter(HTTPAdapter):
-	"""What a session asks for addresses of `SCHEME`."""
-
-	def get_connection_with_tls_context(self, request, verify, proxies=None, cert=None):
-		return _pool_for(request.url)
-
-	def get_connection(self, url, proxies=None):
-		"""The same for requests before 2.32."""
-		return _pool_for(url)
-
-
-def _pool_for(url: str) -> HTTPConnectionPool:
+def pool_for(url: str) -> HTTPConnectionPool:
+	"""Connections to the server of such an address."""
 	pool = HTTPConnectionPool("localhost")
 	pool.ConnectionCls = partial(_UnixConnection, Path(unquote(urlsplit(url).netloc)))
 	return pool
