@@ -87,7 +87,7 @@ def _import_table(cursor: Any, name: str, definition: str, source: Path, target:
 
 def _move(source: Path, target: Path, owner: os.stat_result) -> None:
 	"""The server is to own it before it has its name; across disks it is copied."""
-	if source.stat().st_dev != owner.st_dev:
+	if _is_on_another_disk(source, owner):
 		copy = target.with_suffix(COPY_SUFFIX)
 		shutil.copyfile(source, copy)
 		source.unlink()
@@ -96,3 +96,7 @@ def _move(source: Path, target: Path, owner: os.stat_result) -> None:
 	if os.geteuid() == 0:
 		os.chown(source, owner.st_uid, owner.st_gid)
 	source.rename(target)
+
+
+def _is_on_another_disk(source: Path, owner: os.stat_result) -> bool:
+	return source.stat().st_dev != owner.st_dev
