@@ -25,6 +25,10 @@ _CHAINED = (
 	b"The above exception was the direct cause of the following exception:",
 )
 _BLOCK_STARTS = (_TRACEBACK, _LOGGING_ERROR, _CALL_STACK, _MESSAGE, _ARGUMENTS, *_CHAINED)
+# One of these stands in every line that says by itself that something went wrong, or begins to; and in those that
+# logging writes about its own failures, once it has announced one.
+_TELLING = (b"ERROR", b"CRITICAL", b"FATAL", b"Error", b"Exception", b"Traceback (", b"--- Logging error")
+_OF_FAILURES = (_CALL_STACK, _MESSAGE, _ARGUMENTS, b"exception")
 _EXCEPTION = re.compile(rb"^[^\W\d][\w.<>]*(:|$)")
 _PYTHON_FRAME = re.compile(rb'^\s+File "([^"]+)", line \d+')
 _NODE_FRAME = re.compile(rb"^\s+at (?:.*\()?([^()\s]+?)(?::\d+)*\)?$")
@@ -42,6 +46,7 @@ class Origin(Enum):
 	UNREAD = "no part of the log: why something in it could not be read"
 
 
+# Lines in the order in which they were written, any number of whole ones at a time, without the last line's end.
 Source = Iterable[tuple[Origin, bytes]]
 
 
@@ -56,17 +61,50 @@ class Entry:
 	in_logging: bool = False
 
 
-def read_entries(lines: Source) -> Iterator[Entry]:
+def read_entries(source: Source) -> Iterator[Entry]:
 	"""The entries of one log, in the order in which they ended; without those that ended before the mark."""
 	reader = _Reader()
-	for origin, line in lines:
-		if reader.is_busy or origin is Origin.UNREAD or reports_error(line):
+	for origin, block in source:
+		for line in [block] if origin is Origin.UNREAD else _telling_lines(block, reader):
 			for entry in reader.take(origin, line):
 				if entry.origin is not Origin.LEAD_IN:
 					yield entry
 	for entry in (*reader.end_line(), *reader.give_up()):
 		if entry.origin is not Origin.LEAD_IN:
 			yield entry
+
+
+def _telling_lines(block: bytes, reader: _Reader) -> Iterator[bytes]:
+	"""Those lines that report an error, and all that follow one for as long as the reader is busy with it.
+
+	Nearly all that is logged is neither: it is not even cut into lines.
+	"""
+	following: dict[bytes, int] = {}
+	position = 0
+	while position <= len(block):
+		if not reader.is_busy:
+			words = (*_TELLING, *_OF_FAILURES) if reader.expects_more else _TELLING
+			found = _find_first(block, position, words, following)
+			if found < 0:
+				return
+			position = block.rfind(b"\n", position, found) + 1 or position
+		end = block.find(b"\n", position)
+		line = block[position : end if end >= 0 else len(block)]
+		position += len(line) + 1
+		if reader.is_busy or reports_error(line):
+			yield line
+
+
+def _find_first(block: bytes, position: int, words: Iterable[bytes], following: dict[bytes, int]) -> int:
+	"""Where the first of these words is from `position` on, -1 where none is; `following` remembers each one's place."""
+	first = -1
+	for word in words:
+		place = following.get(word, 0)
+		if 0 <= place <= position:
+			place = following[word] = block.find(word, position)
+		if place >= 0 and (first < 0 or place < first):
+			first = place
+	return first
 
 
 def reports_error(line: bytes) -> bool:
@@ -98,6 +136,11 @@ class _Reader:
 	@property
 	def is_busy(self) -> bool:
 		return bool(self.begun or self.in_call_stack or self.line or self.announces)
+
+	@property
+	def expects_more(self) -> bool:
+		"""Whether there may still come what logging writes around a failure that it announced."""
+		return bool(self.failures or self.call_stacks_due or self.arguments_due or self.ended_in_logging)
 
 	def take(self, origin: Origin, line: bytes) -> list[Entry]:
 		"""One more line; the entries that it ends."""

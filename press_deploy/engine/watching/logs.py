@@ -21,7 +21,7 @@ from typing import IO, Any
 from press_deploy.engine.watching.log_classes import CLASSES, FORMER, LogClass, Weight, classify
 from press_deploy.engine.watching.log_entries import Origin, Source, read_entries
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 18
 READ_LIMIT_BYTES = 64 << 20
 # So much before the mark is looked at, too: a traceback that the mark cuts is still known for what it is.
 LEAD_IN_BYTES = 1 << 14
@@ -233,7 +233,7 @@ def _lines(source: IO[bytes], offset: int, settled: int | None) -> Source:
 	"""The lines of one file, each with the part of it in which it ended."""
 	position = max(0, offset - LEAD_IN_BYTES)
 	source.seek(position)
-	rest, budget, is_cut = b"", READ_LIMIT_BYTES, position > 0
+	rest, budget, is_cut = bytearray(), READ_LIMIT_BYTES, position > 0
 	parts = [(Origin.LEAD_IN, offset), (Origin.SETTLING, settled), (Origin.STABLE, None)]
 	ended_in = Origin.LEAD_IN
 	for origin, end in parts:
@@ -241,12 +241,17 @@ def _lines(source: IO[bytes], offset: int, settled: int | None) -> Source:
 			if not (chunk := source.read(wanted)):
 				break
 			position, budget, ended_in = position + len(chunk), budget - len(chunk), origin
-			*lines, rest = (rest + chunk).split(b"\n")
-			for line in lines[is_cut:]:
-				yield origin, line
-			is_cut = is_cut and not lines
+			lines, newline, left = chunk.rpartition(b"\n")
+			if not newline:
+				rest += left
+				continue
+			lines, rest = bytes(rest + lines), bytearray(left)
+			if is_cut:
+				is_cut, (_torn, newline, lines) = False, lines.partition(b"\n")
+			if newline:
+				yield origin, lines
 	if rest and not is_cut:
-		yield ended_in, rest
+		yield ended_in, bytes(rest)
 	if budget <= 0 and source.read(1):
 		name = getattr(source, "name", "this log")
 		yield Origin.UNREAD, f"{name}: more was written to it than is read; look at the rest by hand".encode()

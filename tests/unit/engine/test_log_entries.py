@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
-from press_deploy.engine.watching.log_entries import FORGOTTEN_AFTER_LINES, Entry, Origin, read_entries
+from press_deploy.engine.watching.log_entries import (
+	FORGOTTEN_AFTER_LINES,
+	Entry,
+	Origin,
+	_Reader,
+	read_entries,
+	reports_error,
+)
 
 LOGGING = "/usr/lib/python3.11/logging/handlers.py"
 APP = "/home/frappe/frappe-bench/apps/shop/shop/orders.py"
@@ -149,3 +157,43 @@ def test_what_ended_before_the_mark_is_no_entry_but_is_known():
 	before = [(Origin.LEAD_IN, line) for line in traceback("KeyError: old", APP)]
 	found = list(read_entries((origin, line.encode()) for origin, line in [*before, *lines]))
 	assert [(entry.text, entry.in_logging) for entry in found] == [(MISSING, True)]
+
+
+def test_what_is_passed_over_unread_says_nothing():
+	"""Whole blocks, cut anywhere, give what looking at each line gives."""
+	chance = random.Random(23)
+	chain = ["During handling of the above exception, another exception occurred:", ""]
+	node = ["Error: connect ECONNREFUSED 127.0.0.1:6379", "    at TCPConnectWrap.x (node:net:1:2)"]
+	words = [
+		"Message: here",
+		"Arguments: ()",
+		"Call stack:",
+		"",
+		"  indented",
+		"ERROR stuck",
+		"x.y.Exception: z",
+		"CRITICAL",
+	]
+	plain = [
+		'127.0.0.1 "GET / HTTP/1.1" 200',
+		"INFO fine",
+		"Terror",
+		"an Error in a line",
+		"no exception here",
+	]
+	for _ in range(400):
+		lines: list[str] = []
+		for _part in range(chance.randint(1, 12)):
+			block = chance.choice(
+				[logging_failure(), traceback("KeyError: k", APP), chain, node, words, plain]
+			)
+			some = block if chance.random() < 0.5 else chance.sample(block, chance.randint(1, len(block)))
+			lines += some + [chance.choice(plain)] * chance.choice([0, 3, FORGOTTEN_AFTER_LINES + 1])
+		reader, wanted = _Reader(), []
+		for line in lines:
+			if reader.is_busy or reports_error(line.encode()):
+				wanted += reader.take(Origin.STABLE, line.encode())
+		wanted += [*reader.end_line(), *reader.give_up()]
+		cuts = sorted({0, len(lines), *(chance.randint(0, len(lines)) for _ in range(3))})
+		blocks = ["\n".join(lines[start:end]) for start, end in pairwise(cuts)]
+		assert read(blocks) == wanted
