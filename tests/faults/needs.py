@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from press_deploy.demo.practice_bench import PracticeBench
+from press_deploy.engine.journal.state import Phase
 from press_deploy.engine.plan.spec import PlanSpec
 from press_deploy.engine.steps.base import Step
 from tests.faults.bench_state import backup_settings, quick_plan
@@ -52,34 +53,82 @@ ROLLBACK_NEEDS = {
 ROLLBACK_RELEASES = {"undo-build": "equipped-bad", "undo-requirements": "equipped-bad"}
 
 
-def kill_points(listed: Sequence[Step]) -> list[Any]:
-	"""(step, points) at which the runners of one run are killed; equal ones only in `make test-full`.
+# How many steps one run is killed, or refused, at in `make test`.
+CHAIN_LENGTH = 4
+
+
+def kill_points(listed: Sequence[Step], needs: Callable[[Step], object]) -> list[Any]:
+	"""[(step, point)…] at which the runners of one run are killed; equal ones only in `make test-full`.
 
 	The points are right after the announcement, after the effect and before its record, and right after the record.
 	That last one is right before the next step's announcement, which is a point of its own; and a step that only
 	looks has nothing between its announcement and its record.
 
-	One run has both of the first two: the runner that goes on after the first kill finds on the disk what its
-	predecessor had in its memory, makes the effect, and is killed over it. Each by itself is in `make test-full`.
+	One run has the points of several steps that lie far apart, and of each step both of the first two: the runner
+	that goes on after a kill finds on the disk what its predecessor had in its memory, whoever that was. `needs`: what
+	a plan has to say for a step; those that need different plans have different runs. Each point by itself is in
+	`make test-full`.
 	"""
-	points = []
+	both = ("step-announced", "effect")
+	chains = []
+	for steps in spread(listed, needs):
+		points = []
+		for step in steps:
+			only_looks = step.name in ONLY_LOOKING
+			tried = both[:1] if only_looks or step.name in DONE_WHEN_ANNOUNCED else both
+			points += [(step.name, point) for point in tried]
+			points += [(step.name, "step-observed")] if step is listed[-1] else []
+		chains.append(pytest.param(points, id="-".join(step.name for step in steps)))
+	alone = [[(step.name, "effect")] for step in listed if step.name in DONE_WHEN_ANNOUNCED]
+	single = [[(step.name, point)] for step in listed for point in (*both, "step-observed")]
+	for points in (*single, *([(step.name, point) for point in both] for step in listed)):
+		marks = [] if points in alone else [pytest.mark.full]
+		name = "-".join([points[0][0], *(point for _step, point in points)])
+		chains.append(pytest.param(points, marks=marks, id=name))
+	return chains
+
+
+def spread(listed: Sequence[Step], needs: Callable[[Step], object]) -> list[list[Step]]:
+	"""The steps in chains of at most `CHAIN_LENGTH` that need the same plan; neighbours are in different ones."""
+	groups: dict[str, list[Step]] = {}
 	for step in listed:
-		is_last, only_looks = step is listed[-1], step.name in ONLY_LOOKING
-		both = ("step-announced", "effect")
-		tried = [(point,) for point in both] if step.name in DONE_WHEN_ANNOUNCED else [both]
-		tried = [both[:1]] if only_looks else tried
-		tried += [("step-observed",)] if is_last else []
-		for each in [both, *((point,) for point in (*both, "step-observed"))]:
-			marks = [] if each in tried else [pytest.mark.full]
-			points.append(pytest.param(step.name, each, marks=marks, id=f"{step.name}-{'-'.join(each)}"))
-	return points
+		groups.setdefault(repr(needs(step)), []).append(step)
+	chains = []
+	for steps in groups.values():
+		count = -(-len(steps) // CHAIN_LENGTH)
+		chains += [steps[number::count] for number in range(count)]
+	return chains
+
+
+def forward_needs(step: Step) -> object:
+	"""What tells the plans of two steps apart: what they need, and the release that shows what they do."""
+	needs = step.name if step.name in ("bootable", "cloud-snapshot") else FORWARD_NEEDS.get(step.name)
+	return needs, FORWARD_RELEASES.get(step.name)
+
+
+def rollback_needs(step: Step) -> object:
+	"""The same on the way back."""
+	needs = step.name if step.name == "lost-documents" else ROLLBACK_NEEDS.get(step.name)
+	return needs, ROLLBACK_RELEASES.get(step.name)
 
 
 def each_change(listed: Sequence[Step]) -> list[Any]:
 	"""The steps; those that only look leave as much to go back from as the one before: only in `make test-full`."""
-	full = [pytest.mark.full]
+	return _params(listed, [step for step in listed if step.name not in ONLY_LOOKING])
+
+
+def ends_of_phases(listed: Sequence[Step]) -> list[Any]:
+	"""The steps, all but the first and last change of each phase only in `make test-full`."""
+	phases: dict[Phase, list[Step]] = {}
+	for step in listed:
+		if step.name not in ONLY_LOOKING:
+			phases.setdefault(step.phase, []).append(step)
+	return _params(listed, [step for phase in phases.values() for step in (phase[0], phase[-1])])
+
+
+def _params(listed: Sequence[Step], tried: list[Step]) -> list[Any]:
 	return [
-		pytest.param(step, marks=full if step.name in ONLY_LOOKING else [], id=step.name) for step in listed
+		pytest.param(step, marks=[] if step in tried else [pytest.mark.full], id=step.name) for step in listed
 	]
 
 

@@ -21,18 +21,25 @@ from tests.faults.bench_state import (
 	take_picture,
 )
 from tests.faults.conftest import NeedsOf
-from tests.faults.needs import FORWARD_RELEASES, kill_points, plan_to_go_back_from
+from tests.faults.needs import (
+	FORWARD_RELEASES,
+	forward_needs,
+	kill_points,
+	plan_to_go_back_from,
+	rollback_needs,
+)
 
 
-@pytest.mark.parametrize(("step", "points"), kill_points(steps.FORWARD))
+@pytest.mark.parametrize("points", kill_points(steps.FORWARD, forward_needs))
 def test_run_goes_on_after_a_kill(
-	bench: PracticeBench, needs_of: NeedsOf, step: str, points: tuple[str, ...]
+	bench: PracticeBench, needs_of: NeedsOf, points: list[tuple[str, str]]
 ) -> None:
+	step = points[0][0]
 	release = FORWARD_RELEASES.get(step, "good")
 	run = create_run(bench, quick_plan(bench, release, **needs_of(step)))
 	before = take_picture(bench)
 
-	for point in points:
+	for step, point in points:
 		kill_runner_at(bench, run, point, step)
 	assert resume(bench, run) is State.SUCCEEDED, load_state(run).reason
 
@@ -47,12 +54,12 @@ def test_run_goes_on_after_a_kill(
 	assert_told_once(bench, run)
 
 
-@pytest.mark.parametrize(("step", "points"), kill_points(steps.ROLLBACK))
-def test_rollback_goes_on_after_a_kill(bench: PracticeBench, step: str, points: tuple[str, ...]) -> None:
-	run = create_run(bench, plan_to_go_back_from(bench, step))
+@pytest.mark.parametrize("points", kill_points(steps.ROLLBACK, rollback_needs))
+def test_rollback_goes_on_after_a_kill(bench: PracticeBench, points: list[tuple[str, str]]) -> None:
+	run = create_run(bench, plan_to_go_back_from(bench, points[0][0]))
 	before = take_picture(bench)
 
-	for point in points:
+	for step, point in points:
 		kill_runner_at(bench, run, point, step)
 	assert resume(bench, run) is State.ROLLED_BACK, load_state(run).reason
 

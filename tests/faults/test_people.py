@@ -23,7 +23,7 @@ from tests.faults.bench_state import (
 	take_picture,
 )
 from tests.faults.conftest import NeedsOf
-from tests.faults.needs import each_change
+from tests.faults.needs import ends_of_phases
 from tests.faults.saboteur import Saboteur, run_sabotaged
 from tests.support.practice_bench import wait_until
 
@@ -105,8 +105,9 @@ def test_migrated_and_opened_database_is_not_rolled_back_without_a_person(bench:
 	assert take_picture(bench) == before
 
 
-@pytest.mark.parametrize("step", each_change(steps.FORWARD))
+@pytest.mark.parametrize("step", ends_of_phases(steps.FORWARD))
 def test_dead_run_is_rolled_back(bench: PracticeBench, needs_of: NeedsOf, step: Step) -> None:
+	"""What is there to be taken back is as where the step is refused (`test_refusals`): it was but announced."""
 	run = create_run(bench, quick_plan(bench, "good", **needs_of(step.name)))
 	before = take_picture(bench)
 	kill_runner_at(bench, run, "step-announced", step.name)

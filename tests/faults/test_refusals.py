@@ -32,12 +32,22 @@ from tests.faults.bench_state import (
 	take_picture,
 )
 from tests.faults.conftest import NeedsOf
-from tests.faults.needs import each_change, plan_to_go_back_from
+from tests.faults.needs import each_change, plan_to_go_back_from, rollback_needs, spread
 from tests.faults.saboteur import Saboteur, run_sabotaged
 from tests.support.practice_bench import git
 from tests.support.steps import apply_instead
 
 NEW_SITE = "new.localhost"
+
+
+def refusal_points() -> list[Any]:
+	"""Steps of the way back that are refused one after the other; each by itself only in `make test-full`."""
+	chains = [(chain, []) for chain in spread(steps.ROLLBACK, rollback_needs)]
+	alone = [([step], [pytest.mark.full]) for step in steps.ROLLBACK if [step] not in (c for c, _ in chains)]
+	return [
+		pytest.param(chain, marks=marks, id="-".join(step.name for step in chain))
+		for chain, marks in (*chains, *alone)
+	]
 
 
 @contextmanager
@@ -76,19 +86,24 @@ def test_what_is_refused_on_the_way_there_is_taken_back(
 		assert reached is State.ROLLED_BACK
 
 
-@pytest.mark.parametrize("step", steps.ROLLBACK, ids=lambda step: step.name)
+@pytest.mark.parametrize("refusing_steps", refusal_points())
 def test_what_is_refused_on_the_way_back_is_fatal_until_it_is_granted(
-	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch, step: Step
+	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch, refusing_steps: list[Step]
 ) -> None:
-	run = create_run(bench, plan_to_go_back_from(bench, step.name))
+	"""One is refused, then, when that one is granted, the next."""
+	run = create_run(bench, plan_to_go_back_from(bench, refusing_steps[0].name))
 	before = take_picture(bench)
-	with refusing(monkeypatch, step) as refused:
-		reached = resume(bench, run)
+	for times, step in enumerate(refusing_steps, 1):
+		with refusing(monkeypatch, step) as refused:
+			if times == 1:
+				reached = resume(bench, run)
+			else:
+				reached = roll_back(Bench.open(bench.path), run, "admin", "the one before is granted now")
 
-	assert refused == [step.name]
-	assert reached is State.FATAL and f"it refuses {step.name}" in load_state(run).reason
-	assert bench.helper.status()["leases"] == [], "nothing resumes a run that is over"
-	assert_told_of(bench, run, load_state(run))
+		assert refused == [step.name]
+		assert reached is State.FATAL and f"it refuses {step.name}" in load_state(run).reason
+		assert bench.helper.status()["leases"] == [], "nothing resumes a run that is over"
+		assert_told_of(bench, run, load_state(run), times)
 
 	assert roll_back(Bench.open(bench.path), run, "admin", "it is granted now") is State.ROLLED_BACK
 	assert_in_order(bench, run)
@@ -209,9 +224,10 @@ def _interrupt(*_arguments: Any) -> None:
 	raise KeyboardInterrupt
 
 
-def assert_told_of(bench: PracticeBench, run: RunDirectory, state: RunState) -> None:
-	"""Whoever must act was told, at once, why and what now."""
+def assert_told_of(bench: PracticeBench, run: RunDirectory, state: RunState, times: int = 1) -> None:
+	"""Whoever must act was told, at once, why and what now: this time, and each time before."""
 	lines = (bench.path / "logs" / "notifications.log").read_text().splitlines()
 	told = [line for line in lines if run.name in line and "needs a person at once" in line]
-	assert len(told) == 1 and '"at_once": true' in told[0] and f"status {run.name}" in told[0]
+	assert len(told) == times
+	assert all('"at_once": true' in line and f"status {run.name}" in line for line in told)
 	assert state.told_seq == state.asked_seq > 0
