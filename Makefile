@@ -8,6 +8,9 @@ MONITOR ?= 10
 # More than there are processors: most of the time, the tests wait for real services.
 WORKERS ?= 6
 
+# How many releases of each kind `make bench` makes up to see what becomes of them: all processors, for half an hour.
+WINDOWS ?= 10000
+
 # What tests write needs no disk, where there is room for it in memory (MB); their servers' data is there anyway.
 ROOM := $(shell df --output=avail --block-size=M /dev/shm 2>/dev/null | tail -n 1 | tr -dc 0-9)
 test test-full: export TMPDIR := $(shell [ "$(ROOM)" -gt 6000 ] 2>/dev/null && echo /dev/shm || echo "$${TMPDIR:-/tmp}")
@@ -32,6 +35,7 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed $(VENV)/servers
 	$(BIN)/python -m tests.benchmarks
 	$(BIN)/python -m tests.benchmarks.databases
+	$(BIN)/python -m tests.benchmarks.verdicts $(WINDOWS)
 
 clean:
 	rm -rf $(VENV)

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import NormalDist, median
+from typing import Any
 
+from press_deploy.engine.verdict.statistical_tests import quantile_of_counts
 from press_deploy.engine.verdict.traffic import (
 	CLASS_RATIO,
 	INTERVAL_SECONDS,
@@ -30,9 +33,10 @@ ROUTES = {"/": (0.45, 60.0), "/app": (0.25, 120.0), "/api/method": (0.2, 40.0), 
 SPREAD, DRIFT = 0.5, 0.25
 DRIFT_SECONDS = 15.0
 HEALTHY_ERROR_RATE = 0.01
-# The hour before, as logs have it.
-BASELINE_SECONDS = 3600.0
+# The hour before, as logs have it, or as much of it as has so many answers.
+BASELINE_SECONDS, BASELINE_ANSWERS = 3600.0, 3000
 _STEP = math.log(CLASS_RATIO)
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,17 @@ def simulate(release: Release, limits: Limits, windows: int, seed: int) -> list[
 
 
 def _simulate_window(release: Release, limits: Limits, chance: random.Random) -> Outcome:
-	before = Release(release.rate, min(release.error_rate, HEALTHY_ERROR_RATE), 1.0, BASELINE_SECONDS)
+	seconds = min(BASELINE_SECONDS, max(600.0, BASELINE_ANSWERS / release.rate))
+	before = Release(release.rate, min(release.error_rate, HEALTHY_ERROR_RATE), 1.0, seconds)
 	visitors = _Visitors(chance)
 	baseline = [interval for moment in visitors.come(before) for interval in moment]
 	watch, literal = TrafficWatch(find_baselines(baseline), limits), _LiteralRules(baseline, limits)
 	judged = literally = None
-	for moment in visitors.come(release):
-		until = moment[0].time + INTERVAL_SECONDS
+	for number, moment in enumerate(visitors.come(release), 1):
+		until = number * INTERVAL_SECONDS
 		if judged is None and watch.follow(moment):
 			judged = until
-		if literally is None and literal.follow(moment):
+		if literally is None and literal.follow(moment, until):
 			literally = until
 		if judged is not None and literally is not None:
 			break
@@ -85,21 +90,22 @@ class _Visitors:
 		keeps = math.exp(-INTERVAL_SECONDS / DRIFT_SECONDS)
 		for number in range(round(release.seconds / INTERVAL_SECONDS)):
 			self._drift = keeps * self._drift + self._chance.gauss(0, DRIFT * math.sqrt(1 - keeps * keeps))
+			time = number * INTERVAL_SECONDS
 			yield [
-				self._answer(number * INTERVAL_SECONDS, route, release.rate * weight, middle, release)
+				self._answer(time, route, answers, middle, release)
 				for route, (weight, middle) in ROUTES.items()
+				if (answers := self._count(release.rate * weight * INTERVAL_SECONDS))
 			]
 
-	def _answer(self, time: float, route: str, rate: float, middle: float, release: Release) -> Interval:
-		gauss = self._chance.gauss
-		shift = (math.log(middle * release.slowdown) + self._drift) / _STEP
-		spread, errors = SPREAD / _STEP, 0
+	def _answer(self, time: float, route: str, answers: int, middle: float, release: Release) -> Interval:
+		shift, spread = (math.log(middle * release.slowdown) + self._drift) / _STEP, SPREAD / _STEP
+		normal, draw = _NORMAL.inv_cdf, self._chance.random
 		latencies: dict[int, int] = {}
-		answers = self._count(rate * INTERVAL_SECONDS)
 		for _ in range(answers):
-			number = round(gauss(shift, spread))
+			# Never 0, of which there is no quantile.
+			number = round(shift + spread * normal(1 - draw()))
 			latencies[number] = latencies.get(number, 0) + 1
-			errors += self._chance.random() < release.error_rate
+		errors = sum(draw() < release.error_rate for _ in range(answers))
 		return Interval(time, route, answers, errors, latencies)
 
 	def _count(self, expected: float) -> int:
@@ -121,9 +127,9 @@ class _LiteralRules:
 		self._before = _percentile(baseline)
 		self._minute: list[Interval] = []
 
-	def follow(self, moment: list[Interval]) -> bool:
+	def follow(self, moment: list[Interval], until: float) -> bool:
 		self._minute += moment
-		if moment[0].time - self._minute[0].time + INTERVAL_SECONDS < 60:
+		if until % 60:
 			return False
 		minute, self._minute = self._minute, []
 		answers = sum(interval.answers for interval in minute)
@@ -136,21 +142,31 @@ class _LiteralRules:
 
 
 def _percentile(intervals: list[Interval]) -> float | None:
-	seen = [
-		CLASS_RATIO**number
-		for interval in intervals
-		for number, count in interval.latencies.items()
-		for _ in range(count)
-	]
-	return quantiles(seen, n=20, method="inclusive")[-1] if len(seen) > 1 else None
+	"""The latency (ms) that 95 % of all answers keep."""
+	counts: Counter[int] = Counter()
+	for interval in intervals:
+		counts.update(interval.latencies)
+	found = quantile_of_counts(counts, 0.95)
+	return None if found is None else CLASS_RATIO**found
 
 
-def share_rolled_back(seconds: list[float | None], within: float = math.inf) -> float:
-	"""Of these releases, those that were rolled back so soon."""
-	return sum(each is not None and each <= within for each in seconds) / max(1, len(seconds))
+def summarise(outcomes: list[Outcome]) -> dict[str, Any]:
+	"""{"share_rolled_back", "median_seconds", "share_within_600_seconds", "literally": {the first two}} as plain data."""
+	judged, literally = [each.judged for each in outcomes], [each.literally for each in outcomes]
+	return {
+		**_count(judged),
+		"share_within_600_seconds": _share_within(judged, 600),
+		"literally": _count(literally),
+	}
 
 
-def median_seconds(seconds: list[float | None]) -> float | None:
-	"""After how long, of those that were rolled back."""
+def _count(seconds: list[float | None]) -> dict[str, float | None]:
 	found = [each for each in seconds if each is not None]
-	return median(found) if found else None
+	return {
+		"share_rolled_back": _share_within(seconds, math.inf),
+		"median_seconds": median(found) if found else None,
+	}
+
+
+def _share_within(seconds: list[float | None], limit: float) -> float:
+	return sum(each is not None and each <= limit for each in seconds) / max(1, len(seconds))

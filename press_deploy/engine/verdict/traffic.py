@@ -133,14 +133,15 @@ def _baseline_of(intervals: list[Interval]) -> RouteBaseline:
 
 def _put_together(moment: Iterable[Interval], baselines: Mapping[str, RouteBaseline]) -> Interval:
 	"""One interval of all routes; each latency in multiples of what its route usually takes. New routes have none."""
-	latencies: Counter[int] = Counter()
+	latencies: dict[int, int] = {}
 	time, answers, errors = 0.0, 0, 0
 	for interval in moment:
 		time, answers, errors = interval.time, answers + interval.answers, errors + interval.errors
 		baseline = baselines.get(interval.route)
 		if baseline and baseline.median_ms:
 			shift = latency_class(baseline.median_ms)
-			latencies.update({number - shift: count for number, count in interval.latencies.items()})
+			for number, count in interval.latencies.items():
+				latencies[number - shift] = latencies.get(number - shift, 0) + count
 	return Interval(time, ALL_ROUTES, answers, errors, latencies)
 
 
