@@ -29,7 +29,15 @@ COMMANDS = {
 	),
 	"decide": ("running", "Decide for a run that waits, or abort one at work."),
 	"demo": ("demo", "Deploy on a practice bench of real parts: git, supervisor, gunicorn, SQLite."),
+	"errors": (
+		"errors",
+		"List what FILES say went wrong, the same thing once, by its fingerprint; what is held against a release first.",
+	),
 	"helper": ("helper", "The small privileged daemon that holds maintenance mode and restarts services."),
+	"judge": (
+		"judge",
+		"Say how often releases of a known kind are rolled back by given limits, and after how long.",
+	),
 	"losses": (
 		"backups",
 		"List what rolling the database of RUN back would lose; its last line is what approves it.",

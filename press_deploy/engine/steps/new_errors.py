@@ -13,6 +13,7 @@ from press_deploy.engine.steps.deploy import FormerErrors
 from press_deploy.engine.steps.install import Stabilise
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.watching import logs
+from press_deploy.engine.watching.fingerprints import hash_shape, shape_of_line
 from press_deploy.engine.watching.watched_logs import WatchedLogs
 
 # This step reads the logs before its tests, and marks them anew behind them.
@@ -40,9 +41,8 @@ def find_new_errors(
 			continue
 		if rows:
 			example = f"Error Log of {site}: {rows[0][1]}"
-			findings.append(
-				logs.Finding(logs.fingerprint(example), example, {"Error Log"}, len(rows)).as_data()
-			)
+			name = hash_shape(shape_of_line(example))
+			findings.append(logs.Finding(name, example, {"Error Log"}, len(rows)).as_data())
 	return [*tests.get("findings", []), *findings], unread
 
 

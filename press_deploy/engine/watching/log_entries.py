@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import Enum
 
 LINE_LIMIT = 500
@@ -30,8 +31,15 @@ _BLOCK_STARTS = (_TRACEBACK, _LOGGING_ERROR, _CALL_STACK, _MESSAGE, _ARGUMENTS, 
 _TELLING = (b"ERROR", b"CRITICAL", b"FATAL", b"Error", b"Exception", b"Traceback (", b"--- Logging error")
 _OF_FAILURES = (_CALL_STACK, _MESSAGE, _ARGUMENTS, b"exception")
 _EXCEPTION = re.compile(rb"^[^\W\d][\w.<>]*(:|$)")
-_PYTHON_FRAME = re.compile(rb'^\s+File "([^"]+)", line \d+')
-_NODE_FRAME = re.compile(rb"^\s+at (?:.*\()?([^()\s]+?)(?::\d+)*\)?$")
+_PYTHON_FRAME = re.compile(rb'^\s+File "([^"]+)", line \d+(?:, in (\S+))?')
+_NODE_FRAME = re.compile(rb"^\s+at (?:(.*) ?\()?([^()\s]+?)(?::\d+)*\)?$")
+# When a line was written: by Frappe and supervisor (this machine's time), by gunicorn (with its offset).
+_WRITTEN = re.compile(
+	rb"^\W?(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:[.,]\d+)?(?: ?([+-]\d\d):?(\d\d)\b)?", re.MULTILINE
+)
+_COLOURS = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
+# So much before a telling line is looked at for when it was written: a traceback has no time of its own.
+_BEFORE_BYTES = 1 << 12
 _LOGGING_FRAME = re.compile(r"(^|/)logging/(__init__|handlers|config)\.py$")
 # What most often fails under logging: a file that another process rotated, a full disk, a closed stream.
 _OF_LOGGING = re.compile(rb"^\w*Error: .*(\.log\b|No space left on device|I/O operation on closed file)")
@@ -52,13 +60,17 @@ Source = Iterable[tuple[Origin, bytes]]
 
 @dataclass(frozen=True)
 class Entry:
-	"""One error that a log reports. `frames`: the files that its traceback leads through, outermost first."""
+	"""One error that a log reports. `frames`: the files that its traceback leads through, outermost first, and
+	`calls` the functions in them; `time` (epoch seconds): when it was written, None where no line says so.
+	"""
 
 	text: str
 	origin: Origin = Origin.STABLE
 	frames: tuple[str, ...] = ()
 	# Logging caught it and said so itself: nobody else was harmed by it.
 	in_logging: bool = False
+	calls: tuple[str, ...] = ()
+	time: float | None = None
 
 
 def read_entries(source: Source) -> Iterator[Entry]:
@@ -82,17 +94,22 @@ def _telling_lines(block: bytes, reader: _Reader) -> Iterator[bytes]:
 	following: dict[bytes, int] = {}
 	position = 0
 	while position <= len(block):
-		if not reader.is_busy:
+		is_next = reader.is_busy
+		if not is_next:
 			words = (*_TELLING, *_OF_FAILURES) if reader.expects_more else _TELLING
 			found = _find_first(block, position, words, following)
 			if found < 0:
 				return
 			position = block.rfind(b"\n", position, found) + 1 or position
 		end = block.find(b"\n", position)
-		line = block[position : end if end >= 0 else len(block)]
-		position += len(line) + 1
-		if reader.is_busy or reports_error(line):
+		end = end if end >= 0 else len(block)
+		line = _COLOURS.sub(b"", block[position:end])
+		if is_next or reports_error(line):
+			reader.time = find_time(line) or (
+				reader.time if is_next else find_time(block[max(0, position - _BEFORE_BYTES) : position])
+			)
 			yield line
+		position = end + 1
 
 
 def _find_first(block: bytes, position: int, words: Iterable[bytes], following: dict[bytes, int]) -> int:
@@ -107,6 +124,19 @@ def _find_first(block: bytes, position: int, words: Iterable[bytes], following: 
 	return first
 
 
+def find_time(lines: bytes) -> float | None:
+	"""When the last of these lines that says so was written, in epoch seconds; None where none does.
+
+	Without an offset it is this machine's time.
+	"""
+	try:
+		*_, (date, time, hours, minutes) = _WRITTEN.findall(lines)
+		offset = f"{hours.decode()}:{minutes.decode()}" if hours else ""
+		return datetime.fromisoformat(f"{date.decode()}T{time.decode()}{offset}").timestamp()
+	except (ValueError, OverflowError):
+		return None
+
+
 def reports_error(line: bytes) -> bool:
 	"""Whether a line says by itself that something went wrong, or begins to."""
 	return line.startswith(_BLOCK_STARTS) or bool(_ERROR.search(line))
@@ -117,7 +147,8 @@ class _Reader:
 	"""What is under way in one log: tracebacks that have begun, and a line that may have frames behind it."""
 
 	begun: int = 0
-	frames: list[str] = field(default_factory=list)
+	# (file, function)
+	frames: list[tuple[str, str]] = field(default_factory=list)
 	named: list[tuple[Origin, bytes]] = field(default_factory=list)
 	other_lines: int = 0
 	# Logging announced that it failed, and the exception is still to come; whether that was the line before, and
@@ -130,8 +161,10 @@ class _Reader:
 	call_stacks_due: int = 0
 	arguments_due: int = 0
 	in_call_stack: bool = False
-	line: tuple[Origin, bytes] | None = None
-	line_frames: list[str] = field(default_factory=list)
+	line: tuple[Origin, bytes, float | None] | None = None
+	line_frames: list[tuple[str, str]] = field(default_factory=list)
+	# When what is under way was written.
+	time: float | None = None
 
 	@property
 	def is_busy(self) -> bool:
@@ -145,14 +178,14 @@ class _Reader:
 	def take(self, origin: Origin, line: bytes) -> list[Entry]:
 		"""One more line; the entries that it ends."""
 		if self.line and (frame := _NODE_FRAME.match(line)):
-			self.line_frames.append(_text(frame[1]))
+			self.line_frames.append((_text(frame[2]), _text(frame[1] or b"")))
 			return []
 		ended = self.end_line()
 		if origin is Origin.UNREAD:
 			return [*ended, Entry(_text(line), origin)]
 		if (self.begun or self.in_call_stack) and (not line or line[:1].isspace()):
 			if self.begun and (frame := _PYTHON_FRAME.match(line)):
-				self.frames.append(_text(frame[1]))
+				self.frames.append((_text(frame[1]), _text(frame[2] or b"")))
 			return ended
 		if self._is_of_logging(line):
 			return ended
@@ -172,9 +205,9 @@ class _Reader:
 		"""The line that reported an error by itself, now that no frame of it follows any more."""
 		if not self.line:
 			return []
-		(origin, line), frames = self.line, tuple(self.line_frames)
+		(origin, line, time), frames = self.line, self.line_frames
 		self.line, self.line_frames = None, []
-		return [Entry(_text(line), origin, frames)]
+		return [replace(self._entry(origin, line, frames), time=time)]
 
 	def give_up(self) -> list[Entry]:
 		"""Wait no longer for the end of a traceback: the exceptions that others were at meanwhile."""
@@ -185,7 +218,7 @@ class _Reader:
 		self.other_lines += 1
 		ended = self.give_up() if self.begun and self.other_lines > FORGOTTEN_AFTER_LINES else []
 		if _ERROR.search(line):
-			self.line = (origin, line)
+			self.line = (origin, line, self.time)
 		return ended
 
 	def _is_of_logging(self, line: bytes) -> bool:
@@ -212,17 +245,24 @@ class _Reader:
 		A traceback by itself right behind its announcement is logging's. Of several that are mixed those are that
 		look like it, and no more than were announced.
 		"""
-		frames, named = tuple(self.frames), self.named
+		frames, named = self.frames, self.named
 		self.frames, self.named = [], []
-		inside = any(_LOGGING_FRAME.search(frame) for frame in frames)
+		inside = any(_LOGGING_FRAME.search(file) for file, _function in frames)
 		is_sure = self.announced and len(named) == 1
 		likely = [number for number, (_, line) in enumerate(named) if is_sure or _OF_LOGGING.search(line)]
 		own = set(likely[: self.failures] if inside else [])
 		self.failures -= len(own)
 		self.ended_in_logging = bool(own)
 		return [
-			Entry(_text(line), origin, frames, number in own) for number, (origin, line) in enumerate(named)
+			self._entry(origin, line, frames, number in own) for number, (origin, line) in enumerate(named)
 		]
+
+	def _entry(
+		self, origin: Origin, line: bytes, frames: list[tuple[str, str]], in_logging: bool = False
+	) -> Entry:
+		files = tuple(file for file, _function in frames)
+		calls = tuple(function for _file, function in frames)
+		return Entry(_text(line), origin, files, in_logging, calls, self.time)
 
 
 def _text(line: bytes) -> str:

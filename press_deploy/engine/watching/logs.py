@@ -7,7 +7,7 @@ and its rotated predecessor from the mark on. What can't be read is said, and is
 from __future__ import annotations
 
 import gzip
-import hashlib
+import math
 import os
 import re
 import zlib
@@ -18,16 +18,15 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
+from press_deploy.engine.watching.fingerprints import fingerprint, hash_shape, shape_of_line
 from press_deploy.engine.watching.log_classes import CLASSES, FORMER, LogClass, Weight, classify
 from press_deploy.engine.watching.log_entries import Origin, Source, read_entries
 
-CHUNK_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 17
 READ_LIMIT_BYTES = 64 << 20
 # So much before the mark is looked at, too: a traceback that the mark cuts is still known for what it is.
 LEAD_IN_BYTES = 1 << 14
-FINGERPRINT_LIMIT = 200
 
-_VARIABLE = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+|'[^']*'|\"[^\"]*\"")
 # The runner's own output.
 _NOT_WATCHED = re.compile(r"press_deploy|\.gz$")
 _RELEASE = CLASSES[-1]
@@ -37,7 +36,7 @@ Mark = dict[str, dict[str, int]]
 
 @dataclass
 class Finding:
-	"""Entries of one class that differ only in numbers, addresses and names."""
+	"""Entries of one class and one fingerprint; `first` and `last` were written then (epoch seconds), where they say so."""
 
 	fingerprint: str
 	example: str
@@ -46,6 +45,8 @@ class Finding:
 	# How many of them were written when the services had settled on the release.
 	stable: int = 0
 	log_class: LogClass = _RELEASE
+	first: float | None = None
+	last: float | None = None
 
 	def as_data(self) -> dict[str, Any]:
 		return {
@@ -56,13 +57,23 @@ class Finding:
 			"class": self.log_class.name,
 			"says": self.log_class.says,
 			"weight": self.log_class.weight.value,
+			"first": self.first,
+			"last": self.last,
 		}
+
+	def add_time(self, time: float | None) -> None:
+		"""One of its entries was written then."""
+		if time is not None:
+			self.first = time if self.first is None else min(self.first, time)
+			self.last = time if self.last is None else max(self.last, time)
 
 
 def unread(example: str, file: str = "") -> Finding:
 	"""Something that should have been looked at and could not be."""
 	log_class = next(each for each in CLASSES if each.weight is Weight.UNKNOWN)
-	return Finding(fingerprint(example), example, {file} if file else set(), 1, log_class=log_class)
+	return Finding(
+		hash_shape(shape_of_line(example)), example, {file} if file else set(), 1, log_class=log_class
+	)
 
 
 def excuse_former(findings: Iterable[Finding], former: Collection[str]) -> list[Finding]:
@@ -130,6 +141,11 @@ def errors_since(marks: Mark, files: Iterable[Path], settled: Mark | None = None
 	return collect(file_sources(marks, files, settled))
 
 
+def errors_in(files: Iterable[Path], since: float | None = None) -> list[Finding]:
+	"""What whole files report, compressed ones too; of what says when it was written, only what came `since` then."""
+	return collect(((file.name, [_whole(file)]) for file in files), since)
+
+
 def file_sources(
 	marks: Mark, files: Iterable[Path], settled: Mark | None
 ) -> Iterator[tuple[str, list[Source]]]:
@@ -139,8 +155,9 @@ def file_sources(
 		yield file.name, [_lines_since(file, place, until)]
 
 
-def collect(sources: Iterable[tuple[str, list[Source]]]) -> list[Finding]:
+def collect(sources: Iterable[tuple[str, list[Source]]], since: float | None = None) -> list[Finding]:
 	"""The findings in logs, each given by its name and its lines, of each process by themselves where they are known.
+	`since`: see `errors_in`.
 
 	Frappe writes the same line to the bench's log and to the site's: it counts once.
 	"""
@@ -148,21 +165,18 @@ def collect(sources: Iterable[tuple[str, list[Source]]]) -> list[Finding]:
 	counts: Counter[tuple[str, str, int]] = Counter()
 	for number, (name, streams) in enumerate(sources):
 		for entry in chain.from_iterable(map(read_entries, streams)):
-			log_class, shape = classify(entry), fingerprint(entry.text)
+			if since is not None and entry.time is not None and entry.time < since:
+				continue
+			log_class, shape = classify(entry), fingerprint(entry)
 			key = log_class.name, shape
 			counts[(*key, number)] += 1
 			finding = found.setdefault(key, Finding(shape, entry.text, log_class=log_class))
 			finding.files.add(name)
 			finding.count = max(finding.count, counts[(*key, number)])
 			finding.stable += entry.origin is Origin.STABLE
+			finding.add_time(entry.time)
 	weights = list(Weight)
 	return sorted(found.values(), key=lambda each: (weights.index(each.log_class.weight), -each.count))
-
-
-def fingerprint(line: str) -> str:
-	"""A short name for all lines that differ only in numbers, addresses and quoted names."""
-	shape = _VARIABLE.sub("#", line)[:FINGERPRINT_LIMIT]
-	return hashlib.sha256(shape.encode()).hexdigest()[:12]
 
 
 def _lines_since(file: Path, place: dict[str, int] | None, settled: dict[str, int] | None) -> Source:
@@ -179,6 +193,14 @@ def _lines_since(file: Path, place: dict[str, int] | None, settled: dict[str, in
 		yield from _rotated_lines(older, place, _settled_places([status for status, _path in older], settled))
 	except OSError as error:
 		yield Origin.UNREAD, f"{file}: {error.strerror or error}".encode()
+
+
+def _whole(file: Path) -> Source:
+	try:
+		with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as source:
+			yield from _lines(source, 0, None, math.inf)
+	except (OSError, EOFError, zlib.error) as error:
+		yield Origin.UNREAD, f"{file}: {error}".encode()
 
 
 def _settled_places(files: list[os.stat_result], settled: dict[str, int] | None) -> list[int | None]:
@@ -229,11 +251,13 @@ def _predecessors(file: Path, place: dict[str, int]) -> Iterator[tuple[os.stat_r
 			yield status, path
 
 
-def _lines(source: IO[bytes], offset: int, settled: int | None) -> Source:
-	"""The lines of one file, each with the part of it in which it ended."""
+def _lines(source: IO[bytes], offset: int, settled: int | None, limit: float | None = None) -> Source:
+	"""The lines of one file, each with the part of it in which it ended; at most `limit` bytes of them."""
 	position = max(0, offset - LEAD_IN_BYTES)
 	source.seek(position)
-	rest, budget, is_cut = bytearray(), READ_LIMIT_BYTES, position > 0
+	budget, is_cut = limit or READ_LIMIT_BYTES, position > 0
+	# What was read of a line whose end is still to come.
+	begun: list[bytes] = []
 	parts = [(Origin.LEAD_IN, offset), (Origin.SETTLING, settled), (Origin.STABLE, None)]
 	ended_in = Origin.LEAD_IN
 	for origin, end in parts:
@@ -241,17 +265,17 @@ def _lines(source: IO[bytes], offset: int, settled: int | None) -> Source:
 			if not (chunk := source.read(wanted)):
 				break
 			position, budget, ended_in = position + len(chunk), budget - len(chunk), origin
-			lines, newline, left = chunk.rpartition(b"\n")
+			lines, newline, rest = chunk.rpartition(b"\n")
 			if not newline:
-				rest += left
+				begun.append(rest)
 				continue
-			lines, rest = bytes(rest + lines), bytearray(left)
+			lines, begun = b"".join((*begun, lines)), [rest]
 			if is_cut:
 				is_cut, (_torn, newline, lines) = False, lines.partition(b"\n")
 			if newline:
 				yield origin, lines
-	if rest and not is_cut:
-		yield ended_in, bytes(rest)
+	if (rest := b"".join(begun)) and not is_cut:
+		yield ended_in, rest
 	if budget <= 0 and source.read(1):
 		name = getattr(source, "name", "this log")
 		yield Origin.UNREAD, f"{name}: more was written to it than is read; look at the rest by hand".encode()

@@ -1,0 +1,95 @@
+"""`press-deploy errors` over files of every kind."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from press_deploy.cli import main
+
+FRAPPE = "2026-01-31 22:00:00,123 ERROR frappe order {} is stuck"
+TRACEBACK = """[2026-01-31 23:00:00 +0100] [7] [ERROR] Error handling request /api/method/book
+Traceback (most recent call last):
+  File "/home/frappe/frappe-bench/apps/shop/shop/orders.py", line 3, in book
+    stock[item]
+KeyError: 'desk'
+"""
+
+
+def run(*typed: object) -> Result:
+	return CliRunner().invoke(main, ["errors", *map(str, typed)])
+
+
+def find(*typed: object) -> list[dict[str, Any]]:
+	shown = run(*typed, "--json")
+	assert shown.exit_code == 0, shown.output
+	return [each for each in json.loads(shown.output)["findings"] if each["weight"] != "nothing"]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+	file = tmp_path / "web.error.log"
+	file.write_text(f"{FRAPPE.format(1)}\nINFO fine\n{TRACEBACK}INFO fine\n{FRAPPE.format(2)}\n")
+	return file
+
+
+def test_the_same_thing_is_one_finding_with_its_times(log: Path) -> None:
+	stuck, lost = find(log)
+	assert (stuck["count"], stuck["class"], stuck["files"]) == (2, "release", ["web.error.log"])
+	assert stuck["first"] == stuck["last"] == datetime(2026, 1, 31, 22).timestamp()
+	assert (lost["count"], lost["example"]) == (1, "KeyError: 'desk'")
+	assert lost["first"] == datetime.fromisoformat("2026-01-31T23:00:00+01:00").timestamp()
+
+
+def test_people_read_it_too(log: Path) -> None:
+	shown = run(log).output
+	assert "KeyError: 'desk'" in shown and "2 ×" in shown and "2026-01-31 22:00:00" in shown
+	log.write_text("INFO fine\n")
+	assert run(log).output == "no error\n"
+
+
+def test_what_came_before_is_left_out(log: Path) -> None:
+	log.write_text(f"{FRAPPE.format(1)}\n{FRAPPE.format(2).replace('22:00', '22:30')}\nno time: ERROR\n")
+	found = {each["example"][-8:]: each["count"] for each in find(log, "--since", "2026-01-31T22:15")}
+	assert found == {"is stuck": 1, "e: ERROR": 1}
+
+
+def test_compressed_and_hostile_files(tmp_path: Path) -> None:
+	packed, broken = tmp_path / "old.log.1.gz", tmp_path / "torn.log.2.gz"
+	packed.write_bytes(gzip.compress(FRAPPE.format(1).encode()))
+	broken.write_bytes(gzip.compress(FRAPPE.format(1).encode())[:20])
+	odd = tmp_path / "odd.log"
+	odd.write_bytes(
+		b"\xff\xfe\0\x1b[31mERROR\x1b[0m odd\n"
+		+ b"x" * 10_000_000
+		+ b" ERROR at the end of a long line\r\n\n"
+	)
+	found = find(packed, broken, odd)
+	assert sorted(each["weight"] for each in found) == ["against", "against", "against", "unknown"]
+	assert all(len(each["example"]) <= 500 for each in found)
+
+
+@pytest.mark.parametrize("typed", [[], ["--since", "yesterday"]])
+def test_what_makes_no_sense_is_refused(typed: list[str], log: Path) -> None:
+	shown = run(*typed, *([log] if typed else []))
+	assert shown.exit_code == 2 and "Traceback" not in shown.output
+
+
+def test_a_bench_has_logs_of_its_own(tmp_path: Path, log: Path) -> None:
+	bench = tmp_path / "bench"
+	for place in ("apps", "logs", "sites/shop.example/logs", "config"):
+		(bench / place).mkdir(parents=True)
+	(bench / "sites" / "common_site_config.json").write_text("{}")
+	(bench / "sites" / "apps.txt").write_text("frappe\n")
+	(bench / "sites" / "shop.example" / "site_config.json").write_text("{}")
+	(bench / "logs" / "web.log").write_text(FRAPPE.format(1) + "\n")
+	(bench / "sites" / "shop.example" / "logs" / "frappe.log").write_text(TRACEBACK)
+	assert len(find("--bench", bench)) == 2
+	assert run("--bench", bench, log).exit_code == 2
+	assert run("--bench", bench, "--since", "no-such-run").exit_code == 2
