@@ -19,7 +19,10 @@ PASSED_ON_COMMANDS = (
 	"backup-config",
 	"standby",
 	"report",
+	"errors",
 )
+# These know no bench.
+WITHOUT_BENCH = ("judge",)
 PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
@@ -52,11 +55,11 @@ def backup(context, options: tuple[str, ...] = ()):
 @pass_context
 def prove(context, arguments: tuple[str, ...] = ()):
 	"""Prove the dump FILE (an absolute path), or, without one, restore and compare this site's newest backup."""
-	from press_deploy.site.foreground import prove_file, prove_site
+	from press_deploy.site.foreground import prove_site
 
 	if not arguments:
 		_exit_with(context, prove_site)
-	_exit_with(context, prove_file, *arguments, connect=False)
+	_delegate(context, "prove", *arguments, knows_bench=False)
 
 
 def _pass_on(name: str, said: str) -> None:
@@ -66,17 +69,17 @@ def _pass_on(name: str, said: str) -> None:
 	@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 	@pass_context
 	def passed_on(context, arguments: tuple[str, ...] = ()):
-		_delegate(context, name, *arguments)
+		_delegate(context, name, *arguments, knows_bench=name not in WITHOUT_BENCH)
 
 
-for _name in PASSED_ON_COMMANDS:
+for _name in (*PASSED_ON_COMMANDS, *WITHOUT_BENCH):
 	_pass_on(_name, COMMANDS[_name][1])
 
 
-def _delegate(context, command: str, *arguments: str) -> None:
-	from press_deploy.site.foreground import run_command
+def _delegate(context, command: str, *arguments: str, knows_bench: bool = True) -> None:
+	from press_deploy.site.foreground import run_command, run_without_bench
 
-	_exit_with(context, run_command, command, *arguments, connect=False)
+	_exit_with(context, run_command if knows_bench else run_without_bench, command, *arguments, connect=False)
 
 
 def _exit_with(context, function, *arguments, connect: bool = True) -> None:

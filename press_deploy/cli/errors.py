@@ -19,7 +19,11 @@ from press_deploy.engine.watching import logs
 
 @click.command()
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--bench", "bench_path", help="All logs of this bench and of its sites, instead of FILES.")
+@click.option(
+	"--bench",
+	"bench_path",
+	help="The bench of --since RUN; without FILES all its logs and those of its sites.",
+)
 @click.option(
 	"--since", help="Only what was written since then (2026-01-31T22:00), or since a run's switch (its name)."
 )
@@ -32,7 +36,7 @@ def errors(files: tuple[Path, ...], bench_path: str | None, since: str | None, a
 	--json: {"findings": [{"fingerprint", "class", "says", "weight" (against, nothing, unknown), "example",
 	"count", "files", "first", "last" (epoch seconds, null where no line says when)}]}
 	"""
-	if bool(files) == bool(bench_path):
+	if not files and not bench_path:
 		remedy = "type: press-deploy errors FILE…, or: press-deploy errors --bench DIRECTORY"
 		raise InputError("FILE", "", "it needs log files, or else a bench", remedy)
 	found = [each.as_data() for each in _find(files, bench_path, since)]
@@ -40,23 +44,27 @@ def errors(files: tuple[Path, ...], bench_path: str | None, since: str | None, a
 
 
 def _find(files: tuple[Path, ...], bench_path: str | None, since: str | None) -> list[logs.Finding]:
-	moment = _as_moment(since)
-	if since and moment is None and not bench_path:
-		raise InputError(
-			"--since", since, "it is no time, and a run is one of a bench", "type: --since 2026-01-31T22:00"
-		)
-	if not bench_path:
-		return logs.errors_in(files, moment)
-	bench = Bench.open(bench_path)
-	watched = logs.log_files([bench.logs, *(bench.site(site) / "logs" for site in bench.sites())])
-	if since and moment is None:
-		marks = load_state(RunDirectory.open(bench.path, since)).result("mark-logs").get("marks")
-		if marks is None:
-			raise InputError(
-				"--since", since, "this run has marked no logs", "name a time, or a run that got that far"
-			)
-		return logs.errors_since(marks, watched)
-	return logs.errors_in(watched, moment)
+	bench, moment = Bench.open(bench_path) if bench_path else None, _as_moment(since)
+	chosen = [file.resolve() for file in files]
+	if bench and not files:
+		chosen = logs.log_files([bench.logs, *(bench.site(site) / "logs" for site in bench.sites())])
+	if not since or moment is not None:
+		return logs.errors_in(chosen, moment)
+	marks = _marks_of(bench, since)
+	if files:
+		marks = {file: place for file, place in marks.items() if Path(file) in chosen}
+	return logs.errors_since(marks, chosen)
+
+
+def _marks_of(bench: Bench | None, run: str) -> logs.Mark:
+	"""Where the logs ended at the switch of a run."""
+	if bench is None:
+		remedy = "type: --since 2026-01-31T22:00, or name the run's bench"
+		raise InputError("--since", run, "it is no time, and a run is one of a bench", remedy)
+	marks = load_state(RunDirectory.open(bench.path, run)).result("mark-logs").get("marks")
+	if marks is None:
+		raise InputError("--since", run, "this run marked no logs", "name a time, or a run that got that far")
+	return marks
 
 
 def _as_moment(since: str | None) -> float | None:

@@ -38,10 +38,10 @@ def run_command(command: str, *arguments: str) -> int:
 	return subprocess.run(runners.command_line(bench, command, *arguments)).returncode
 
 
-def prove_file(*arguments: str) -> int:
-	"""Run `press-deploy prove ARGUMENTS`, which knows no bench, and wait for it; return its exit code."""
+def run_without_bench(command: str, *arguments: str) -> int:
+	"""Run `press-deploy COMMAND`, one that knows no bench, and wait for it; return its exit code."""
 	bench = runners.open_bench()
-	return subprocess.run([bench.python, "-m", "press_deploy.cli", "prove", *arguments]).returncode
+	return subprocess.run([bench.python, "-m", "press_deploy.cli", command, *arguments]).returncode
 
 
 def prove_site() -> int:

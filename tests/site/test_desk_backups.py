@@ -88,6 +88,10 @@ def test_the_commands_of_the_bench_reach_those_of_the_console_script(site, only_
 	refused = bench("rollback", "nonsense", "--database", "--approve=" + "a" * 64)
 	assert refused.returncode == 2 and "nonsense" in refused.stderr
 	assert "--although-fatal" in bench("standby", "--help").stdout
+	log = tmp_path / "web.error.log"
+	log.write_text("2026-01-31 22:00:00,000 ERROR frappe order 4711 is stuck\n")
+	assert "order 4711 is stuck" in bench("errors", str(log)).stdout
+	assert "Rolled back: 100.00 %" in bench("judge", "--simulate", "--windows=1", "--error-rate=1").stdout
 
 
 def test_every_command_of_the_console_script_has_its_twin(site):

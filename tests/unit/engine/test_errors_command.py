@@ -12,6 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from press_deploy.cli import main
+from press_deploy.engine.journal.journal import Journal
+from press_deploy.engine.journal.run_directory import RunDirectory
+from press_deploy.engine.plan.spec import read_plan
+from press_deploy.engine.watching.logs import mark
+from tests.unit.engine.support import MINIMAL
 
 FRAPPE = "2026-01-31 22:00:00,123 ERROR frappe order {} is stuck"
 TRACEBACK = """[2026-01-31 23:00:00 +0100] [7] [ERROR] Error handling request /api/method/book
@@ -81,15 +86,38 @@ def test_what_makes_no_sense_is_refused(typed: list[str], log: Path) -> None:
 	assert shown.exit_code == 2 and "Traceback" not in shown.output
 
 
-def test_a_bench_has_logs_of_its_own(tmp_path: Path, log: Path) -> None:
-	bench = tmp_path / "bench"
+@pytest.fixture
+def bench(tmp_path: Path) -> Path:
+	directory = tmp_path / "bench"
 	for place in ("apps", "logs", "sites/shop.example/logs", "config"):
-		(bench / place).mkdir(parents=True)
-	(bench / "sites" / "common_site_config.json").write_text("{}")
-	(bench / "sites" / "apps.txt").write_text("frappe\n")
-	(bench / "sites" / "shop.example" / "site_config.json").write_text("{}")
-	(bench / "logs" / "web.log").write_text(FRAPPE.format(1) + "\n")
-	(bench / "sites" / "shop.example" / "logs" / "frappe.log").write_text(TRACEBACK)
+		(directory / place).mkdir(parents=True)
+	(directory / "sites" / "common_site_config.json").write_text("{}")
+	(directory / "sites" / "apps.txt").write_text("frappe\n")
+	(directory / "sites" / "shop.example" / "site_config.json").write_text("{}")
+	(directory / "logs" / "web.log").write_text(FRAPPE.format(1) + "\n")
+	(directory / "sites" / "shop.example" / "logs" / "frappe.log").write_text(TRACEBACK)
+	return directory
+
+
+def test_a_bench_has_logs_of_its_own(bench: Path) -> None:
 	assert len(find("--bench", bench)) == 2
-	assert run("--bench", bench, log).exit_code == 2
+	assert len(find("--bench", bench, bench / "logs" / "web.log")) == 1
 	assert run("--bench", bench, "--since", "no-such-run").exit_code == 2
+
+
+def test_what_came_since_the_switch_of_a_run(bench: Path) -> None:
+	log, frappe_log = bench / "logs" / "web.log", bench / "sites" / "shop.example" / "logs" / "frappe.log"
+	directory = RunDirectory.create(bench, read_plan(MINIMAL))
+	journal = Journal(directory.journal)
+	journal.append("run-created", {"plan_sha256": "0" * 64, "run": directory.name, "dry_run": False})
+	assert run("--bench", bench, "--since", directory.name).exit_code == 2, "it marked no logs"
+	step = {"step": "mark-logs", "phase": "deploy", "title": "Mark the logs"}
+	journal.append("step-announced", {**step, "before": {}})
+	journal.append("step-observed", {**step, "result": {"marks": mark([log, frappe_log])}, "found": ""})
+	journal.close()
+	for file in (log, frappe_log):
+		with file.open("a") as output:
+			output.write(f"2026-02-01 00:00:00,000 ERROR frappe {file.name} is odd\n")
+	assert len(find("--bench", bench, "--since", directory.name)) == 2
+	(only,) = find("--bench", bench, "--since", directory.name, log)
+	assert only["example"].endswith("web.log is odd")
