@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import zlib
+from contextlib import closing
 from functools import cache
-from ssl import SSLContext
-from urllib.parse import urlsplit, urlunsplit
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, IncompleteRead, InvalidURL
+from ssl import SSLContext, create_default_context
+from urllib.parse import urlsplit
 
 import certifi
-from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, exceptions
-from urllib3.util.ssl_ import create_urllib3_context
 
 from press_deploy.engine.bench.answer import (
 	BROKEN,
@@ -22,15 +23,17 @@ from press_deploy.engine.bench.answer import (
 	Answer,
 )
 from press_deploy.engine.bench.bench import Bench
-from press_deploy.engine.ground.unix_socket import SCHEME, pool_for
+from press_deploy.engine.ground.unix_socket import SCHEME, UnixConnection
 from press_deploy.engine.plan.spec import PlanSpec
 
 BODY_LIMIT = 1_000_000
+# What zlib is told to expect: gzip's header, and its largest window.
+GZIP = 16 + zlib.MAX_WBITS
 HEADERS = {
 	"Connection": "close",
 	"Cache-Control": "no-cache",
 	"Accept": "*/*",
-	"Accept-Encoding": "gzip, deflate",
+	"Accept-Encoding": "gzip",
 	"User-Agent": "press_deploy",
 }
 
@@ -67,55 +70,57 @@ def fetch(
 	begun, clock = time.time(), time.perf_counter()
 	status, text, why = None, "", ""
 	try:
-		with _open(url) as pool:
-			response = pool.urlopen(
-				method,
-				urlunsplit(("", "", *urlsplit(url)[2:4], "")) or "/",
-				headers={**HEADERS, **(headers or {})},
-				timeout=timeout,
-				retries=False,
-				redirect=False,
-				preload_content=False,
-			)
-			text = _read_body(response, clock + timeout)
-			status = response.status
-			kind = _kind_of(status)
-	except exceptions.NewConnectionError as error:  # before urllib3 2 this is a kind of timeout
-		kind = REFUSED if "refused" in str(error).lower() else BROKEN
-		why = type(error).__name__
-	except exceptions.TimeoutError as error:
+		with closing(_connect(url, timeout)) as connection:
+			connection.request(method, _target_of(url), headers={**HEADERS, **(headers or {})})
+			with connection.getresponse() as response:
+				text = _read_body(response, clock + timeout)
+				status = response.status
+				kind = _kind_of(status)
+	except TimeoutError as error:
 		kind, why = TIMEOUT, type(error).__name__
+	except ConnectionRefusedError as error:
+		kind, why = REFUSED, type(error).__name__
 	except Exception as error:
 		# A reset after the connection was made is another thing than nobody listening.
 		kind, why = BROKEN, type(error).__name__
 	return Answer(begun, status, kind, (time.perf_counter() - clock) * 1000, text, why)
 
 
-def _open(url: str) -> HTTPConnectionPool:
-	"""A pool for one connection to the server of an address, to be used as a context manager."""
+def _connect(url: str, timeout: float) -> HTTPConnection:
+	"""A connection to the server of an address, which is made with the first request."""
 	if url.startswith(SCHEME):
-		return pool_for(url)
+		return UnixConnection(url, timeout)
 	parts = urlsplit(url)
 	if parts.scheme == "https":
-		return HTTPSConnectionPool(parts.hostname, parts.port, ssl_context=_tls())
-	return HTTPConnectionPool(parts.hostname, parts.port)
+		return HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=_tls())
+	if parts.scheme == "http":
+		return HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+	raise InvalidURL(url)
+
+
+def _target_of(url: str) -> str:
+	"""What the server is asked for: path and query."""
+	parts = urlsplit(url)
+	return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 @cache
 def _tls() -> SSLContext:
 	"""Reading the authorities takes longer than most answers."""
-	context = create_urllib3_context()
-	context.load_verify_locations(certifi.where())
-	return context
+	return create_default_context(cafile=certifi.where())
 
 
 def _read_body(response: HTTPResponse, deadline: float) -> str:
 	"""The body, up to a limit. `timeout` watches over each read only: an answer that drips has to end too."""
-	body, read = b"", getattr(response, "read1", response.read)
-	while len(body) < BODY_LIMIT and (part := read(BODY_LIMIT, decode_content=True)):
+	body = b""
+	while len(body) < BODY_LIMIT and (part := response.read1(BODY_LIMIT)):
 		body += part
 		if time.perf_counter() > deadline:
-			raise exceptions.TimeoutError
+			raise TimeoutError
+	if len(body) < BODY_LIMIT and response.length:
+		raise IncompleteRead(body, response.length)
+	if response.getheader("Content-Encoding", "") == "gzip":
+		body = zlib.decompressobj(GZIP).decompress(body, BODY_LIMIT)
 	return body.decode("utf-8", "replace")
 
 

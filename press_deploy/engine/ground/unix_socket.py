@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
-from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
-
-from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 SCHEME = "http+unix://"
 
@@ -24,32 +20,20 @@ def address_of(path: Path) -> str:
 	return f"{SCHEME}{quote(str(path), safe='')}"
 
 
-def pool_for(url: str) -> HTTPConnectionPool:
-	"""Connections to the server of such an address."""
-	pool = HTTPConnectionPool("localhost")
-	pool.ConnectionCls = partial(_UnixConnection, Path(unquote(urlsplit(url).netloc)))
-	return pool
+class UnixConnection(HTTPConnection):
+	"""A connection to the server of such an address; without a socket there, it is as where nobody listens."""
 
+	def __init__(self, url: str, timeout: float):
+		super().__init__("localhost", timeout=timeout)
+		self._path = Path(unquote(urlsplit(url).netloc))
 
-class _UnixConnection(HTTPConnection):
-	def __init__(self, path: Path, *arguments, **options):
-		self._path = path
-		super().__init__(*arguments, **options)
-
-	def _new_conn(self) -> socket.socket:
-		connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+	def connect(self) -> None:
+		self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+		self.sock.settimeout(self.timeout)
 		try:
-			connection.settimeout(self.timeout)
-			_connect(connection, self._path)
-		except TimeoutError as error:
-			connection.close()
-			raise ConnectTimeoutError(self, f"nobody answered at {self._path}") from error
-		except OSError as error:
-			connection.close()
-			# Without a socket there, it is as with a port at which nobody listens.
-			why = "Connection refused" if isinstance(error, FileNotFoundError) else str(error)
-			raise NewConnectionError(self, f"{self._path}: {why}") from error
-		return connection
+			_connect(self.sock, self._path)
+		except FileNotFoundError as error:
+			raise ConnectionRefusedError(f"there is no {self._path}") from error
 
 
 def _connect(connection: socket.socket, path: Path) -> None:

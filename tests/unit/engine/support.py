@@ -162,8 +162,9 @@ def reply(status: int, body: bytes = b"pong", **headers: str) -> Callable[[BaseH
 
 	def answer(handler: BaseHTTPRequestHandler) -> None:
 		handler.send_response(status)
-		for name, value in {"Content-Length": str(len(body)), **headers}.items():
-			handler.send_header(name.replace("_", "-"), value)
+		named = {name.replace("_", "-"): value for name, value in headers.items()}
+		for name, value in {"Content-Length": str(len(body)), **named}.items():
+			handler.send_header(name, value)
 		handler.end_headers()
 		handler.wfile.write(body)
 

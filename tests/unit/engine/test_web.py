@@ -1,5 +1,6 @@
 """Asking over HTTP: each way in which a server fails has its name, and none of them raises or hangs."""
 
+import gzip
 import socket
 import threading
 import time
@@ -103,6 +104,19 @@ def test_a_body_that_drips_ends_in_time():
 		answer = fetch(server.address, timeout=0.5)
 		over.set()
 	assert (answer.status, answer.kind) == (None, TIMEOUT) and time.monotonic() - begun < HANG_SECONDS
+
+
+def test_a_compressed_body_is_read():
+	def pack(handler):
+		body = gzip.compress(b"pong" * 9)
+		handler.send_response(200)
+		handler.send_header("Content-Encoding", "gzip")
+		handler.send_header("Content-Length", str(len(body)))
+		handler.end_headers()
+		handler.wfile.write(body)
+
+	with serve(pack) as server:
+		assert fetch(server.address).text == "pong" * 9
 
 
 def test_a_huge_body_is_not_read_whole():
