@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -75,7 +76,7 @@ def judge(
 	time. Beside it stands what the limits would do word for word, minute by minute.
 
 	\b
-	--json: {"windows", "rate", "error_rate", "slowdown", "seed", "share_rolled_back" (0 to 1),
+	--json: {"windows", "seed", "rate", "error_rate", "slowdown", "seconds", "share_rolled_back" (0 to 1),
 	"median_seconds" (to the rollback; null without any), "share_within_600_seconds",
 	"literally": {"share_rolled_back", "median_seconds"}}
 	"""
@@ -83,14 +84,7 @@ def judge(
 	limits = Limits(thresholds.error_rate_percent / 100, thresholds.latency_degraded_percent / 100)
 	release = Release(rate, error_rate, slowdown, seconds)
 	found = summarise(simulate(release, limits, windows, seed))
-	facts = {
-		"windows": windows,
-		"rate": rate,
-		"error_rate": error_rate,
-		"slowdown": slowdown,
-		"seed": seed,
-		**found,
-	}
+	facts = {"windows": windows, "seed": seed, **asdict(release), **found}
 	click.echo(json.dumps(facts) if as_json else _describe(facts, limits))
 
 

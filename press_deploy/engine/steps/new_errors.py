@@ -13,7 +13,8 @@ from press_deploy.engine.steps.deploy import FormerErrors
 from press_deploy.engine.steps.install import Stabilise
 from press_deploy.engine.steps.run import Run
 from press_deploy.engine.watching import logs
-from press_deploy.engine.watching.fingerprints import hash_shape, shape_of_line
+from press_deploy.engine.watching.fingerprints import fingerprint
+from press_deploy.engine.watching.log_entries import Entry
 from press_deploy.engine.watching.watched_logs import WatchedLogs
 
 # This step reads the logs before its tests, and marks them anew behind them.
@@ -41,7 +42,7 @@ def find_new_errors(
 			continue
 		if rows:
 			example = f"Error Log of {site}: {rows[0][1]}"
-			name = hash_shape(shape_of_line(example))
+			name = fingerprint(Entry(example))
 			findings.append(logs.Finding(name, example, {"Error Log"}, len(rows)).as_data())
 	return [*tests.get("findings", []), *findings], unread
 

@@ -19,11 +19,12 @@ from typing import Any
 
 from press_deploy.engine.verdict.statistical_tests import quantile_of_counts
 from press_deploy.engine.verdict.traffic import (
-	CLASS_RATIO,
+	CLASS_STEP,
 	INTERVAL_SECONDS,
 	Interval,
 	Limits,
 	TrafficWatch,
+	class_middle,
 	find_baselines,
 )
 
@@ -35,7 +36,6 @@ DRIFT_SECONDS = 15.0
 HEALTHY_ERROR_RATE = 0.01
 # The hour before, as logs have it, or as much of it as has so many answers.
 BASELINE_SECONDS, BASELINE_ANSWERS = 3600.0, 3000
-_STEP = math.log(CLASS_RATIO)
 _NORMAL = NormalDist()
 
 
@@ -98,7 +98,7 @@ class _Visitors:
 			]
 
 	def _answer(self, time: float, route: str, answers: int, middle: float, release: Release) -> Interval:
-		shift, spread = (math.log(middle * release.slowdown) + self._drift) / _STEP, SPREAD / _STEP
+		shift, spread = (math.log(middle * release.slowdown) + self._drift) / CLASS_STEP, SPREAD / CLASS_STEP
 		normal, draw = _NORMAL.inv_cdf, self._chance.random
 		latencies: dict[int, int] = {}
 		for _ in range(answers):
@@ -147,7 +147,7 @@ def _percentile(intervals: list[Interval]) -> float | None:
 	for interval in intervals:
 		counts.update(interval.latencies)
 	found = quantile_of_counts(counts, 0.95)
-	return None if found is None else CLASS_RATIO**found
+	return None if found is None else class_middle(found)
 
 
 def summarise(outcomes: list[Outcome]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from press_deploy.engine.verdict.statistical_tests import (
 INTERVAL_SECONDS = 5.0
 # Latencies are counted in classes that grow by so much: fine enough for a limit of 50 %, and few in memory.
 CLASS_RATIO = 1.05
+CLASS_STEP = math.log(CLASS_RATIO)
 # How probable a wrong alarm may be of a release that is just at the limit, over a whole time of monitoring: for all
 # routes together, and for each by itself, be they few or many.
 FALSE_ALARM, FALSE_ALARM_OF_ANY_ROUTE = 0.05, 0.01
@@ -39,7 +40,6 @@ _ASSUMED_INDEPENDENCE = 0.5
 _CONFIDENCE = 0.99
 # By how many standard errors a slowdown must be above the limit.
 _ERRORS_OF_MARGIN = 1.5
-_STEP = math.log(CLASS_RATIO)
 ALL_ROUTES = "all routes"
 
 
@@ -95,11 +95,11 @@ class Alarm:
 
 def latency_class(milliseconds: float) -> int:
 	"""The class that a latency is counted in."""
-	return round(math.log(max(milliseconds, 0.01)) / _STEP)
+	return round(math.log(max(milliseconds, 0.01)) / CLASS_STEP)
 
 
-def class_middle(number: int) -> float:
-	"""The latency in milliseconds that stands for a class."""
+def class_middle(number: float) -> float:
+	"""The latency in milliseconds that stands for a class; of a difference of classes, how many times longer that is."""
 	return CLASS_RATIO**number
 
 
@@ -205,7 +205,7 @@ class _RouteWatch:
 		self.slow = SequentialShare(0.5, self.baseline.independence)
 		is_known = self.baseline.median_ms and self.baseline.answers >= self.limits.minimum
 		self._middle = latency_class(self.baseline.median_ms) if is_known else None
-		self._allowed = math.log1p(self.limits.slowdown) / _STEP
+		self._allowed = math.log1p(self.limits.slowdown) / CLASS_STEP
 
 	def count(self, interval: Interval, usual_ms: float) -> None:
 		self.answers += interval.answers
@@ -232,7 +232,7 @@ class _RouteWatch:
 		added = median_of_counts(self.latencies) - self._middle
 		seen = 1 / self.slow.total + 1 / max(1, self.baseline.intervals)
 		error = self.baseline.spread * math.sqrt(seen / max(self.baseline.independence, 0.01))
-		ratio = CLASS_RATIO**added
+		ratio = class_middle(added)
 		longer_ms = (ratio - 1) * self.usual_ms / sum(self.latencies.values())
 		is_slower = added - _ERRORS_OF_MARGIN * error > self._allowed and longer_ms > self.limits.noise_ms
 		return ratio if is_slower else None

@@ -34,6 +34,12 @@ _FIELDS = {
 	"host": ("host", r"\S+"),
 	"http_host": ("host", r"\S+"),
 }
+# What nobody can do without, and the groups of which one says it.
+_NEEDED = {
+	"$time_local, $time_iso8601 or $msec": {"seconds", "iso", "local"},
+	"$request or $request_uri": {"request", "uri"},
+	"$status": {"status"},
+}
 _VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 _ROUTE_PART = re.compile(r"^[\w.\- ]{1,80}$")
 # A connection that stays open for as long as somebody looks at Desk takes no time to answer.
@@ -84,34 +90,19 @@ def read_format(description: str) -> LineFormat:
 	"""
 	pattern, position, seen = "", 0, set()
 	for variable in _VARIABLE.finditer(description):
-		before = description[position : variable.start()]
-		pattern += re.escape(before)
-		name = variable[1] or variable[2]
-		group, look = _FIELDS.get(name, (None, None))
-		following = description[variable.end() : variable.end() + 1]
-		anything = (
-			f"[^{re.escape(following)}]*" if following and following != "$" else ".*?" if following else ".*"
-		)
-		if group and group not in seen:
-			seen.add(group)
-			pattern += f"(?P<{group}>{anything if before.endswith(chr(34)) else look})"
-		else:
-			pattern += anything
+		before, following = description[position : variable.start()], description[variable.end() :][:1]
+		group, look = _FIELDS.get(variable[1] or variable[2], (None, ".*?"))
+		if group is None or before.endswith('"'):
+			# Whatever comes, up to what is written behind it.
+			look = f"[^{re.escape(following)}]*" if following not in ("", "$") else ".*?"
+		is_new = group is not None and group not in seen
+		pattern += re.escape(before) + (f"(?P<{group}>{look})" if is_new else look)
+		seen.add(group)
 		position = variable.end()
 	pattern += re.escape(description[position:])
-	missing = [
-		name
-		for name, groups in (
-			("$time_local, $time_iso8601 or $msec", {"seconds", "iso", "local"}),
-			("$request or $request_uri", {"request", "uri"}),
-			("$status", {"status"}),
-		)
-		if not groups & seen
-	]
-	if missing:
-		raise InputError(
-			"log_format", description, f"it lacks {', '.join(missing)}", "add them, and reload nginx"
-		)
+	if missing := [said for said, groups in _NEEDED.items() if not groups & seen]:
+		remedy = "add them to it, and reload nginx"
+		raise InputError("log_format", description, f"it lacks {', '.join(missing)}", remedy)
 	return LineFormat(re.compile(pattern.encode() + rb"\r?$"), "duration" in seen, "host" in seen)
 
 

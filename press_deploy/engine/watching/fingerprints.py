@@ -29,16 +29,13 @@ _APP = re.compile(r"(?:^|/)apps/([^/]+/.*)$")
 
 def fingerprint(entry: Entry) -> str:
 	"""Twelve characters for everything that reports the same."""
-	return hash_shape(_shape_of_exception(entry) if entry.frames else shape_of_line(entry.text))
+	shape = _shape_of_exception(entry) if entry.frames else shape_of_line(entry.text)
+	return hashlib.sha256(shape.encode()).hexdigest()[:12]
 
 
 def shape_of_line(line: str) -> str:
 	"""A line without what varies from one time to the next."""
 	return _VARIABLE.sub("#", line)[:SHAPE_LIMIT]
-
-
-def hash_shape(shape: str) -> str:
-	return hashlib.sha256(shape.encode()).hexdigest()[:12]
 
 
 def _shape_of_exception(entry: Entry) -> str:

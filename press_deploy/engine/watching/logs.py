@@ -18,9 +18,9 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
-from press_deploy.engine.watching.fingerprints import fingerprint, hash_shape, shape_of_line
+from press_deploy.engine.watching.fingerprints import fingerprint
 from press_deploy.engine.watching.log_classes import CLASSES, FORMER, LogClass, Weight, classify
-from press_deploy.engine.watching.log_entries import Origin, Source, read_entries
+from press_deploy.engine.watching.log_entries import Entry, Origin, Source, read_entries
 
 CHUNK_BYTES = 1 << 17
 READ_LIMIT_BYTES = 64 << 20
@@ -30,6 +30,8 @@ LEAD_IN_BYTES = 1 << 14
 # The runner's own output.
 _NOT_WATCHED = re.compile(r"press_deploy|\.gz$")
 _RELEASE = CLASSES[-1]
+
+UNREADABLE = (OSError, EOFError, zlib.error)
 
 Mark = dict[str, dict[str, int]]
 
@@ -71,9 +73,8 @@ class Finding:
 def unread(example: str, file: str = "") -> Finding:
 	"""Something that should have been looked at and could not be."""
 	log_class = next(each for each in CLASSES if each.weight is Weight.UNKNOWN)
-	return Finding(
-		hash_shape(shape_of_line(example)), example, {file} if file else set(), 1, log_class=log_class
-	)
+	files = {file} if file else set()
+	return Finding(fingerprint(Entry(example)), example, files, 1, log_class=log_class)
 
 
 def excuse_former(findings: Iterable[Finding], former: Collection[str]) -> list[Finding]:
@@ -197,10 +198,15 @@ def _lines_since(file: Path, place: dict[str, int] | None, settled: dict[str, in
 
 def _whole(file: Path) -> Source:
 	try:
-		with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as source:
+		with _open(file) as source:
 			yield from _lines(source, 0, None, math.inf)
-	except (OSError, EOFError, zlib.error) as error:
+	except UNREADABLE as error:
 		yield Origin.UNREAD, f"{file}: {error}".encode()
+
+
+def _open(file: Path) -> IO[bytes]:
+	"""A log, compressed or not. Whoever reads it meets one of `UNREADABLE`."""
+	return gzip.open(file) if file.suffix == ".gz" else file.open("rb")
 
 
 def _settled_places(files: list[os.stat_result], settled: dict[str, int] | None) -> list[int | None]:
@@ -224,9 +230,9 @@ def _rotated_lines(
 	"""What stood behind the mark before the file was rotated away, and the rotations since."""
 	for number, ((_status, path), settled) in enumerate(zip(older, until, strict=False)):
 		try:
-			with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as source:
+			with _open(path) as source:
 				yield from _lines(source, 0 if number else place["size"], settled)
-		except (OSError, EOFError, zlib.error) as error:
+		except UNREADABLE as error:
 			yield Origin.UNREAD, f"the rotated log {path}: {error}".encode()
 
 

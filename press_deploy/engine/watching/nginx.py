@@ -60,8 +60,8 @@ def find_access_logs(sites: list[str], configuration: Path = CONFIGURATION) -> l
 			name for each in server["block"] if each["directive"] == "server_name" for name in each["args"]
 		]
 		answered = [site for site in sites if site in named]
-		logs = _logs_in(server["block"]) if _logs_in(server["block"]) is not None else of_all
-		for path, name in logs if logs is not None else [_UNSAID]:
+		own = _logs_in(server["block"])
+		for path, name in next((logs for logs in (own, of_all) if logs is not None), [_UNSAID]):
 			if answered and Path(path).is_absolute() and "$" not in path:
 				found.setdefault((Path(path), name), []).extend(answered)
 	return [
