@@ -80,10 +80,15 @@ def test_compressed_and_hostile_files(tmp_path: Path) -> None:
 	assert all(len(each["example"]) <= 500 for each in found)
 
 
-@pytest.mark.parametrize("typed", [[], ["--since", "yesterday"]])
-def test_what_makes_no_sense_is_refused(typed: list[str], log: Path) -> None:
-	shown = run(*typed, *([log] if typed else []))
+@pytest.mark.parametrize("since", ["yesterday", "no-such-run", "../x"])
+def test_what_is_neither_a_time_nor_a_run_is_refused(since: str, log: Path) -> None:
+	shown = run(log, "--since", since)
 	assert shown.exit_code == 2 and "Traceback" not in shown.output
+
+
+def test_without_files_it_takes_a_bench(tmp_path: Path) -> None:
+	shown = run("--bench", tmp_path)
+	assert shown.exit_code == 2 and str(tmp_path) in shown.output
 
 
 @pytest.fixture
