@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -52,12 +52,13 @@ ROLLBACK_NEEDS = {
 }
 ROLLBACK_RELEASES = {"undo-build": "equipped-bad", "undo-requirements": "equipped-bad"}
 
-
+# Steps whose plan is like that of no other step: see `needs_of`, and `plan_to_go_back_from`.
+OWN_PLAN = ("bootable", "cloud-snapshot", "lost-documents")
 # How many steps one run is killed, or refused, at in `make test`.
 CHAIN_LENGTH = 4
 
 
-def kill_points(listed: Sequence[Step], needs: Callable[[Step], object]) -> list[Any]:
+def kill_points(listed: Sequence[Step]) -> list[Any]:
 	"""[(step, point)…] at which the runners of one run are killed; equal ones only in `make test-full`.
 
 	The points are right after the announcement, after the effect and before its record, and right after the record.
@@ -65,13 +66,12 @@ def kill_points(listed: Sequence[Step], needs: Callable[[Step], object]) -> list
 	looks has nothing between its announcement and its record.
 
 	One run has the points of several steps that lie far apart, and of each step both of the first two: the runner
-	that goes on after a kill finds on the disk what its predecessor had in its memory, whoever that was. `needs`: what
-	a plan has to say for a step; those that need different plans have different runs. Each point by itself is in
-	`make test-full`.
+	that goes on after a kill finds on the disk what its predecessor had in its memory, whoever that was. Each
+	point by itself is in `make test-full`.
 	"""
 	both = ("step-announced", "effect")
 	chains = []
-	for steps in spread(listed, needs):
+	for steps in spread(listed):
 		points = []
 		for step in steps:
 			only_looks = step.name in ONLY_LOOKING
@@ -88,11 +88,11 @@ def kill_points(listed: Sequence[Step], needs: Callable[[Step], object]) -> list
 	return chains
 
 
-def spread(listed: Sequence[Step], needs: Callable[[Step], object]) -> list[list[Step]]:
+def spread(listed: Sequence[Step]) -> list[list[Step]]:
 	"""The steps in chains of at most `CHAIN_LENGTH` that need the same plan; neighbours are in different ones."""
 	groups: dict[str, list[Step]] = {}
 	for step in listed:
-		groups.setdefault(repr(needs(step)), []).append(step)
+		groups.setdefault(repr(_plan_of(step)), []).append(step)
 	chains = []
 	for steps in groups.values():
 		count = -(-len(steps) // CHAIN_LENGTH)
@@ -100,16 +100,10 @@ def spread(listed: Sequence[Step], needs: Callable[[Step], object]) -> list[list
 	return chains
 
 
-def forward_needs(step: Step) -> object:
+def _plan_of(step: Step) -> object:
 	"""What tells the plans of two steps apart: what they need, and the release that shows what they do."""
-	needs = step.name if step.name in ("bootable", "cloud-snapshot") else FORWARD_NEEDS.get(step.name)
-	return needs, FORWARD_RELEASES.get(step.name)
-
-
-def rollback_needs(step: Step) -> object:
-	"""The same on the way back."""
-	needs = step.name if step.name == "lost-documents" else ROLLBACK_NEEDS.get(step.name)
-	return needs, ROLLBACK_RELEASES.get(step.name)
+	needs = step.name if step.name in OWN_PLAN else (FORWARD_NEEDS | ROLLBACK_NEEDS).get(step.name)
+	return needs, (FORWARD_RELEASES | ROLLBACK_RELEASES).get(step.name)
 
 
 def each_change(listed: Sequence[Step]) -> list[Any]:

@@ -23,14 +23,12 @@ from tests.faults.bench_state import (
 from tests.faults.conftest import NeedsOf
 from tests.faults.needs import (
 	FORWARD_RELEASES,
-	forward_needs,
 	kill_points,
 	plan_to_go_back_from,
-	rollback_needs,
 )
 
 
-@pytest.mark.parametrize("points", kill_points(steps.FORWARD, forward_needs))
+@pytest.mark.parametrize("points", kill_points(steps.FORWARD))
 def test_run_goes_on_after_a_kill(
 	bench: PracticeBench, needs_of: NeedsOf, points: list[tuple[str, str]]
 ) -> None:
@@ -54,7 +52,7 @@ def test_run_goes_on_after_a_kill(
 	assert_told_once(bench, run)
 
 
-@pytest.mark.parametrize("points", kill_points(steps.ROLLBACK, rollback_needs))
+@pytest.mark.parametrize("points", kill_points(steps.ROLLBACK))
 def test_rollback_goes_on_after_a_kill(bench: PracticeBench, points: list[tuple[str, str]]) -> None:
 	run = create_run(bench, plan_to_go_back_from(bench, points[0][0]))
 	before = take_picture(bench)

@@ -22,7 +22,7 @@ from press_deploy.engine.bench.program_watch import ProgramWatch
 from press_deploy.engine.execution.execution import execute, roll_back
 from press_deploy.engine.ground.errors import JournalDamaged, LockHeld, Refused
 from press_deploy.engine.journal.state import State, load_state
-from press_deploy.engine.steps import deploy, install
+from press_deploy.engine.steps import deploy
 from tests.faults.bench_state import (
 	HANG_SECONDS,
 	ROOT,
@@ -35,6 +35,7 @@ from tests.faults.bench_state import (
 	resume,
 	take_picture,
 )
+from tests.faults.going_back import broken_web_server
 from tests.faults.saboteur import Saboteur, run_sabotaged
 from tests.support.practice_bench import WORKERS, programs, set_key, wait_until
 
@@ -86,19 +87,14 @@ def test_changed_plan_is_refused(bench: PracticeBench) -> None:
 def test_web_server_that_never_comes_back_is_fatal_until_it_is_mended(
 	bench: PracticeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-	monkeypatch.setattr(install, "RESTART_SECONDS", 8)
 	before = take_picture(bench)
-	settings = bench.path / "sites" / "gunicorn.conf.py"
-	original = settings.read_text()
 	run = create_run(bench, quick_plan(bench, "good"))
-	saboteur = Saboteur("step-observed", "config", lambda: settings.write_text("raise SystemExit(1)\n"))
-
-	assert run_sabotaged(bench, run, saboteur) is State.FATAL, load_state(run).reason
+	with broken_web_server(bench, "step-observed", "config", monkeypatch) as saboteur:
+		assert run_sabotaged(bench, run, saboteur) is State.FATAL, load_state(run).reason
 
 	state = load_state(run)
 	assert "press-deploy rollback" in state.reason and "maintenance" in state.reason
 	assert bench.helper.status()["leases"] == [], "a Fatal run must not be resumed by itself"
-	settings.write_text(original)
 	assert roll_back(Bench.open(bench.path), run, "admin", "the web server is mended") is State.ROLLED_BACK, (
 		load_state(run).reason
 	)

@@ -32,7 +32,7 @@ from tests.faults.bench_state import (
 	take_picture,
 )
 from tests.faults.conftest import NeedsOf
-from tests.faults.needs import each_change, plan_to_go_back_from, rollback_needs, spread
+from tests.faults.needs import each_change, plan_to_go_back_from, spread
 from tests.faults.saboteur import Saboteur, run_sabotaged
 from tests.support.practice_bench import git
 from tests.support.steps import apply_instead
@@ -42,7 +42,7 @@ NEW_SITE = "new.localhost"
 
 def refusal_points() -> list[Any]:
 	"""Steps of the way back that are refused one after the other; each by itself only in `make test-full`."""
-	chains = [(chain, []) for chain in spread(steps.ROLLBACK, rollback_needs)]
+	chains = [(chain, []) for chain in spread(steps.ROLLBACK)]
 	alone = [([step], [pytest.mark.full]) for step in steps.ROLLBACK if [step] not in (c for c, _ in chains)]
 	return [
 		pytest.param(chain, marks=marks, id="-".join(step.name for step in chain))

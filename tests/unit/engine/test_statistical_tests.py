@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections import Counter
 
@@ -98,7 +97,3 @@ def test_values_that_follow_each_other_say_less() -> None:
 	assert independent_share(sorted(alone)) > 0
 	before, now = Counter({1.0: 30, 2.0: 20}), Counter({1.0: 20, 2.0: 30})
 	assert probability_of_higher_ranks(before, now) < probability_of_higher_ranks(before, now, 0.2) < 0.5
-
-
-def test_figures_without_sense_are_no_evidence() -> None:
-	assert not math.isnan(wilson_interval(5, 5, 0.999999)[0])
